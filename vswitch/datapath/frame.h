@@ -1,0 +1,90 @@
+/* frame.h - a received Ethernet frame, and the virtio-net header in front of it.
+ *
+ * A frame is bytes from the destination address to the end of the payload, without FCS.
+ * In the VSW_VNET_LEN bytes before `data` lies its virtio-net header (virtio 1.2, 5.1.6; the
+ * legacy layout without num_buffers, little endian), so that a device that speaks the header
+ * takes both with one write.  Every port kind provides it: all zeroes means a finished frame.
+ *
+ * Ownership: the bytes belong to the port or poller the frame was received by and are dead at
+ * the next rx_burst of that queue.  Nobody on the way writes to them.
+ *
+ * Accessors assume a frame of at least VSW_ETH_LEN bytes: the loop checks that once, after rx.
+ */
+#ifndef VSW_FRAME_H
+#define VSW_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* From specifications. */
+#define VSW_ETH_LEN 14 /* destination, source, EtherType (IEEE 802.3 3.1.1) */
+#define VSW_VNET_LEN 10 /* struct virtio_net_hdr, <linux/virtio_net.h> */
+
+/* Chosen by us. */
+#define VSW_FRAME_MAX 65568u /* a 65,535-byte IP packet behind an Ethernet header and two tags */
+#define VSW_BURST 32u        /* frames a queue may deliver in one round */
+
+/* Work a sender left undone, and the same bits as what a port can take unfinished. */
+enum vsw_offload {
+    VSW_CSUM = 1u << 0, /* the checksum at csum_start + csum_offset is only the pseudo header's */
+    VSW_TSO4 = 1u << 1, /* TCP over IPv4 longer than its MTU */
+    VSW_TSO6 = 1u << 2, /* TCP over IPv6 longer than its MTU */
+    VSW_ECN = 1u << 3,  /* ... whose first segment alone carries CWR */
+    VSW_USO = 1u << 4,  /* UDP datagrams of equal size glued together */
+};
+
+struct vsw_frame {
+    const uint8_t *data; /* first byte of the destination address */
+    uint32_t len;        /* bytes, VSW_ETH_LEN..VSW_FRAME_MAX once admitted */
+    uint16_t vid;        /* VLAN the frame belongs to; 0 while the switch is VLAN-unaware */
+    uint8_t needs;       /* enum vsw_offload bits, set by vsw_vnet_check() */
+    uint8_t verdict;     /* enum vsw_verdict, set when the frame is admitted */
+    uint64_t src, dst;   /* fdb keys, set when the frame is admitted */
+    uint64_t src_hash, dst_hash;
+};
+_Static_assert(sizeof(struct vsw_frame) == 48, "a burst of headers fits in 1.5 KiB");
+
+static inline uint16_t vsw_be16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint16_t vsw_le16(const uint8_t *p)
+{
+    return (uint16_t)(p[1] << 8 | p[0]);
+}
+
+static inline uint32_t vsw_be32(const uint8_t *p)
+{
+    return (uint32_t)vsw_be16(p) << 16 | vsw_be16(p + 2);
+}
+
+static inline void vsw_put_be16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static inline void vsw_put_be32(uint8_t *p, uint32_t v)
+{
+    vsw_put_be16(p, (uint16_t)(v >> 16));
+    vsw_put_be16(p + 2, (uint16_t)v);
+}
+
+static inline uint16_t vsw_ethertype(const struct vsw_frame *f)
+{
+    return vsw_be16(f->data + 12);
+}
+
+static inline bool vsw_mac_is_group(const uint8_t *mac)
+{
+    return mac[0] & 1;
+}
+
+static inline const uint8_t *vsw_vnet(const struct vsw_frame *f)
+{
+    return f->data - VSW_VNET_LEN;
+}
+
+#endif
