@@ -82,6 +82,11 @@ static inline bool vsw_mac_is_group(const uint8_t *mac)
     return mac[0] & 1;
 }
 
+static inline bool vsw_mac_is_broadcast(const uint8_t *mac)
+{
+    return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xFF;
+}
+
 static inline const uint8_t *vsw_vnet(const struct vsw_frame *f)
 {
     return f->data - VSW_VNET_LEN;

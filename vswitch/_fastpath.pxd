@@ -1,0 +1,51 @@
+# Layout of Datapath, for _tables.pyx.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from vswitch.datapath.fdb cimport vsw_fdb
+from vswitch.datapath.frame cimport vsw_frame
+from vswitch.datapath.poller cimport vsw_gate, vsw_poller
+from vswitch.datapath.port cimport VSW_PORTS_MAX, vsw_counters, vsw_port, vsw_port_ops, vsw_queue
+from vswitch.datapath.ring cimport vsw_ring
+
+
+cdef class Memory:
+    cdef void *at
+    cdef size_t size
+
+
+cdef class Datapath:
+    cdef dict _memory  # owner (a port number, or None) -> what it allocated
+    cdef vsw_port *_port
+    cdef vsw_poller **_poller
+    cdef unsigned _n_pollers
+    cdef unsigned _ports_end  # one more than the highest port number in use
+    cdef vsw_fdb *_fdb
+    cdef vsw_gate *_gate
+    cdef bint _gate_ready
+    cdef unsigned _n_flood
+    cdef uint16_t[VSW_PORTS_MAX] _flood  # forwarding ports, in order of their numbers
+    cdef uint8_t[16] _reserved           # enum vsw_verdict by last nibble of 01-80-C2-00-00-0x
+    cdef readonly object counter_memory  # vsw_counters[pollers][PORTS_MAX]
+
+    cdef unsigned _receive(self, vsw_poller *p, vsw_queue *q) noexcept nogil
+    cdef void _round(self, vsw_poller *p) noexcept nogil
+    cdef void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil
+    cdef void _learn(self, vsw_poller *p, vsw_port *src) noexcept nogil
+    cdef void _decide(self, vsw_poller *p, vsw_counters *c, vsw_port *src) noexcept nogil
+    cdef void _flood_frame(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
+    ) noexcept nogil
+    cdef void _keep(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
+    ) noexcept nogil
+    cdef void _transmit(self, vsw_poller *p) noexcept nogil
+
+    cdef void *_allocate(self, size_t size, owner=*) except NULL
+    cdef int _make_fdb(self, uint32_t limit, uint32_t ageing_s, bytes salt) except -1
+    cdef int _make_pollers(self, unsigned n, double busy_poll_us, int notify_fd) except -1
+    cdef int _make_ring(self, owner, vsw_ring *ring, uint64_t size) except -1
+    cdef vsw_poller *_poller_at(self, unsigned poller) except NULL
+    cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL
+    cdef int _attach(self, vsw_port *port, const vsw_port_ops *ops, fds) except -1
+    cdef void _reset_counters(self, uint16_t port)
+    cdef vsw_port *_port_at(self, unsigned port) except NULL

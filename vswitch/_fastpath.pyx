@@ -1,0 +1,465 @@
+"""The way of a frame: receive, admit, learn, decide, transmit.
+
+Read `Datapath._receive` first: it is the whole path of one burst, and each stage is one method
+below it.  What the stages call is in ``datapath/``: ``admit.h`` (what may enter), ``fdb.h`` (who
+is where), ``finish.h`` (what a port cannot do itself), ``port_tap.c`` and its likes.  When and
+how long a poller sleeps is in ``poller.h``.
+
+The second half of the file makes and unmakes what the first half walks through; its methods
+raise, those of the first half never do.  What the control plane reads and changes while frames
+flow, the forwarding database and the rings, is in ``_tables.pyx``.
+"""
+import os
+
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from vswitch.datapath.fdb cimport *
+from vswitch.datapath.frame cimport *
+from vswitch.datapath.poller cimport *
+from vswitch.datapath.port cimport *
+from vswitch.datapath.ring cimport *
+
+from vswitch.errors import PortLimitError
+
+
+cdef extern from "<sys/mman.h>" nogil:
+    enum:
+        PROT_READ
+        PROT_WRITE
+        MAP_PRIVATE
+        MAP_ANONYMOUS
+        MADV_HUGEPAGE
+    void *MAP_FAILED
+    void *mmap(void *addr, size_t size, int prot, int flags, int fd, long offset)
+    int munmap(void *addr, size_t size)
+    int madvise(void *addr, size_t size, int advice)
+
+PUNT_BYTES = 1 << 20  # frames waiting for the control plane, per poller
+PORTS_MAX = VSW_PORTS_MAX
+QUEUES_MAX = VSW_QUEUES_MAX
+FDB_LIMIT_MAX = 4_194_304
+POLLERS_MAX = 64
+FRAME_MAX = VSW_FRAME_MAX
+MTU_EXTRA = VSW_MTU_EXTRA
+OFFLOADS = {"csum": 1, "tso4": 2, "tso6": 4, "ecn": 8, "uso": 16}
+VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
+DROP_REASONS = tuple(
+    (vsw_drop_reason_of(i).name.decode().lower(),
+     vsw_drop_reason_of(i).where.decode(),
+     vsw_drop_reason_of(i).text.decode())
+    for i in range(VSW_DROP_N)
+)
+
+
+@cython.final
+cdef class Memory:
+    """Zeroed pages that live as long as somebody looks at them; a writable buffer for Python."""
+
+    def __cinit__(self, size_t size):
+        self.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        if self.at == MAP_FAILED:
+            self.at = NULL
+            raise MemoryError(f"cannot allocate {size} bytes")
+        self.size = size
+
+    def __dealloc__(self):
+        if self.at is not NULL:
+            munmap(self.at, self.size)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.at, <Py_ssize_t>self.size, 0, flags)
+
+
+@cython.final  # no subclass: the calls below are direct, so C can inline them
+cdef class Datapath:
+    """Ports, forwarding database and pollers.
+
+    Poller threads call `run`; or nobody does, and one thread calls `poll`.  Methods marked
+    *parked* may be called only while no poller is between two gates: before any runs, or
+    between `pause` and `resume`.
+    """
+
+    # ------------------------------------------------------------------ the frame path
+
+    def run(self, unsigned poller):
+        """Be poller number *poller* until `stop`; the calling thread's GIL is released."""
+        cdef vsw_poller *p = self._poller_at(poller)
+        with nogil:
+            if vsw_gate_enter(self._gate):
+                while vsw_gate_pass(self._gate):
+                    vsw_poller_gather(p)
+                    self._round(p)
+
+    cdef void _round(self, vsw_poller *p) noexcept nogil:
+        cdef unsigned i = 0
+        while i < p.n_active:
+            if self._receive(p, p.active[i]):
+                i += 1
+            else:
+                vsw_poller_retire(p, i)
+
+    def poll(self, uint32_t now_s):
+        """Give every queue one burst, in order of ports; return the number of frames received.
+
+        For a switch without poller threads.  *now_s* is the clock that learning and ageing
+        see, in seconds.
+        """
+        cdef unsigned i, q, n = 0
+        cdef vsw_port *port
+        cdef vsw_poller *p
+        with nogil:
+            for i in range(self._ports_end):
+                port = &self._port[i]
+                for q in range(port.n_queues):
+                    p = self._poller[port.queue[q].poller]
+                    p.now_s = now_s
+                    if not port.queue[q].error:
+                        n += self._receive(p, &port.queue[q])
+        return n
+
+    cdef unsigned _receive(self, vsw_poller *p, vsw_queue *q) noexcept nogil:
+        cdef vsw_port *port = q.port
+        cdef vsw_counters *c = &p.counters[port.id]
+        cdef int n = vsw_port_rx(q, &p.burst)
+        if n <= 0:
+            if n < 0:
+                vsw_poller_fail(p, q, -n)
+            return 0
+        self._admit(p, c, <unsigned>n)
+        if port.learning:
+            self._learn(p, port)
+        self._decide(p, c, port)
+        self._transmit(p)
+        return <unsigned>n
+
+    cdef inline void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil:
+        cdef vsw_frame *f
+        cdef vsw_frame *kept = p.burst.frame
+        cdef unsigned i, verdict
+        cdef uint64_t n_bytes = 0
+        for i in range(n):
+            f = &p.burst.frame[i]
+            n_bytes += f.len
+            verdict = vsw_admit(f, self._reserved)
+            if verdict != VSW_ADMITTED:
+                c.drops[verdict] += 1
+                continue
+            f.src = vsw_fdb_key(f.vid, f.data + 6)
+            f.src_hash = vsw_fdb_hash(self._fdb, f.src)
+            vsw_fdb_prefetch(self._fdb, f.src_hash)
+            f.dst = vsw_fdb_key(f.vid, f.data)
+            f.dst_hash = vsw_fdb_hash(self._fdb, f.dst)
+            vsw_fdb_prefetch(self._fdb, f.dst_hash)
+            if kept != f:
+                kept[0] = f[0]
+            kept += 1
+        p.burst.n = <unsigned>(kept - p.burst.frame)
+        c.rx_frames += n
+        c.rx_bytes += n_bytes
+
+    cdef inline void _learn(self, vsw_poller *p, vsw_port *src) noexcept nogil:
+        # The whole burst is learned before any of it is decided: a frame can profit from one
+        # behind it.
+        cdef const vsw_frame *f
+        cdef unsigned i
+        for i in range(p.burst.n):
+            f = &p.burst.frame[i]
+            vsw_fdb_learn(self._fdb, f.src, f.src_hash, src.id, p.now_s)
+
+    cdef inline void _decide(self, vsw_poller *p, vsw_counters *c, vsw_port *src) noexcept nogil:
+        cdef const vsw_frame *f
+        cdef uint16_t dst
+        cdef unsigned i
+        for i in range(p.burst.n):
+            f = &p.burst.frame[i]
+            if f.verdict != VSW_FORWARD:
+                self._keep(p, c, src, f)
+                continue
+            if not src.forwarding:
+                c.drops[VSW_DROP_BLOCKED] += 1
+                continue
+            dst = <uint16_t>VSW_PORT_NONE
+            if not vsw_mac_is_group(f.data):
+                dst = vsw_fdb_lookup(self._fdb, f.dst, f.dst_hash, p.now_s)
+            if dst == VSW_PORT_NONE:
+                self._flood_frame(p, c, src, f)
+            elif dst == src.id:
+                c.drops[VSW_DROP_HAIRPIN] += 1
+            elif not self._port[dst].forwarding:
+                c.drops[VSW_DROP_NO_EGRESS] += 1
+            else:
+                vsw_egress_add(p, dst, f)
+                c.forwarded += 1
+
+    cdef void _flood_frame(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
+    ) noexcept nogil:
+        cdef unsigned i, copies = 0
+        for i in range(self._n_flood):
+            if self._flood[i] != src.id:
+                vsw_egress_add(p, self._flood[i], f)
+                copies += 1
+        if not copies:
+            c.drops[VSW_DROP_NO_EGRESS] += 1
+            return
+        c.forwarded += 1
+        if not vsw_mac_is_group(f.data):
+            c.flooded_unicast += 1
+        elif vsw_mac_is_broadcast(f.data):
+            c.flooded_broadcast += 1
+        else:
+            c.flooded_multicast += 1
+
+    cdef void _keep(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
+    ) noexcept nogil:
+        # A reserved address: this frame is for the control plane, or for nobody.
+        if f.verdict == VSW_DISCARD:
+            c.drops[VSW_DROP_RESERVED] += 1
+        elif vsw_ring_put(&p.punt, src.id, f):
+            c.punted += 1
+            vsw_poller_notify(p)
+        else:
+            c.drops[VSW_DROP_PUNT_FULL] += 1
+
+    cdef inline void _transmit(self, vsw_poller *p) noexcept nogil:
+        cdef unsigned i
+        for i in range(p.n_touched):
+            vsw_egress_send(p, &self._port[p.touched[i]])
+        p.n_touched = 0
+
+    # ------------------------------------------------------------------ life
+
+    def __cinit__(
+        self, *, unsigned pollers=1, uint32_t fdb_limit=65536, uint32_t ageing_s=300,
+        double busy_poll_us=50, salt=None, int notify_fd=-1,
+    ):
+        if not 1 <= pollers <= POLLERS_MAX:
+            raise ValueError(f"pollers must be in 1..{POLLERS_MAX}, not {pollers}")
+        if not 1 <= fdb_limit <= FDB_LIMIT_MAX:
+            raise ValueError(f"fdb_limit must be in 1..{FDB_LIMIT_MAX}, not {fdb_limit}")
+        if not 0 <= busy_poll_us <= 1e6:
+            raise ValueError(f"busy_poll_us must be in 0..1000000, not {busy_poll_us}")
+        self._memory = {}
+        self._gate = <vsw_gate *>self._allocate(sizeof(vsw_gate))
+        if vsw_gate_init(self._gate) < 0:
+            raise MemoryError("cannot make a mutex")
+        self._gate_ready = True
+        self._port = <vsw_port *>self._allocate(VSW_PORTS_MAX * sizeof(vsw_port))
+        self._make_fdb(fdb_limit, ageing_s, os.urandom(16) if salt is None else salt)
+        self._make_pollers(pollers, busy_poll_us, notify_fd)
+        self.set_reserved(range(1, 16), "drop")
+
+    def __dealloc__(self):
+        cdef unsigned i
+        for i in range(self._n_pollers):
+            vsw_poller_close(self._poller[i])
+        if self._gate_ready:
+            vsw_gate_destroy(self._gate)
+
+    cdef void *_allocate(self, size_t size, owner=None) except NULL:
+        cdef Memory memory = Memory(size)
+        self._memory.setdefault(owner, []).append(memory)
+        return memory.at
+
+    cdef int _make_fdb(self, uint32_t limit, uint32_t ageing_s, bytes salt) except -1:
+        # At most half of the places are ever taken, see fdb.h.
+        cdef uint64_t buckets = 16
+        cdef size_t size
+        while buckets * VSW_FDB_WAYS < 2 * <uint64_t>limit:
+            buckets *= 2
+        size = buckets * sizeof(vsw_fdb_bucket)
+        if len(salt) != 16:
+            raise ValueError(f"salt must have 16 bytes, not {len(salt)}")
+        self._fdb = <vsw_fdb *>self._allocate(sizeof(vsw_fdb))
+        self._fdb.bucket = <vsw_fdb_bucket *>self._allocate(size)
+        # Fewer TLB misses on a large table; where the kernel declines nothing else changes.
+        madvise(self._fdb.bucket, size, MADV_HUGEPAGE)
+        self._fdb.mask = buckets - 1
+        self._fdb.limit = limit
+        self._fdb.ageing_s = ageing_s
+        memcpy(self._fdb.salt, <const char *>salt, 16)
+        self._fdb.port_limit = <uint32_t *>self._allocate(VSW_PORTS_MAX * sizeof(uint32_t))
+        self._fdb.port_entries = <vsw_atomic_u32 *>self._allocate(VSW_PORTS_MAX * sizeof(uint32_t))
+        return 0
+
+    cdef int _make_pollers(self, unsigned n, double busy_poll_us, int notify_fd) except -1:
+        cdef vsw_poller *p
+        cdef Memory counters = Memory(n * VSW_PORTS_MAX * sizeof(vsw_counters))
+        cdef unsigned i
+        cdef int err
+        self.counter_memory = counters
+        self._poller = <vsw_poller **>self._allocate(n * sizeof(vsw_poller *))
+        for i in range(n):
+            p = <vsw_poller *>self._allocate(sizeof(vsw_poller))
+            self._poller[i] = p
+            self._n_pollers = i + 1
+            p.id = <uint16_t>i
+            p.notify_fd = notify_fd
+            p.busy_poll_ns = <uint64_t>(busy_poll_us * 1000)
+            p.counters = <vsw_counters *>counters.at + i * VSW_PORTS_MAX
+            p.egress = <vsw_egress *>self._allocate(VSW_PORTS_MAX * sizeof(vsw_egress))
+            p.scratch = <uint8_t *>self._allocate(VSW_SCRATCH)
+            p.burst.arena = <uint8_t *>self._allocate(VSW_ARENA)
+            self._make_ring(None, &p.punt, PUNT_BYTES)
+            err = vsw_poller_open(p)
+            if err < 0:
+                raise OSError(-err, os.strerror(-err))
+        return 0
+
+    cdef int _make_ring(self, owner, vsw_ring *ring, uint64_t size) except -1:
+        ring.memory = <uint8_t *>self._allocate(size, owner)
+        ring.size = size
+        return 0
+
+    # ------------------------------------------------------------------ pollers
+
+    def pause(self):
+        """Return once every poller stands between two rounds; nests with `resume`."""
+        cdef unsigned i
+        vsw_gate_close(self._gate)
+        for i in range(self._n_pollers):
+            vsw_poller_wake(self._poller[i])
+        with nogil:
+            vsw_gate_wait(self._gate)
+
+    def resume(self):
+        """Undo one `pause`."""
+        vsw_gate_open(self._gate)
+
+    def stop(self):
+        """Send every poller home, for good."""
+        cdef unsigned i
+        vsw_gate_stop(self._gate)
+        for i in range(self._n_pollers):
+            vsw_poller_wake(self._poller[i])
+
+    cdef vsw_poller *_poller_at(self, unsigned poller) except NULL:
+        if poller >= self._n_pollers:
+            raise ValueError(f"poller must be in 0..{self._n_pollers - 1}, not {poller}")
+        return self._poller[poller]
+
+    # ------------------------------------------------------------------ ports
+
+    def add_tap_port(self, fds, *, unsigned offloads, uint32_t mtu):
+        """Attach the open, non-blocking queues of a TAP; return the port number.  *Parked.*
+
+        The descriptors stay the caller's: close them after the port is removed.
+        """
+        cdef vsw_port *port = self._new_port(offloads, mtu)
+        return self._attach(port, &vsw_port_tap_ops, fds)
+
+    def add_memory_port(self, *, int fd, unsigned offloads, uint32_t mtu, uint64_t size):
+        """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*
+
+        *fd* is an eventfd that wakes the poller, or -1 for a switch that is polled by hand.
+        """
+        cdef vsw_port *port
+        cdef vsw_memory *m
+        if size < 2 * VSW_FRAME_MAX or size & (size - 1):
+            raise ValueError(f"size must be a power of two above {2 * VSW_FRAME_MAX}, not {size}")
+        port = self._new_port(offloads, mtu)
+        m = <vsw_memory *>self._allocate(sizeof(vsw_memory), port.id)
+        self._make_ring(port.id, &m.in_, size)
+        self._make_ring(port.id, &m.out, size)
+        port.priv = m
+        return self._attach(port, &vsw_port_memory_ops, [fd])
+
+    cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL:
+        cdef unsigned i
+        for i in range(<unsigned>VSW_PORTS_MAX):
+            if self._port[i].ops is NULL:
+                break
+        else:
+            raise PortLimitError(VSW_PORTS_MAX)
+        memset(&self._port[i], 0, sizeof(vsw_port))
+        self._port[i].id = <uint16_t>i
+        self._port[i].can = <uint8_t>offloads
+        self._port[i].max_len = mtu + VSW_MTU_EXTRA
+        return &self._port[i]
+
+    cdef int _attach(self, vsw_port *port, const vsw_port_ops *ops, fds) except -1:
+        cdef vsw_queue *q
+        cdef int err
+        cdef unsigned i
+        if not 1 <= len(fds) <= VSW_QUEUES_MAX:
+            raise ValueError(f"a port has 1..{VSW_QUEUES_MAX} queues, not {len(fds)}")
+        port.queue = <vsw_queue *>self._allocate(len(fds) * sizeof(vsw_queue), port.id)
+        port.ops = ops
+        self._ports_end = max(self._ports_end, port.id + 1)
+        for i in range(<unsigned>len(fds)):
+            q = &port.queue[i]
+            q.port = port
+            q.priv = port.priv
+            q.fd = fds[i]
+            err = vsw_poller_watch(self._poller[(port.id + i) % self._n_pollers], q)
+            if err < 0:
+                self.remove_port(port.id)
+                raise OSError(-err, os.strerror(-err))
+            port.n_queues += 1
+        self._fdb.port_limit[port.id] = 0
+        self._reset_counters(port.id)
+        self.set_port(port.id, learning=True, forwarding=True)
+        return port.id
+
+    cdef void _reset_counters(self, uint16_t port):
+        cdef unsigned i
+        for i in range(self._n_pollers):
+            memset(&self._poller[i].counters[port], 0, sizeof(vsw_counters))
+
+    cdef vsw_port *_port_at(self, unsigned port) except NULL:
+        # The loop indexes its tables with what the fdb says, unchecked.
+        if port >= VSW_PORTS_MAX or self._port[port].ops is NULL:
+            raise ValueError(f"no port {port}")
+        return &self._port[port]
+
+    def set_port(self, unsigned port, *, learning=None, forwarding=None, mtu=None, fdb_limit=None):
+        """Change what is given.  *Parked.*  *fdb_limit* 0: only the switch's limit counts."""
+        cdef vsw_port *p = self._port_at(port)
+        cdef unsigned i
+        if learning is not None:
+            p.learning = bool(learning)
+        if mtu is not None:
+            p.max_len = <uint32_t>mtu + VSW_MTU_EXTRA
+        if fdb_limit is not None:
+            self._fdb.port_limit[port] = fdb_limit
+        if forwarding is not None:
+            p.forwarding = bool(forwarding)
+            self._n_flood = 0
+            for i in range(self._ports_end):
+                if self._port[i].ops is not NULL and self._port[i].forwarding:
+                    self._flood[self._n_flood] = <uint16_t>i
+                    self._n_flood += 1
+
+    def remove_port(self, unsigned port):
+        """Forget a port with its stations, static ones too.  *Parked.*"""
+        cdef vsw_port *p = self._port_at(port)
+        cdef unsigned i
+        self.set_port(port, learning=False, forwarding=False)
+        for i in range(p.n_queues):
+            vsw_poller_forget(self._poller[p.queue[i].poller], &p.queue[i])
+        vsw_fdb_flush(self._fdb, <uint16_t>port, True)
+        memset(p, 0, sizeof(vsw_port))
+        del self._memory[port]
+
+    def port_error(self, unsigned port):
+        """The errno that ended reception on a queue of the port, 0 while all live."""
+        cdef vsw_port *p = self._port_at(port)
+        cdef unsigned i
+        for i in range(p.n_queues):
+            if p.queue[i].error:
+                return p.queue[i].error
+        return 0
+
+    def set_reserved(self, nibbles, verdict):
+        """What happens to frames for 01-80-C2-00-00-0x, x in *nibbles*.  *Parked.*
+
+        *verdict* is one of VERDICTS: forward, drop, punt.
+        """
+        for nibble in nibbles:
+            if not 0 <= nibble < 16:
+                raise ValueError(f"a reserved address ends in 0..15, not {nibble}")
+            self._reserved[<unsigned>nibble] = VERDICTS[verdict]

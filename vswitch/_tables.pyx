@@ -1,0 +1,168 @@
+"""What the control plane reads and changes while frames flow: stations, and frames in rings.
+
+`Fdb` is the forwarding database (``datapath/fdb.h``); all of it may be called while pollers run.
+`Wire` is the far end of a memory port (``datapath/port_memory.h``).
+"""
+cimport cython
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from vswitch._fastpath cimport Datapath, Memory
+from vswitch.datapath.fdb cimport *
+from vswitch.datapath.frame cimport *
+from vswitch.datapath.poller cimport vsw_eventfd_signal
+from vswitch.datapath.port cimport *
+from vswitch.datapath.ring cimport *
+
+from vswitch.errors import FdbFullError
+
+
+@cython.final
+cdef class Fdb:
+    """The forwarding database of a `Datapath`: (VLAN, station) to port."""
+
+    cdef Datapath _dp
+    cdef vsw_fdb *_table
+
+    def __cinit__(self, Datapath datapath not None):
+        self._dp = datapath
+        self._table = datapath._fdb
+
+    def learn(self, uint16_t vid, const uint8_t[::1] mac not None, unsigned port, uint32_t now_s):
+        """Learn a station as from a frame."""
+        cdef uint64_t key = _key(vid, mac)
+        cdef uint64_t hash = vsw_fdb_hash(self._table, key)
+        vsw_fdb_learn(self._table, key, hash, self._dp._port_at(port).id, now_s)
+
+    def lookup(self, uint16_t vid, const uint8_t[::1] mac not None, uint32_t now_s):
+        """The port number of a station, or None."""
+        cdef uint64_t key = _key(vid, mac)
+        port = vsw_fdb_lookup(self._table, key, vsw_fdb_hash(self._table, key), now_s)
+        return None if port == VSW_PORT_NONE else port
+
+    def pin(self, uint16_t vid, const uint8_t[::1] mac not None, unsigned port):
+        """Pin a station to a port; raises FdbFullError at a limit."""
+        if vsw_fdb_pin(self._table, _key(vid, mac), self._dp._port_at(port).id) < 0:
+            raise FdbFullError(vid, bytes(mac))
+
+    def delete(self, uint16_t vid, const uint8_t[::1] mac not None):
+        """Forget a station; whether it was there."""
+        return bool(vsw_fdb_delete(self._table, _key(vid, mac)))
+
+    def flush(self, port=None, *, with_static=False):
+        """Forget the stations of one port or of all; how many there were."""
+        cdef uint16_t number = <uint16_t>VSW_PORT_NONE
+        cdef bint static = with_static
+        cdef uint32_t n
+        if port is not None:
+            number = self._dp._port_at(port).id
+        with nogil:
+            n = vsw_fdb_flush(self._table, number, static)
+        return n
+
+    def expire(self, uint32_t now_s):
+        """Free the places of stations that were not heard for the ageing time; how many."""
+        cdef uint32_t n
+        with nogil:
+            n = vsw_fdb_expire(self._table, now_s)
+        return n
+
+    def rows(self, uint32_t now_s):
+        """The live stations as rows of 16 bytes: mac[6], vid, port, static (u16 each), age (u32)."""
+        cdef uint32_t most = self._table.entries + 1024  # stations learned meanwhile may be missed
+        cdef Memory rows = Memory(most * 16)
+        cdef uint32_t n
+        with nogil:
+            n = vsw_fdb_dump(self._table, <vsw_fdb_row *>rows.at, most, now_s)
+        return memoryview(rows)[:n * 16]
+
+    def counters(self):
+        """Events since the start, and how full the table is."""
+        return {
+            "entries": self._table.entries,
+            "limit": self._table.limit,
+            "learned": self._table.learned,
+            "moved": self._table.moved,
+            "expired": self._table.expired,
+            "refused": self._table.refused,
+            "crowded": self._table.crowded,
+        }
+
+    def port_entries(self, unsigned port):
+        """How many stations the port has."""
+        return self._table.port_entries[self._dp._port_at(port).id]
+
+    def set_ageing(self, uint32_t ageing_s):
+        """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
+        self._table.ageing_s = ageing_s
+
+
+
+@cython.final
+cdef class Wire:
+    """The far end of a memory port; one thread at a time sends, one receives."""
+
+    cdef object _keep  # the rings outlive the port while somebody looks at them
+    cdef vsw_memory *_memory
+    cdef int _fd
+    cdef uint16_t _port
+
+    def __cinit__(self, Datapath datapath not None, unsigned port):
+        cdef vsw_port *p = datapath._port_at(port)
+        if p.priv is NULL:
+            raise ValueError(f"port {port} is not a memory port")
+        self._keep = datapath._memory[port]
+        self._memory = <vsw_memory *>p.priv
+        self._fd = p.queue.fd
+        self._port = p.id
+
+    def send(self, const uint8_t[::1] record not None):
+        """Put one frame in; False when the ring is full.
+
+        *record* is the 10 bytes of the virtio-net header and the frame.
+        """
+        cdef vsw_frame f
+        if not VSW_VNET_LEN <= record.shape[0] <= <Py_ssize_t>(VSW_VNET_LEN + VSW_FRAME_MAX):
+            raise ValueError(f"record must have 10..{10 + VSW_FRAME_MAX} bytes")
+        f.data = &record[0] + VSW_VNET_LEN
+        f.len = <uint32_t>(record.shape[0] - VSW_VNET_LEN)
+        if not vsw_ring_put(&self._memory.in_, self._port, &f):
+            return False
+        vsw_eventfd_signal(self._fd)
+        return True
+
+    def receive(self):
+        """Take what the switch sent: a list of (virtio-net header, frame)."""
+        return [(vnet, frame) for _, vnet, frame in _drain(&self._memory.out)]
+
+    def replay(self, uint64_t times, *, discard):
+        """Let the switch receive what waits here *times* more; *discard*: only count what it sends.
+
+        For benchmarks: the frames are read again where they lie.  Only while pollers are parked.
+        """
+        self._memory.replays = times
+        self._memory.discard = bool(discard)
+
+
+def punted(Datapath datapath not None):
+    """Take the frames for the control plane: a list of (port, virtio-net header, frame)."""
+    cdef unsigned i
+    frames = []
+    for i in range(datapath._n_pollers):
+        frames += _drain(&datapath._poller[i].punt)
+    return frames
+
+
+cdef uint64_t _key(uint16_t vid, const uint8_t[::1] mac) except 0:
+    if mac.shape[0] != 6 or vid > 4095:
+        raise ValueError(f"a station is 6 bytes and a VLAN 0..4095, not {bytes(mac)!r} and {vid}")
+    return vsw_fdb_key(vid, &mac[0])
+
+
+cdef list _drain(vsw_ring *ring):
+    cdef vsw_record *record = vsw_ring_peek(ring)
+    frames = []
+    while record is not NULL:
+        frames.append((record.port, record.vnet[:VSW_VNET_LEN], record.data[:record.len]))
+        record = vsw_ring_peek(ring)
+    vsw_ring_done(ring)
+    return frames

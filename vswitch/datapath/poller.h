@@ -1,0 +1,198 @@
+/* poller.h - one thread of the datapath: which queues it reads, when it sleeps, what it holds.
+ *
+ * A queue that epoll reported stays on the poller's list of active queues until a read of it
+ * comes back empty; while any is active epoll is asked only every VSW_EPOLL_EVERY rounds, for
+ * queues that have woken up meanwhile.  Every active queue gets one burst per round, so a busy
+ * port cannot starve a quiet one.
+ *
+ * With nothing active the poller waits, as KVM's halt polling does (virt/kvm, halt_poll_ns):
+ *   frames came within the window while spinning      -> the window stays
+ *   they came after it, but within the allowed maximum -> the window grows, up to the maximum
+ *   they took longer than the maximum                  -> the window is nothing: sleep at once
+ * So a busy conversation is answered without the cost of waking, and silence costs nothing.
+ */
+#ifndef VSW_POLLER_H
+#define VSW_POLLER_H
+
+#include "datapath/port.h"
+#include "datapath/ring.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VSW_EPOLL_EVERY 16u      /* rounds; a newly busy queue waits for at most as many bursts */
+#define VSW_EPOLL_EVENTS 64      /* per call; more come with the next */
+#define VSW_WINDOW_START_NS 10000 /* first window, as KVM's halt_poll_ns_grow_start */
+#define VSW_SCRATCH (128u * 1024u) /* finished frames waiting to be sent, bytes */
+
+struct vsw_poller {
+    /* Set up while parked. */
+    _Alignas(64) int epoll_fd;
+    int wake_fd;   /* eventfd: leave the sleep, somebody stands at the gate */
+    int notify_fd; /* eventfd of the control plane: punted frames, failed queues */
+    uint16_t id;
+    uint64_t busy_poll_ns; /* the window's maximum */
+    struct vsw_counters *counters; /* by port; this poller's own */
+    struct vsw_egress *egress;     /* by port */
+    uint8_t *scratch;              /* VSW_SCRATCH bytes, 64-byte aligned */
+
+    /* The poller's own. */
+    _Alignas(64) uint32_t now_s;
+    unsigned n_active;
+    unsigned n_touched;
+    unsigned rounds_left; /* until epoll is asked again */
+    uint64_t window_ns;
+    uint16_t touched[VSW_PORTS_MAX]; /* ports with frames in egress[] */
+    struct vsw_queue *active[VSW_PORTS_MAX * VSW_QUEUES_MAX];
+    struct vsw_burst burst;
+    struct vsw_ring punt; /* read by the control plane */
+};
+
+static inline uint64_t vsw_now_ns(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Make the descriptors of a zeroed poller; 0 or -errno.  vsw_poller_close() takes either. */
+static inline int vsw_poller_open(struct vsw_poller *p)
+{
+    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
+
+    p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    p->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (p->epoll_fd < 0 || p->wake_fd < 0 ||
+        epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->wake_fd, &wake) < 0)
+        return -errno;
+    return 0;
+}
+
+static inline void vsw_poller_close(struct vsw_poller *p)
+{
+    if (p->epoll_fd > 0)
+        close(p->epoll_fd);
+    if (p->wake_fd > 0)
+        close(p->wake_fd);
+}
+
+/* Have the poller look at @q from now on; 0 or -errno. */
+static inline int vsw_poller_watch(struct vsw_poller *p, struct vsw_queue *q)
+{
+    struct epoll_event readable = {.events = EPOLLIN, .data.ptr = q};
+
+    q->poller = p->id;
+    if (q->fd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, q->fd, &readable) < 0)
+        return -errno;
+    return 0;
+}
+
+static inline void vsw_eventfd_signal(int fd)
+{
+    uint64_t one = 1;
+
+    /* EAGAIN: the counter is at its maximum, so the descriptor is readable anyway. */
+    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+        return;
+}
+
+/* Get the poller out of its sleep. */
+static inline void vsw_poller_wake(const struct vsw_poller *p)
+{
+    vsw_eventfd_signal(p->wake_fd);
+}
+
+/* Tell the control plane that there is something for it. */
+static inline void vsw_poller_notify(const struct vsw_poller *p)
+{
+    vsw_eventfd_signal(p->notify_fd);
+}
+
+/* The queue cannot be read any more: forget it, and say so. */
+static inline void vsw_poller_fail(struct vsw_poller *p, struct vsw_queue *q, int error)
+{
+    q->error = error;
+    if (q->fd >= 0)
+        epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, q->fd, NULL);
+    vsw_poller_notify(p);
+}
+
+static inline void vsw_poller_activate(struct vsw_poller *p, struct vsw_queue *q)
+{
+    if (q->active || q->error)
+        return;
+    q->active = 1;
+    p->active[p->n_active++] = q;
+}
+
+/* Drop active queue number @i from the list; the last one takes its place. */
+static inline void vsw_poller_retire(struct vsw_poller *p, unsigned i)
+{
+    p->active[i]->active = 0;
+    p->active[i] = p->active[--p->n_active];
+}
+
+/* The queue is about to be removed (the poller is parked). */
+static inline void vsw_poller_forget(struct vsw_poller *p, struct vsw_queue *q)
+{
+    if (q->fd >= 0 && !q->error)
+        epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, q->fd, NULL);
+    for (unsigned i = 0; i < p->n_active; i++)
+        if (p->active[i] == q)
+            vsw_poller_retire(p, i);
+}
+
+/* Ask epoll for up to @timeout_ms (-1: for ever); returns how many descriptors were ready. */
+static inline int vsw_poller_ask(struct vsw_poller *p, int timeout_ms)
+{
+    struct epoll_event event[VSW_EPOLL_EVENTS];
+    int n = epoll_wait(p->epoll_fd, event, VSW_EPOLL_EVENTS, timeout_ms);
+    uint64_t count;
+
+    for (int i = 0; i < n; i++) {
+        if (event[i].data.ptr)
+            vsw_poller_activate(p, event[i].data.ptr);
+        else if (read(p->wake_fd, &count, sizeof(count)) < 0)
+            continue; /* EAGAIN: already cleared */
+    }
+    p->rounds_left = VSW_EPOLL_EVERY;
+    return n;
+}
+
+/* Nothing is active: spin for the window, then sleep until a descriptor is ready. */
+static inline void vsw_poller_wait(struct vsw_poller *p)
+{
+    uint64_t start = vsw_now_ns(CLOCK_MONOTONIC), waited;
+
+    while (p->window_ns) {
+        if (vsw_poller_ask(p, 0) != 0)
+            return;
+        if (vsw_now_ns(CLOCK_MONOTONIC) - start >= p->window_ns)
+            break;
+    }
+    if (vsw_poller_ask(p, -1) < 0 && errno != EINTR)
+        return;
+    waited = vsw_now_ns(CLOCK_MONOTONIC) - start;
+    if (waited > p->busy_poll_ns)
+        p->window_ns = 0;
+    else if (waited > p->window_ns)
+        p->window_ns = p->window_ns ? p->window_ns * 2 : VSW_WINDOW_START_NS;
+    if (p->window_ns > p->busy_poll_ns)
+        p->window_ns = p->busy_poll_ns;
+}
+
+/* Before a round: find out which queues are worth reading. */
+static inline void vsw_poller_gather(struct vsw_poller *p)
+{
+    if (!p->n_active)
+        vsw_poller_wait(p);
+    else if (p->rounds_left-- == 0)
+        vsw_poller_ask(p, 0);
+    p->now_s = (uint32_t)(vsw_now_ns(CLOCK_MONOTONIC_COARSE) / 1000000000u);
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* port.h - what every port kind offers, and what the loop keeps about a port.
+ *
+ * A port has one queue or several; a queue belongs to one poller, which alone receives from
+ * it.  Any poller may transmit on any port: it uses queue (its number modulo the count), so
+ * that a kernel that steers flows by the queue they were heard on answers to the same poller.
+ * What a port kind is stays behind its two operations; the loop never asks.
+ */
+#ifndef VSW_PORT_H
+#define VSW_PORT_H
+
+#include "datapath/drop.h"
+#include "datapath/frame.h"
+
+#include <stddef.h>
+
+#define VSW_PORTS_MAX 1024u
+#define VSW_QUEUES_MAX 16u
+
+/* How much longer than its MTU a frame may be: the Ethernet header and one tag, whether the
+ * frame has a tag or not (as the Linux bridge, __is_skb_forwardable() in net/core/dev.c). */
+#define VSW_MTU_EXTRA (VSW_ETH_LEN + 4u)
+
+/* Room for the bytes of one burst.  Three super-frames, or 32 frames of any ordinary MTU: more
+ * would push each other out of the second-level cache before they are sent. */
+#define VSW_ARENA (3u * 65664u + 8192u)
+
+/* Written by one poller each, word by word; read by anyone without a lock.  Sums over the
+ * pollers are taken outside. */
+struct vsw_counters {
+    _Alignas(64) uint64_t rx_frames; /* all that arrived, dropped ones included */
+    uint64_t rx_bytes;
+    uint64_t tx_frames; /* taken by the device */
+    uint64_t tx_bytes;
+    uint64_t forwarded; /* received frames handed to at least one other port */
+    uint64_t punted;    /* received frames given to the control plane */
+    uint64_t flooded_unicast;
+    uint64_t flooded_multicast;
+    _Alignas(64) uint64_t flooded_broadcast; /* from here on: not touched by known unicast */
+    uint64_t drops[VSW_DROP_N];
+};
+_Static_assert(offsetof(struct vsw_counters, flooded_broadcast) == 64, "two groups, two lines");
+_Static_assert(VSW_DROP_N <= 15 && sizeof(struct vsw_counters) == 192, "three lines");
+
+struct vsw_burst {
+    unsigned n;
+    uint8_t *arena; /* VSW_ARENA bytes for kinds that read into our memory; 64-byte aligned */
+    struct vsw_frame frame[VSW_BURST];
+};
+
+struct vsw_queue;
+
+struct vsw_port_ops {
+    /* Fill @b with what waits, at most VSW_BURST frames; their bytes stay until the next call.
+     * Sets data and len of each frame, and nothing else.  Never blocks.  Returns the number of
+     * frames (0: nothing waiting), or -errno when the queue cannot be read any more. */
+    int (*rx_burst)(struct vsw_queue *q, struct vsw_burst *b);
+    /* Send @n frames in order.  Never blocks, keeps no reference.  Counts into @c what the
+     * device took, and the rest as drops. */
+    void (*tx_burst)(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
+                     struct vsw_counters *c);
+};
+
+struct vsw_port;
+
+struct vsw_queue {
+    struct vsw_port *port;
+    void *priv; /* the kind's own state */
+    int fd;     /* readable when frames wait; -1 when the kind has none */
+    int error;  /* errno that ended reception, 0 while it lives */
+    uint16_t poller;
+    uint8_t active; /* on its poller's list of queues worth reading */
+};
+
+/* Read by pollers, written by the control plane while they are parked. */
+struct vsw_port {
+    _Alignas(64) const struct vsw_port_ops *ops; /* NULL: no such port */
+    struct vsw_queue *queue;
+    void *priv;           /* the kind's own state, shared by its queues */
+    uint32_t max_len;    /* longest frame it may send, bytes */
+    uint16_t n_queues;
+    uint16_t id;        /* number of the port in its Datapath */
+    uint8_t can;        /* enum vsw_offload bits it takes unfinished */
+    uint8_t learning;   /* 0/1, from the port's state (IEEE 802.1Q-2018 8.4) */
+    uint8_t forwarding; /* 0/1 */
+};
+_Static_assert(sizeof(struct vsw_port) == 64, "a port is one cache line");
+
+/* The frames of one burst that leave by one port. */
+struct vsw_egress {
+    _Alignas(64) unsigned n;
+    uint32_t longest; /* bytes, super-frames aside */
+    uint8_t needs;    /* enum vsw_offload bits of all of them */
+    const struct vsw_frame *frame[VSW_BURST];
+};
+
+static inline int vsw_port_rx(struct vsw_queue *q, struct vsw_burst *b)
+{
+    return q->port->ops->rx_burst(q, b);
+}
+
+static inline struct vsw_queue *vsw_port_tx_queue(const struct vsw_port *p, unsigned poller)
+{
+    return &p->queue[poller % p->n_queues];
+}
+
+#endif

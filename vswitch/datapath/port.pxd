@@ -1,0 +1,85 @@
+# Declarations of port.h, drop.h and the port kinds for cimport.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from vswitch.datapath.frame cimport vsw_frame
+from vswitch.datapath.ring cimport vsw_ring
+
+
+cdef extern from "datapath/drop.h" nogil:
+    enum:
+        VSW_DROP_RESERVED
+        VSW_DROP_BLOCKED
+        VSW_DROP_HAIRPIN
+        VSW_DROP_NO_EGRESS
+        VSW_DROP_PUNT_FULL
+        VSW_DROP_N
+
+    struct vsw_drop_reason:
+        const char *name
+        const char *where
+        const char *text
+
+    const vsw_drop_reason *vsw_drop_reason_of "vsw_drop_reason" (size_t reason)
+
+
+cdef extern from "datapath/port.h" nogil:
+    enum:
+        VSW_PORTS_MAX
+        VSW_QUEUES_MAX
+        VSW_MTU_EXTRA
+        VSW_ARENA
+
+    struct vsw_counters:
+        uint64_t rx_frames
+        uint64_t rx_bytes
+        uint64_t forwarded
+        uint64_t punted
+        uint64_t flooded_unicast
+        uint64_t flooded_multicast
+        uint64_t flooded_broadcast
+        uint64_t *drops
+
+    struct vsw_burst:
+        unsigned n
+        uint8_t *arena
+        vsw_frame *frame
+
+    struct vsw_port_ops:
+        pass
+
+    struct vsw_queue:
+        vsw_port *port
+        void *priv
+        int fd
+        int error
+        uint16_t poller
+
+    struct vsw_port:
+        const vsw_port_ops *ops
+        vsw_queue *queue
+        void *priv
+        uint32_t max_len
+        uint16_t n_queues
+        uint16_t id
+        uint8_t can
+        uint8_t learning
+        uint8_t forwarding
+
+    struct vsw_egress:
+        pass
+
+    int vsw_port_rx(vsw_queue *q, vsw_burst *b)
+
+
+cdef extern from "datapath/port_tap.h" nogil:
+    const vsw_port_ops vsw_port_tap_ops
+
+
+cdef extern from "datapath/port_memory.h" nogil:
+    struct vsw_memory:
+        vsw_ring in_ "in"
+        vsw_ring out
+        uint64_t replays
+        uint8_t discard
+
+    const vsw_port_ops vsw_port_memory_ops

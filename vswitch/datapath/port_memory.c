@@ -1,0 +1,60 @@
+/* port_memory.c - frames from and to memory; see port_memory.h. */
+#include "datapath/port_memory.h"
+
+#include <unistd.h>
+
+/* Nothing is left in `in`: start over, or clear the wake-up and look once more, so that a frame
+ * put between the two is not slept on. */
+static struct vsw_record *memory_refill(struct vsw_queue *q, struct vsw_memory *m)
+{
+    uint64_t count;
+
+    if (m->replays) {
+        m->replays--;
+        m->in.peeked = atomic_load_explicit(&m->in.head, memory_order_relaxed);
+    } else if (q->fd < 0 || read(q->fd, &count, sizeof(count)) < 0) {
+        return NULL;
+    }
+    return vsw_ring_peek(&m->in);
+}
+
+static int memory_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
+{
+    struct vsw_memory *m = q->priv;
+    struct vsw_record *record;
+    int n = 0;
+
+    if (!m->replays)
+        vsw_ring_done(&m->in);
+    while (n < (int)VSW_BURST && (record = vsw_ring_peek(&m->in))) {
+        b->frame[n].data = record->data;
+        b->frame[n++].len = record->len;
+    }
+    if (n == 0 && (record = memory_refill(q, m))) {
+        b->frame[n].data = record->data;
+        b->frame[n++].len = record->len;
+    }
+    return n;
+}
+
+static void memory_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
+                            struct vsw_counters *c)
+{
+    struct vsw_memory *m = q->priv;
+
+    if (!m->discard)
+        while (atomic_flag_test_and_set_explicit(&m->busy, memory_order_acquire))
+            __builtin_ia32_pause();
+    for (unsigned i = 0; i < n; i++) {
+        if (m->discard || vsw_ring_put(&m->out, q->port->id, in[i])) {
+            c->tx_frames++;
+            c->tx_bytes += in[i]->len;
+        } else {
+            c->drops[VSW_DROP_TX_FULL]++;
+        }
+    }
+    if (!m->discard)
+        atomic_flag_clear_explicit(&m->busy, memory_order_release);
+}
+
+const struct vsw_port_ops vsw_port_memory_ops = {memory_rx_burst, memory_tx_burst};

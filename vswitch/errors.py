@@ -1,0 +1,76 @@
+"""Every exception vswitch raises on purpose.
+
+VswitchError
+├── ConfigError              what the user asked for cannot be
+├── PortError
+│   ├── PortLimitError       the datapath is full
+│   └── DeviceError          the kernel refused; carries errno
+├── FdbError
+│   └── FdbFullError         no room for another static entry
+└── ApiError                 a running switch could not be asked, or said no
+"""
+
+from __future__ import annotations
+
+
+class VswitchError(Exception):
+    """Base of every error vswitch raises on purpose.
+
+    ``hint`` is one sentence about what to do next, or None. The command line prints it on a
+    line of its own; a program can ignore it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(VswitchError):
+    """An option or a combination of options that cannot be; nothing was touched."""
+
+
+class PortError(VswitchError):
+    """Something about one port."""
+
+
+class PortLimitError(PortError):
+    """The datapath has no place for another port."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"too many ports: a switch has at most {limit}",
+            hint="run a second switch and join the two by a port of each",
+        )
+
+
+class DeviceError(PortError):
+    """The kernel refused an operation on a network device; ``errno`` says why."""
+
+    def __init__(
+        self, device: str, operation: str, cause: OSError, *, hint: str | None = None
+    ) -> None:
+        super().__init__(f"{device}: cannot {operation}: {cause.strerror}", hint=hint)
+        self.device = device
+        self.operation = operation
+        self.errno = cause.errno
+
+
+class FdbError(VswitchError):
+    """Something about the forwarding database."""
+
+
+class FdbFullError(FdbError):
+    """No room for another static entry: a limit is reached."""
+
+    def __init__(self, vid: int, mac: bytes) -> None:
+        vlan = f" vlan {vid}" if vid else ""
+        super().__init__(
+            f"cannot pin {mac.hex(':')}{vlan}: the forwarding database is full",
+            hint="raise --fdb-limit, or flush stations first",
+        )
+        self.vid = vid
+        self.mac = mac
+
+
+class ApiError(VswitchError):
+    """A running switch could not be reached, or refused a request."""
