@@ -1,0 +1,194 @@
+"""What a switch and its ports are to be: text in, frozen facts out, everything checked here.
+
+`PortConfig.parse` reads a port as the command line spells it::
+
+    tap0
+    tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from vswitch.errors import ConfigError
+
+# IEEE 802.1Q-2018 table 8-1 and the protocols' own standards: last nibble of 01-80-C2-00-00-0x.
+RESERVED = {
+    "stp": 0x0,  # bridge group address: STP, RSTP, MSTP
+    "pause": 0x1,  # IEEE 802.3 annex 31B
+    "lacp": 0x2,  # slow protocols: LACP, marker, OAM
+    "dot1x": 0x3,  # IEEE 802.1X (also MACsec key agreement)
+    "lldp": 0xE,  # nearest bridge: LLDP, PTP peer delay
+}
+MTU_MIN, MTU_MAX = 68, 65521  # RFC 791; the longest a TAP takes (tun.c: 65535 - 14)
+AGEING_MAX_S = 1_000_000  # IEEE 802.1Q-2018 table 8-6
+FDB_LIMIT_MAX = 4_194_304
+POLLERS_MAX = 64
+QUEUES_MAX = 16
+BUSY_POLL_MAX_US = 1_000_000
+KINDS = ("tap",)
+
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
+
+
+@dataclass(frozen=True, slots=True)
+class PortConfig:
+    """A port to be opened."""
+
+    name: str
+    kind: str = "tap"
+    queues: int = 1
+    mtu: int | None = None  # bytes; None: the switch's, or what the device has
+    mac: bytes | None = None  # of the interface end; None: as it is
+    fdb_limit: int = 0  # stations; 0: only the switch's limit counts
+    offloads: bool = True
+
+    @classmethod
+    def parse(cls, text: str) -> PortConfig:
+        """Read ``[kind:]name[,key=value...]``.
+
+        Raises:
+            ConfigError: the text is not a port.
+        """
+        head, *options = text.split(",")
+        kind, colon, name = head.partition(":")
+        if not colon:
+            kind, name = "tap", head
+        if kind not in KINDS:
+            raise ConfigError(
+                f"port {text!r}: unknown kind {kind!r}", hint=f"kinds are: {', '.join(KINDS)}"
+            )
+        check_interface_name(text, name)
+        port = cls(name=name, kind=kind)
+        for option in options:
+            key, _, value = option.partition("=")
+            if key not in _OPTIONS:
+                raise ConfigError(
+                    f"port {text!r}: unknown option {key!r}",
+                    hint=f"options are: {', '.join(_OPTIONS)}",
+                )
+            field, read = _OPTIONS[key]
+            port = replace(port, **{field: read(f"port {text!r}: {key}", value)})
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchConfig:
+    """A switch to be run."""
+
+    name: str = "vswitch"
+    ports: tuple[PortConfig, ...] = ()
+    ageing_s: int = 300
+    fdb_limit: int = 65536
+    mtu: int | None = None
+    pollers: int = 1
+    busy_poll_us: int = 50
+    core: str = "c"
+    forward: frozenset[int] = frozenset({RESERVED["stp"]})
+
+    def __post_init__(self) -> None:
+        check_switch_name(self.name)
+        in_range("--ageing", self.ageing_s, 0, AGEING_MAX_S)
+        in_range("--fdb-limit", self.fdb_limit, 1, FDB_LIMIT_MAX)
+        in_range("--pollers", self.pollers, 1, POLLERS_MAX)
+        in_range("--busy-poll", self.busy_poll_us, 0, BUSY_POLL_MAX_US)
+        if self.mtu is not None:
+            in_range("--mtu", self.mtu, MTU_MIN, MTU_MAX)
+        if self.core not in ("c", "python"):
+            raise ConfigError(f"--core is c or python, not {self.core!r}")
+        if self.core == "python" and self.pollers != 1:
+            raise ConfigError(
+                f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
+            )
+        _check_unique([p.name for p in self.ports])
+
+
+def parse_mac(what: str, text: str) -> bytes:
+    """Read an Ethernet address of an interface: unicast, not zero."""
+    if not _MAC.fullmatch(text):
+        raise ConfigError(f"{what}: not an Ethernet address: {text!r}", hint="as 02:00:00:00:00:01")
+    mac = bytes.fromhex(text.replace(":", "").replace("-", ""))
+    if mac[0] & 1 or not any(mac):
+        raise ConfigError(f"{what}: a station's address is unicast and not zero, not {text}")
+    return mac
+
+
+def parse_forward(text: str) -> frozenset[int]:
+    """Read a list of reserved addresses to be forwarded: names of RESERVED, or nibbles as 0e.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    return frozenset(_nibble(word) for word in text.split(",") if word)
+
+
+def _nibble(word: str) -> int:
+    if word in RESERVED:
+        return RESERVED[word]
+    if re.fullmatch(r"(0x)?0?[0-9a-fA-F]", word):
+        return int(word, 16)
+    raise ConfigError(
+        f"--forward: unknown reserved address {word!r}",
+        hint=f"names are: {', '.join(RESERVED)}; or the last byte, 00 to 0f",
+    )
+
+
+def in_range(what: str, value: int, low: int, high: int) -> int:
+    """*value*, or ConfigError when it is not in *low*..*high*."""
+    if not low <= value <= high:
+        raise ConfigError(f"{what} must be in {low}..{high}, not {value}")
+    return value
+
+
+def check_interface_name(what: str, name: str) -> None:
+    """Raise ConfigError unless *name* can be a network interface's (see netdevice(7))."""
+    size = len(name.encode())
+    if not 1 <= size <= 15:
+        raise ConfigError(
+            f"port {what!r}: an interface name has 1 to 15 bytes, this one has {size}"
+        )
+    if name in (".", "..") or any(c in "/:\0" or c.isspace() for c in name):
+        raise ConfigError(f"port {what!r}: an interface name has no '/', ':' or white space")
+
+
+def check_switch_name(name: str) -> None:
+    """Raise ConfigError unless *name* can name a switch and its socket."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
+        raise ConfigError(
+            f"--name {name!r}: a switch's name has 1 to 64 letters, digits, '_', '.' or '-'"
+        )
+
+
+def _check_unique(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ConfigError(f"port {name} is given twice", hint="each port has its own name")
+        seen.add(name)
+
+
+def _number(low: int, high: int) -> Callable[[str, str], int]:
+    def read(what: str, text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,10}", text):
+            raise ConfigError(f"{what}: not a number: {text!r}")
+        return in_range(what, int(text), low, high)
+
+    return read
+
+
+def _switch(what: str, text: str) -> bool:
+    if text not in ("on", "off"):
+        raise ConfigError(f"{what} is on or off, not {text!r}")
+    return text == "on"
+
+
+# key on the command line -> (field, how to read its value)
+_OPTIONS: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
+    "queues": ("queues", _number(1, QUEUES_MAX)),
+    "mtu": ("mtu", _number(MTU_MIN, MTU_MAX)),
+    "mac": ("mac", parse_mac),
+    "fdb-limit": ("fdb_limit", _number(0, FDB_LIMIT_MAX)),
+    "offloads": ("offloads", _switch),
+}

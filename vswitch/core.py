@@ -1,0 +1,94 @@
+"""The two implementations of one behaviour, behind one face.
+
+``Core("c")`` is the compiled datapath, ``Core("python")`` the reference switch on the same
+ports; the switch does not know which one it drives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from vswitch._fastpath import DROP_REASONS, PORTS_MAX
+
+# struct vsw_counters in datapath/port.h: what is counted per poller and port, one u64 each.
+COUNTER_WORDS = 24  # three cache lines
+COUNTER_NAMES = (
+    "rx_frames",
+    "rx_bytes",
+    "tx_frames",
+    "tx_bytes",
+    "forwarded",
+    "punted",
+    "flooded_unicast",
+    "flooded_multicast",
+    "flooded_broadcast",
+)
+DROP_NAMES = tuple(name for name, _, _ in DROP_REASONS)
+
+
+class Core:
+    """A datapath with its tables; the arguments are those of `vswitch.Switch`."""
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        pollers: int,
+        fdb_limit: int,
+        ageing_s: int,
+        busy_poll_us: float,
+        notify_fd: int,
+        salt: bytes | None = None,
+    ) -> None:
+        datapath, tables = _modules(kind)
+        self._tables = tables
+        self.datapath = datapath.Datapath(
+            pollers=pollers,
+            fdb_limit=fdb_limit,
+            ageing_s=ageing_s,
+            busy_poll_us=busy_poll_us,
+            notify_fd=notify_fd,
+            salt=salt,
+        )
+        self.fdb = tables.Fdb(self.datapath)
+        self.pollers = pollers
+
+    def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
+        return int(self.datapath.add_tap_port(fds, offloads=offloads, mtu=mtu))
+
+    def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
+        return int(self.datapath.add_memory_port(fd=fd, offloads=offloads, mtu=mtu, size=size))
+
+    def wire(self, port: int) -> Any:
+        """The far end of memory port number *port*."""
+        return self._tables.Wire(self.datapath, port)
+
+    def punted(self) -> Iterable[tuple[int, bytes, bytes]]:
+        """Take what was punted: (port number, virtio-net header, frame)."""
+        frames: list[tuple[int, bytes, bytes]] = self._tables.punted(self.datapath)
+        return frames
+
+    def counters(self, port: int) -> tuple[dict[str, int], dict[str, int]]:
+        """What port number *port* counted on all pollers, and its drops by reason."""
+        words = memoryview(self.datapath.counter_memory).cast("B").cast("Q")
+        blocks = range(port * COUNTER_WORDS, len(words), PORTS_MAX * COUNTER_WORDS)
+        total = [sum(words[at + i] for at in blocks) for i in range(COUNTER_WORDS)]
+        drops = total[len(COUNTER_NAMES) :]
+        return (
+            dict(zip(COUNTER_NAMES, total, strict=False)),
+            dict(zip(DROP_NAMES, drops, strict=False)),
+        )
+
+
+def _modules(kind: str) -> tuple[ModuleType, ModuleType]:
+    if kind == "c":
+        from vswitch import _fastpath, _tables
+
+        return _fastpath, _tables
+    if kind == "python":
+        from vswitch import _slowpath
+
+        return _slowpath, _slowpath
+    raise ValueError(f"core is 'c' or 'python', not {kind!r}")

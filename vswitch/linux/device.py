@@ -1,0 +1,114 @@
+"""The interface end of a network device: up, MTU, address, which driver (netdevice(7)).
+
+Plain ioctls, because a switch that starts in a tenth of a second has no time to load a netlink
+library for three numbers. Everything takes the device by name, in the calling thread's network
+namespace; `entered` moves the thread into another one for a moment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# <linux/sockios.h>
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
+SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
+SIOCGIFHWADDR, SIOCSIFHWADDR = 0x8927, 0x8924
+SIOCETHTOOL = 0x8946
+ETHTOOL_GDRVINFO = 3  # <linux/ethtool.h>
+IFF_UP = 0x1
+ARPHRD_ETHER = 1
+CLONE_NEWNET = 0x40000000  # <linux/sched.h>
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def entered(namespace_fd: int) -> Iterator[None]:
+    """Move the calling *thread* into a network namespace, and back out whatever happens."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _setns(namespace_fd)
+        try:
+            yield
+        finally:
+            _setns(home)
+    finally:
+        os.close(home)
+
+
+def _setns(fd: int) -> None:
+    if _libc.setns(fd, CLONE_NEWNET):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def _ask(request: int, name: str, value: bytes = b"") -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        return fcntl.ioctl(s, request, struct.pack("16s24s", name.encode(), value))[16:]
+
+
+def exists(name: str) -> bool:
+    """Whether a device of that name exists."""
+    try:
+        _ask(SIOCGIFFLAGS, name)
+    except OSError as e:
+        if e.errno == errno.ENODEV:
+            return False
+        raise
+    return True
+
+
+def is_up(name: str) -> bool:
+    """Whether the device is administratively up."""
+    return bool(struct.unpack_from("H", _ask(SIOCGIFFLAGS, name))[0] & IFF_UP)
+
+
+def set_up(name: str, *, up: bool) -> None:
+    """Bring the device up or down."""
+    flags = struct.unpack_from("H", _ask(SIOCGIFFLAGS, name))[0]
+    flags = flags | IFF_UP if up else flags & ~IFF_UP
+    _ask(SIOCSIFFLAGS, name, struct.pack("H", flags))
+
+
+def mtu(name: str) -> int:
+    """The device's MTU in bytes."""
+    return int(struct.unpack_from("i", _ask(SIOCGIFMTU, name))[0])
+
+
+def set_mtu(name: str, mtu_bytes: int) -> None:
+    """Set the device's MTU."""
+    _ask(SIOCSIFMTU, name, struct.pack("i", mtu_bytes))
+
+
+def mac(name: str) -> bytes:
+    """The device's Ethernet address, 6 bytes."""
+    return _ask(SIOCGIFHWADDR, name)[2:8]
+
+
+def set_mac(name: str, address: bytes) -> None:
+    """Set the device's Ethernet address, 6 bytes."""
+    _ask(SIOCSIFHWADDR, name, struct.pack("H6s", ARPHRD_ETHER, address))
+
+
+def driver(name: str) -> tuple[str, str]:
+    """The driver's name and bus information: ('tun', 'tap') for a TAP, ('veth', '') for a veth.
+
+    A device without a driver of its own, such as lo, gives ('', '').
+    """
+    info = bytearray(struct.pack("I192x", ETHTOOL_GDRVINFO))  # struct ethtool_drvinfo
+    buffer = (ctypes.c_char * len(info)).from_buffer(info)
+    try:
+        _ask(SIOCETHTOOL, name, struct.pack("P", ctypes.addressof(buffer)))
+    except OSError as e:
+        if e.errno == errno.EOPNOTSUPP:
+            return "", ""
+        raise
+    text = [info[a:b].split(b"\0", 1)[0].decode() for a, b in ((4, 36), (100, 132))]
+    return text[0], text[1]

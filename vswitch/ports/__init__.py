@@ -1,0 +1,13 @@
+"""Port kinds: each opens its device, says what it got, and puts it back at the end.
+
+A kind is one file here and one C leaf, ``datapath/port_<kind>.c``; nothing in the frame path
+asks which kind a port is.
+"""
+
+from __future__ import annotations
+
+from vswitch.ports.base import Core, LinkState, Port
+from vswitch.ports.memory import MemoryPort
+from vswitch.ports.tap import TapPort
+
+__all__ = ["Core", "LinkState", "MemoryPort", "Port", "TapPort"]

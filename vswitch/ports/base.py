@@ -1,0 +1,72 @@
+"""What every port kind offers to the switch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vswitch._fastpath import OFFLOADS
+
+
+class Wire(Protocol):
+    """The far end of a memory port."""
+
+    def send(self, record: bytes) -> bool: ...
+
+    def receive(self) -> list[tuple[bytes, bytes]]: ...
+
+
+class Core(Protocol):
+    """What a port kind needs of a datapath (compiled or plain Python) to attach itself."""
+
+    def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
+
+    def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
+
+    def wire(self, port: int) -> Wire: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """The condition of a port's wire."""
+
+    up: bool
+    mtu: int  # bytes
+
+
+class Port(ABC):
+    """A place where frames enter and leave the switch.
+
+    The life of a port: it is made with its resources open; `attach` makes it a number in a
+    datapath; after it was removed from there, `close` gives the resources back.
+    """
+
+    kind: str
+
+    def __init__(self, name: str, *, mtu: int, offloads: Sequence[str], queues: int = 1) -> None:
+        self.name = name
+        self.mtu = mtu
+        self.offloads = tuple(offloads)
+        self.queues = queues
+
+    @property
+    def offload_bits(self) -> int:
+        return sum(OFFLOADS[name] for name in self.offloads)
+
+    @abstractmethod
+    def attach(self, core: Core) -> int:
+        """Become a port of *core* (parked) and return the number."""
+
+    @abstractmethod
+    def link(self) -> LinkState:
+        """Look at the wire.
+
+        Raises:
+            OSError: the device is gone.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back; a second call does nothing."""

@@ -1,0 +1,80 @@
+"""A port whose wire is memory: the program itself is the station behind it.
+
+    lan = MemoryPort("lan")
+    switch.add_port(lan)
+    lan.send([frame, ...])
+    lan.receive()  ->  [frame, ...]
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from vswitch._fastpath import OFFLOADS
+from vswitch.ports.base import Core, LinkState, Port, Wire
+
+FINISHED = bytes(10)  # virtio-net header of a frame that leaves no work undone
+
+
+class MemoryPort(Port):
+    """Frames from and to the calling program; one thread sends, one receives.
+
+    Args:
+        name: The port's name.
+        offloads: Work it takes unfinished, of ``csum tso4 tso6 ecn uso``. Empty: the switch
+            finishes checksums and segments before they arrive here.
+        mtu: Longest payload it takes, bytes.
+        size_bytes: Memory for waiting frames, each way; a power of two, 256 KiB or more.
+    """
+
+    kind = "memory"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        offloads: Sequence[str] = tuple(OFFLOADS),
+        mtu: int = 1500,
+        size_bytes: int = 1 << 20,
+    ) -> None:
+        super().__init__(name, mtu=mtu, offloads=offloads)
+        self._size = size_bytes
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._up = True
+        self._wire: Wire | None = None
+
+    def attach(self, core: Core) -> int:
+        number = core.add_memory_port(
+            fd=self._fd, offloads=self.offload_bits, mtu=self.mtu, size=self._size
+        )
+        self._wire = core.wire(number)
+        return number
+
+    def send(self, frames: Iterable[bytes], *, vnet: bytes = FINISHED) -> int:
+        """Let the switch receive *frames*, each with the virtio-net header *vnet* (10 bytes).
+
+        Returns how many fitted into the memory; the rest is not sent.
+        """
+        sent = 0
+        for frame in frames:
+            if not self._wire.send(vnet + frame):
+                break
+            sent += 1
+        return sent
+
+    def receive(self) -> list[bytes]:
+        """The frames the switch has sent since the last call, oldest first."""
+        return [frame for _, frame in self._wire.receive()]
+
+    def receive_with_header(self) -> list[tuple[bytes, bytes]]:
+        """The same as (virtio-net header of 10 bytes, frame)."""
+        return list(self._wire.receive())
+
+    def link(self) -> LinkState:
+        return LinkState(up=self._up, mtu=self.mtu)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

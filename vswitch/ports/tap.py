@@ -1,0 +1,173 @@
+"""TAP ports: the switch holds the file end, the kernel has the interface end.
+
+The interface may stay on the host, or be moved into a container or namespace; the descriptor
+follows it. (A TAP whose file end QEMU holds is reached at its interface end instead, by another
+port kind.)
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from dataclasses import dataclass
+
+from vswitch.errors import DeviceError, PortError
+from vswitch.linux import device, netlink, tun
+from vswitch.ports.base import Core, LinkState, Port
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A device as it was before we came: what `close` puts back."""
+
+    up: bool
+    mtu: int
+    mac: bytes
+    flags: int
+
+
+class TapPort(Port):
+    """One TAP, one descriptor per queue.
+
+    Creates the device if there is none of that name, opens it otherwise, and brings it up.
+
+    Raises:
+        DeviceError: the kernel refused, see `vswitch.linux.tun.open_queue`.
+        PortError: a device of that name is there and cannot be a port.
+    """
+
+    kind = "tap"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        queues: int = 1,
+        mtu: int | None = None,
+        mac: bytes | None = None,
+        offloads: bool = True,
+    ) -> None:
+        self.created = not device.exists(name)
+        info = None if self.created else _look(name, queues)
+        multi_queue = info.multi_queue if info else queues > 1
+        self._found = _remember(name, info) if info else None
+        self.fds: list[int] = []
+        try:
+            for i in range(queues):
+                queue = tun.open_queue(
+                    name,
+                    multi_queue=multi_queue,
+                    create=self.created and i == 0,
+                    offloads=offloads,
+                )
+                self.fds.append(queue.fd)
+            _configure(name, mtu=mtu, mac=mac)
+            super().__init__(
+                name, mtu=device.mtu(name), offloads=queue.offloads, queues=queues
+            )
+        except (DeviceError, OSError) as e:
+            self._give_back(name)
+            if isinstance(e, DeviceError):
+                raise
+            raise DeviceError(name, "set up the interface", e) from e
+
+    def attach(self, core: Core) -> int:
+        return core.add_tap_port(self.fds, offloads=self.offload_bits, mtu=self.mtu)
+
+    def link(self) -> LinkState:
+        """Look at the interface, wherever it was moved and whatever it is called there."""
+        name = tun.current_name(self.fds[0])
+        namespace = tun.device_namespace(self.fds[0])
+        try:
+            with device.entered(namespace):
+                return LinkState(up=device.is_up(name), mtu=device.mtu(name))
+        finally:
+            os.close(namespace)
+
+    def watch(self) -> None:
+        """Have link events delivered for this device even from another network namespace."""
+        namespace = tun.device_namespace(self.fds[0])
+        try:
+            here = os.stat("/proc/thread-self/ns/net")
+            if os.fstat(namespace).st_ino != here.st_ino:
+                netlink.watch_namespace(namespace)
+        finally:
+            os.close(namespace)
+
+    def close(self) -> None:
+        self._give_back(self.name)
+
+    def _give_back(self, name: str) -> None:
+        for fd in self.fds:
+            os.close(fd)
+        held, self.fds = self.fds, []
+        if held and self._found:
+            _restore(name, self._found)
+
+
+def _look(name: str, queues: int) -> netlink.TunInfo:
+    """Check that an existing device can be our port."""
+    driver, bus = device.driver(name)
+    if (driver, bus) == ("tun", "tun"):
+        raise PortError(
+            f"{name} is a TUN device: it carries IP packets, and a switch needs Ethernet frames",
+            hint=f"make a TAP instead: ip tuntap add dev {name} mode tap",
+        )
+    if (driver, bus) != ("tun", "tap"):
+        what = f"a {driver} device" if driver else "another kind of device"
+        raise PortError(
+            f"{name} is not a TAP but {what}", hint="give a new name, and the TAP is created"
+        )
+    info = netlink.tun_info(name)
+    if info.queues:
+        raise PortError(
+            f"{name}: its file end is held by {tun.describe_holders(name)}",
+            hint="stop that program, or give another port name",
+        )
+    if queues > 1 and not info.multi_queue:
+        raise PortError(
+            f"{name} was made with one queue, so queues={queues} is not possible",
+            hint=f"make it anew: ip tuntap add dev {name} mode tap multi_queue",
+        )
+    return info
+
+
+def _remember(name: str, info: netlink.TunInfo) -> _Found:
+    flags = tun.IFF_TAP
+    flags |= tun.IFF_MULTI_QUEUE if info.multi_queue else 0
+    flags |= tun.IFF_VNET_HDR if info.vnet_hdr else 0
+    flags |= tun.IFF_NO_PI if info.no_pi else 0
+    return _Found(device.is_up(name), device.mtu(name), device.mac(name), flags)
+
+
+def _configure(name: str, *, mtu: int | None, mac: bytes | None) -> None:
+    if mac is not None and mac != device.mac(name):
+        device.set_mac(name, mac)
+    if mtu is not None and mtu != device.mtu(name):
+        device.set_mtu(name, mtu)
+    if not device.is_up(name):
+        device.set_up(name, up=True)
+
+
+def _restore(name: str, found: _Found) -> None:
+    try:
+        tun.restore_flags(name, found.flags)
+        _configure_back(name, found)
+    except DeviceError as e:
+        log.warning("left as it is name=%s error=%s", name, e)
+    except OSError as e:
+        if e.errno != errno.ENODEV:  # moved into a namespace, or deleted by somebody
+            log.warning("left as it is name=%s error=%s", name, e)
+
+
+def _configure_back(name: str, found: _Found) -> None:
+    if device.mac(name) != found.mac:
+        device.set_mac(name, found.mac)
+    if device.mtu(name) != found.mtu:
+        device.set_mtu(name, found.mtu)
+    if device.is_up(name) != found.up:
+        device.set_up(name, up=found.up)
+

@@ -1,0 +1,467 @@
+"""The switch: ports by name, poller threads, and a control thread for what is not per frame.
+
+    with Switch("lab") as switch:
+        a = switch.add_port(MemoryPort("a"))
+        switch.add_port(TapPort("tap0"))
+        a.send([frame])
+
+With the system's clock (the default) frames are forwarded by *pollers* threads from `start`,
+which entering the ``with`` block calls, to `close`. With a `FakeClock` there are no threads:
+`poll` forwards what waits, at the time the clock shows, and everything is repeatable.
+
+    created --start--> running --close--> closed
+
+Thread safety: every public method may be called from any thread; changes are made with the
+pollers parked between two bursts, for some microseconds, while frames wait in the kernel.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vswitch.clock import Clock, FakeClock
+from vswitch.config import RESERVED, SwitchConfig
+from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, Core
+from vswitch.errors import PortError
+from vswitch.linux.netlink import LinkEvents
+from vswitch.ports import LinkState, Port, TapPort
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+AnyPort = TypeVar("AnyPort", bound=Port)
+PuntHandler = Callable[[str, bytes], None]
+
+SWEEP_S = 1  # how often places of expired stations are freed
+
+
+@dataclass(slots=True)
+class _Member:
+    """A port of this switch."""
+
+    port: Port
+    number: int
+    up: bool = True
+    gone: bool = False  # its device was deleted; it stays listed until it is removed
+
+
+@dataclass(frozen=True, slots=True)
+class PortStatus:
+    """What there is to know about a port at one moment."""
+
+    name: str
+    number: int
+    kind: str
+    state: str  # forwarding, down (no link) or gone (the device was deleted)
+    mtu: int  # bytes
+    queues: int
+    offloads: tuple[str, ...]
+    stations: int
+    counters: dict[str, int]  # names of COUNTER_NAMES
+    drops: dict[str, int]  # by reason, names of vswitch.DROP_REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One entry of the forwarding database."""
+
+    mac: bytes
+    vid: int  # 0 while the switch is VLAN-unaware
+    port: str
+    static: bool
+    age_s: int  # since last heard; 0 for a static one
+
+
+class Switch:
+    """A learning Ethernet switch (IEEE 802.1Q-2018 clause 8, VLAN-unaware).
+
+    Args:
+        name: What `vswitch show` and log lines call it.
+        ageing_s: A station not heard for so long is forgotten; 0 means never.
+        fdb_limit: Stations it remembers, 1..4,194,304, static ones included.
+        pollers: Threads that forward; ports are spread over them.
+        busy_poll_us: Longest time a poller spins for the next frame before it sleeps.
+        core: ``c``, or ``python`` for the readable reference implementation.
+        clock: A `FakeClock` for a switch without threads.
+        salt: 16 bytes that decide places in the forwarding database; random by default.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        name: str = "vswitch",
+        *,
+        ageing_s: int = 300,
+        fdb_limit: int = 65536,
+        pollers: int = 1,
+        busy_poll_us: int = 50,
+        core: str = "c",
+        clock: Clock | None = None,
+        salt: bytes | None = None,
+    ) -> None:
+        self.config = SwitchConfig(
+            name=name,
+            ageing_s=ageing_s,
+            fdb_limit=fdb_limit,
+            pollers=pollers,
+            busy_poll_us=busy_poll_us,
+            core=core,
+        )
+        self.clock = clock or Clock()
+        self.on_punt: PuntHandler | None = None
+        self._by_hand = isinstance(self.clock, FakeClock)
+        self._members: dict[str, _Member] = {}
+        self._lock = threading.RLock()
+        self._threads: list[threading.Thread] = []
+        self._closing = threading.Event()
+        self._swept_s = self.clock.now_s()
+        self._events: LinkEvents | None = None
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._core = Core(
+            core,
+            pollers=pollers,
+            fdb_limit=fdb_limit,
+            ageing_s=ageing_s,
+            busy_poll_us=busy_poll_us,
+            notify_fd=self._bell,
+            salt=salt,
+        )
+
+    # ------------------------------------------------------------------ life
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def start(self) -> None:
+        """Begin to forward. Does nothing on a switch that is polled by hand."""
+        if self._by_hand or self._threads:
+            return
+        run = self._core.datapath.run
+        self._threads = [
+            threading.Thread(target=run, args=(i,), name=f"{self.name}-poller-{i}", daemon=True)
+            for i in range(self.config.pollers)
+        ]
+        self._threads.append(
+            threading.Thread(target=self._control, name=f"{self.name}-control", daemon=True)
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop forwarding and close every port; a second call does nothing."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._core.datapath.stop()
+        os.eventfd_write(self._bell, 1)
+        for thread in self._threads:
+            thread.join()
+        for name in list(self._members):
+            self.remove_port(name)
+        if self._events:
+            self._events.close()
+        os.close(self._bell)
+
+    def __enter__(self) -> Switch:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hold every poller between two bursts while the block runs; may be nested."""
+        with self._lock:
+            self._core.datapath.pause()
+            try:
+                yield
+            finally:
+                self._core.datapath.resume()
+
+    # ------------------------------------------------------------------ ports
+
+    def add_port(self, port: AnyPort, *, fdb_limit: int = 0) -> AnyPort:
+        """Connect an open port, which the switch closes from now on; returns it.
+
+        *fdb_limit*: stations it may have, 0 for no limit of its own.
+
+        Raises:
+            PortError: a port of that name is connected already.
+            PortLimitError: the switch is full.
+        """
+        with self._lock:
+            if port.name in self._members:
+                raise PortError(f"port {port.name} is connected already")
+            with self.paused():
+                number = port.attach(self._core)
+                self._core.datapath.set_port(number, fdb_limit=fdb_limit)
+            self._members[port.name] = _Member(port, number)
+            if isinstance(port, TapPort) and not self._by_hand:
+                self._watch(port)
+        return port
+
+    def _watch(self, port: TapPort) -> None:
+        if not self._events:
+            self._events = LinkEvents()
+            os.eventfd_write(self._bell, 1)
+        try:
+            port.watch()
+        except OSError as e:
+            log.warning("link changes will not be seen port=%s error=%s", port.name, e)
+
+    def remove_port(self, name: str) -> None:
+        """Disconnect and close a port; its stations are forgotten, static ones too.
+
+        Raises:
+            PortError: there is no such port.
+        """
+        with self._lock:
+            member = self._member(name)
+            with self.paused():
+                self._core.datapath.remove_port(member.number)
+            del self._members[name]
+            member.port.close()
+
+    def set_port(
+        self,
+        name: str,
+        *,
+        learning: bool | None = None,
+        forwarding: bool | None = None,
+        fdb_limit: int | None = None,
+    ) -> None:
+        """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit."""
+        with self.paused():
+            self._core.datapath.set_port(
+                self._member(name).number,
+                learning=learning,
+                forwarding=forwarding,
+                fdb_limit=fdb_limit,
+            )
+
+    @property
+    def ports(self) -> dict[str, Port]:
+        """The connected ports by name."""
+        return {name: m.port for name, m in self._members.items()}
+
+    def port_status(self, name: str) -> PortStatus:
+        """What there is to know about a port now."""
+        with self._lock:
+            member = self._member(name)
+            counters, drops = self._core.counters(member.number)
+            return PortStatus(
+                name=name,
+                number=member.number,
+                kind=member.port.kind,
+                state="gone" if member.gone else "forwarding" if member.up else "down",
+                mtu=member.port.mtu,
+                queues=member.port.queues,
+                offloads=member.port.offloads,
+                stations=self._core.fdb.port_entries(member.number),
+                counters=counters,
+                drops=drops,
+            )
+
+    def _member(self, name: str) -> _Member:
+        try:
+            return self._members[name]
+        except KeyError:
+            raise PortError(
+                f"no port {name}", hint=f"ports are: {', '.join(self._members) or 'none yet'}"
+            ) from None
+
+    # ------------------------------------------------------------------ forwarding database
+
+    def stations(self) -> list[Station]:
+        """The live entries of the forwarding database, in order of address."""
+        names = {m.number: name for name, m in self._members.items()}
+        found = [
+            Station(bytes(row["mac"]), int(row["vid"]), names[int(row["port"])],
+                    bool(row["static"]), int(row["age_s"]))
+            for row in self.fdb
+            if int(row["port"]) in names
+        ]  # fmt: skip
+        return sorted(found, key=lambda s: (s.mac, s.vid))
+
+    @property
+    def fdb(self) -> np.ndarray[Any, Any]:
+        """The live entries as a structured array: mac (6 x u1), vid, port, static, age_s."""
+        import numpy as np
+
+        row = np.dtype(
+            [("mac", "u1", 6), ("vid", "u2"), ("port", "u2"), ("static", "u2"), ("age_s", "u4")]
+        )
+        return np.frombuffer(self._core.fdb.rows(self.clock.now_s()), row)
+
+    def fdb_counters(self) -> dict[str, int]:
+        """Entries, limit, and how often learned, moved, expired, refused, crowded."""
+        counters: dict[str, int] = self._core.fdb.counters()
+        return counters
+
+    def pin(self, mac: bytes, port: str, *, vid: int = 0) -> None:
+        """Make a static entry: *mac* is behind *port*, whatever is heard; it does not age.
+
+        Raises:
+            FdbFullError: a limit is reached.
+        """
+        with self._lock:
+            self._core.fdb.pin(vid, mac, self._member(port).number)
+
+    def unpin(self, mac: bytes, *, vid: int = 0) -> bool:
+        """Forget a station, static or learned; whether it was known."""
+        return bool(self._core.fdb.delete(vid, mac))
+
+    def flush(self, port: str | None = None) -> int:
+        """Forget the learned stations of *port*, or all of them; returns how many."""
+        with self._lock:
+            number = None if port is None else self._member(port).number
+            return int(self._core.fdb.flush(number))
+
+    # ------------------------------------------------------------------ counters and options
+
+    @property
+    def counters(self) -> np.ndarray[Any, Any]:
+        """Every counter as the pollers write it, without a copy: shape (pollers, 1024 ports).
+
+        Fields: names of COUNTER_NAMES, and ``drops`` with a field per reason. The array stays
+        valid after the switch is closed.
+        """
+        import numpy as np
+
+        block = np.dtype(
+            {
+                "names": [*COUNTER_NAMES, "drops"],
+                "formats": [*["u8"] * len(COUNTER_NAMES), [(name, "u8") for name in DROP_NAMES]],
+                "itemsize": COUNTER_WORDS * 8,
+            }
+        )
+        array = np.frombuffer(self._core.datapath.counter_memory, block)
+        array.flags.writeable = False
+        return array.reshape(self.config.pollers, -1)
+
+    def set_reserved(self, addresses: Iterable[int | str], verdict: str) -> None:
+        """What happens to frames for reserved addresses 01-80-C2-00-00-0x.
+
+        Args:
+            addresses: Last nibbles 0..15, or names of `vswitch.config.RESERVED`.
+            verdict: ``forward``, ``drop``, or ``punt``: give them to `on_punt`.
+        """
+        nibbles = [RESERVED[a] if isinstance(a, str) else a for a in addresses]
+        with self.paused():
+            self._core.datapath.set_reserved(nibbles, verdict)
+
+    def set_ageing(self, ageing_s: int) -> None:
+        """Change the ageing time in seconds; 0: stations stay for ever."""
+        with self.paused():
+            self._core.fdb.set_ageing(ageing_s)
+
+    # ------------------------------------------------------------------ by hand
+
+    def poll(self) -> int:
+        """Forward all that waits, at the time of the fake clock; returns how many frames.
+
+        Raises:
+            RuntimeError: the switch has poller threads.
+        """
+        if not self._by_hand:
+            raise RuntimeError("a switch with poller threads is not polled by hand")
+        with self._lock:
+            self._sweep()
+            total = 0
+            while n := self._core.datapath.poll(self.clock.now_s()):
+                total += n
+            self._handle_punts()
+            self._find_failed()
+            return total
+
+    # ------------------------------------------------------------------ the control thread
+
+    def _control(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._wait()
+                self._sweep()
+                self._handle_punts()
+                self._find_failed()
+        except Exception:
+            log.exception("control thread stops switch=%s", self.name)
+
+    def _wait(self) -> None:
+        watched: list[Any] = [self._bell]
+        if self._events:
+            watched.append(self._events)
+        ready, _, _ = select.select(watched, [], [], SWEEP_S)
+        if self._bell in ready:
+            os.eventfd_read(self._bell)
+        if self._events in ready and self._events:
+            self._events.clear()
+            self._look_at_links()
+
+    def _sweep(self) -> None:
+        now_s = self.clock.now_s()
+        if now_s - self._swept_s >= SWEEP_S:
+            self._swept_s = now_s
+            if self._core.fdb.counters()["entries"]:
+                self._core.fdb.expire(now_s)
+
+    def _handle_punts(self) -> None:
+        names = {m.number: name for name, m in self._members.items()}
+        for number, _, frame in self._core.punted():
+            if self.on_punt and number in names:
+                self.on_punt(names[number], frame)
+
+    def _find_failed(self) -> None:
+        with self._lock:
+            for member in self._members.values():
+                error = self._core.datapath.port_error(member.number)
+                if error and not member.gone:
+                    member.gone = True
+                    self._take_down(member, f"cannot be read: {os.strerror(error)}")
+
+    def _look_at_links(self) -> None:
+        with self._lock:
+            for member in self._members.values():
+                if member.gone or not isinstance(member.port, TapPort):
+                    continue
+                try:
+                    self._follow(member, member.port.link())
+                except OSError as e:
+                    member.gone = True
+                    self._take_down(member, f"its device is gone: {e.strerror}")
+
+    def _follow(self, member: _Member, link: LinkState) -> None:
+        if link.mtu != member.port.mtu:
+            log.info("port mtu=%d was=%d name=%s", link.mtu, member.port.mtu, member.port.name)
+            member.port.mtu = link.mtu
+            with self.paused():
+                self._core.datapath.set_port(member.number, mtu=link.mtu)
+        if member.up and not link.up:
+            self._take_down(member, "its interface went down")
+        elif link.up and not member.up:
+            log.info("port up name=%s", member.port.name)
+            member.up = True
+            with self.paused():
+                self._core.datapath.set_port(member.number, learning=True, forwarding=True)
+
+    def _take_down(self, member: _Member, reason: str) -> None:
+        if member.up:
+            member.up = False
+            with self.paused():
+                self._core.datapath.set_port(member.number, learning=False, forwarding=False)
+            flushed = self._core.fdb.flush(member.number)
+            log.warning(
+                "port down name=%s reason=%r stations_flushed=%d",
+                member.port.name, reason, flushed,
+            )  # fmt: skip
