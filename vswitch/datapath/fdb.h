@@ -180,14 +180,18 @@ static inline void vsw_fdb_prefetch(const struct vsw_fdb *t, uint64_t hash)
     __builtin_prefetch(vsw_fdb_first(t, hash));
 }
 
+static inline bool vsw_way_has(const struct vsw_fdb_bucket *b, unsigned w, uint64_t key)
+{
+    return atomic_load_explicit(&b->key[w], memory_order_acquire) == key;
+}
+
 /* The way of @b that carries @key, or -1.  Compares all four before it branches: a branch per
  * way would be mispredicted for every other station. */
 static inline int vsw_bucket_way(const struct vsw_fdb_bucket *b, uint64_t key)
 {
-    unsigned hit = 0;
+    unsigned hit = (unsigned)vsw_way_has(b, 0, key) | (unsigned)vsw_way_has(b, 1, key) << 1 |
+                   (unsigned)vsw_way_has(b, 2, key) << 2 | (unsigned)vsw_way_has(b, 3, key) << 3;
 
-    for (unsigned w = 0; w < VSW_FDB_WAYS; w++)
-        hit |= (unsigned)(atomic_load_explicit(&b->key[w], memory_order_acquire) == key) << w;
     return hit ? __builtin_ctz(hit) : -1;
 }
 
@@ -224,15 +228,30 @@ static inline struct vsw_fdb_place vsw_fdb_find(struct vsw_fdb *t, uint64_t key,
     return at;
 }
 
+static inline uint16_t vsw_fdb_port_of(const struct vsw_fdb *t, uint64_t value, uint32_t now_s)
+{
+    return vsw_fdb_expired(t, value, now_s) ? (uint16_t)VSW_PORT_NONE : vsw_value_port(value);
+}
+
+static __attribute__((noinline, unused)) uint16_t
+vsw_fdb_lookup_second(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint32_t now_s)
+{
+    struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
+
+    return at.bucket ? vsw_fdb_port_of(t, at.value, now_s) : (uint16_t)VSW_PORT_NONE;
+}
+
 /* The port of a station, or VSW_PORT_NONE when it is unknown or has expired. */
 static inline uint16_t vsw_fdb_lookup(struct vsw_fdb *t, uint64_t key, uint64_t hash,
                                       uint32_t now_s)
 {
-    struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
+    const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
+    int w = vsw_bucket_way(b, key);
+    uint64_t value;
 
-    if (!at.bucket || vsw_fdb_expired(t, at.value, now_s))
-        return VSW_PORT_NONE;
-    return vsw_value_port(at.value);
+    if (__builtin_expect(w >= 0 && vsw_way_read(b, w, key, &value), 1))
+        return vsw_fdb_port_of(t, value, now_s);
+    return vsw_fdb_lookup_second(t, key, hash, now_s);
 }
 
 /* ------------------------------------------------------------- counting against the limits */
@@ -436,9 +455,8 @@ vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
         atomic_fetch_add(&t->learned, 1);
 }
 
-/* Record that @key was heard on @port at @now_s. */
-static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
-                                 uint32_t now_s)
+static __attribute__((noinline, unused)) void
+vsw_fdb_learn_change(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s)
 {
     struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
 
@@ -446,6 +464,21 @@ static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash,
         vsw_fdb_learn_new(t, key, hash, port, now_s);
     else if (vsw_value_port(at.value) != port || vsw_value_seen_s(at.value) != now_s)
         vsw_fdb_refresh(t, at, port, now_s);
+}
+
+/* Record that @key was heard on @port at @now_s.  The usual case, heard there in this second
+ * already, is decided here: one line is read and nothing is written. */
+static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
+                                 uint32_t now_s)
+{
+    const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
+    uint64_t known = vsw_fdb_value(now_s, port, 0, false);
+    int w = vsw_bucket_way(b, key);
+
+    if (__builtin_expect(w >= 0, 1) &&
+        (atomic_load_explicit(&b->value[w], memory_order_relaxed) & ~(uint64_t)0xFFFF) == known)
+        return;
+    vsw_fdb_learn_change(t, key, hash, port, now_s);
 }
 
 /* ------------------------------------------------------------- by command and by age */
