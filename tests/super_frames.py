@@ -28,6 +28,7 @@ from scapy.packet import Raw
 from scapy.utils import checksum
 
 ROOT = Path(__file__).parents[1]
+EXTENSION = {"h": IPv6ExtHdrHopByHop, "d": IPv6ExtHdrDestOpt, "r": IPv6ExtHdrRouting}
 NEEDS_CSUM, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 1, 1, 4, 5, 0x80
 
 
@@ -36,7 +37,8 @@ class Super(NamedTuple):
 
     vnet: bytes
     frame: bytes
-    l4: int  # offsets into frame
+    l3: int  # offsets into frame
+    l4: int
     payload: int
     gso_size: int
     is_v6: bool
@@ -66,15 +68,15 @@ def build(*, is_v6=False, is_udp=False, tags=0, ip_id=0xFFFE, df=True, ip_words=
     if is_v6:
         l3 = IPv6(src="fd00::1", dst="fd00::2", tc=0x55, fl=0x12345)
         for letter in ext:
-            l3 /= {"h": IPv6ExtHdrHopByHop, "d": IPv6ExtHdrDestOpt, "r": IPv6ExtHdrRouting}[letter]()
+            l3 /= EXTENSION[letter]()
     else:
         l3 = IP(src="192.0.2.1", dst="192.0.2.2", id=ip_id, flags="DF" if df else 0, tos=2,
                 options=[IPOption_NOP()] * (4 * ip_words))  # fmt: skip
     if is_udp:
         l4 = UDP(sport=12345, dport=53, chksum=0)
     else:
-        l4 = TCP(sport=12345, dport=80, seq=seq, ack=77, flags=flags, window=501, urgptr=3, chksum=0,
-                 options=[("NOP", None)] * (4 * tcp_words))  # fmt: skip
+        l4 = TCP(sport=12345, dport=80, seq=seq, ack=77, flags=flags, window=501, urgptr=3,
+                 chksum=0, options=[("NOP", None)] * (4 * tcp_words))  # fmt: skip
     payload = random.Random(seed).randbytes(payload_len)
     frame = bytearray(bytes(ether / l3 / l4 / Raw(payload)))
     at, payload_at = len(frame) - payload_len - len(l4), len(frame) - payload_len
@@ -83,7 +85,7 @@ def build(*, is_v6=False, is_udp=False, tags=0, ip_id=0xFFFE, df=True, ip_words=
     frame[field : field + 2] = pseudo_sum(l3, protocol, len(frame) - at).to_bytes(2, "big")
     gso_type = GSO_UDP_L4 if is_udp else (GSO_TCPV6 if is_v6 else GSO_TCPV4) | GSO_ECN * ecn
     vnet = vnet_header(gso_type if gso else 0, gso_size if gso else 0, at, csum_offset)
-    return Super(vnet, bytes(frame), at, payload_at, gso_size, is_v6, is_udp)
+    return Super(vnet, bytes(frame), 14 + 4 * tags, at, payload_at, gso_size, is_v6, is_udp)
 
 
 @st.composite

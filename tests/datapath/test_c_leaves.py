@@ -14,8 +14,9 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CC = os.environ.get("CC", "cc")
-STRICT = "-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion".split()
-SANITIZE = "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+STRICT = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion"]
+STRICT += ["-Wsign-conversion"]
+SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 @pytest.mark.parametrize("source", sorted(HERE.glob("test_*.c")), ids=lambda p: p.stem)
