@@ -62,7 +62,8 @@ static inline void super_ipv4(struct super *s, unsigned tags, uint8_t protocol,
                               unsigned options_len)
 {
     uint8_t ip[60] = {(uint8_t)(0x45 + options_len / 4),
-                      [4] = 0xff, 0xfe, 0x40, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2};
+                      [4] = 0xff, 0xfe, 0x40, 0, 64, protocol, 0x77, 0x78, /* no valid checksum */
+                      192, 0, 2, 1, 192, 0, 2, 2};
 
     memset(ip + 20, 1, 40); /* options: no operation */
     super_eth(s, tags, 0x0800);

@@ -99,6 +99,8 @@ static void a_sum_folds_to_zero_only_when_all_is_zero(void)
     assert(vsw_csum_fold(0x10000) == 1);
     assert(vsw_csum_fold(UINT64_MAX) == 0xffff);
     assert(vsw_csum_fold(0xffff0001ffffull) == 1);
+    assert(vsw_csum_fold(0xffffffff80008000ull) == 1);
+    assert(vsw_csum_fold(0xfffffffffffffffeull) == 0xfffe);
 }
 
 static void numbers_are_summed_as_they_lie_in_the_frame(void)

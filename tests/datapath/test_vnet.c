@@ -180,11 +180,22 @@ static void an_ipv4_header_that_cannot_be_is_refused(void)
 {
     super_tso4(&s, 0, 5000);
     *super_at(&s, s.l3) = 0x44;
+    *super_at(&s, s.l3 + 16 + 12) = 0x50; /* a TCP header there would be fine */
     super_vnet(&s, 1, 1, 1448, s.l3 + 16, 16);
     assert(check() == -EINVAL);
 
     super_tso4(&s, 0, 5000);
     *super_at(&s, s.l3) = 0x65;
+    assert(check() == -EINVAL);
+}
+
+static void an_ipv6_header_of_another_version_is_refused(void)
+{
+    super_ipv6(&s, 0, 6);
+    super_tcp(&s, 0x10, 20, 5000);
+    super_vnet(&s, 1, 4, 1440, s.l4, 16);
+    *super_at(&s, s.l3) = 0x50;
+
     assert(check() == -EINVAL);
 }
 
@@ -309,6 +320,7 @@ int main(void)
     two_tags_are_skipped_and_a_third_is_not();
     ipv4_options_move_the_l4_header();
     an_ipv4_header_that_cannot_be_is_refused();
+    an_ipv6_header_of_another_version_is_refused();
     a_fragment_is_not_segmented();
     eight_extension_headers_are_skipped_and_a_ninth_is_not();
     a_data_offset_outside_the_frame_or_below_twenty_is_refused();

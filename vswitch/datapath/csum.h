@@ -30,8 +30,7 @@ typedef uint64_t vsw_csum_lanes __attribute__((vector_size(16)));
 static inline uint16_t vsw_csum_fold(uint64_t sum)
 {
     sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32); /* at most 0x1fffe */
     return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 

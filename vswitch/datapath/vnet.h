@@ -117,6 +117,8 @@ static inline int vsw_vnet_parse_ipv4(const struct vsw_frame *f, struct vsw_vnet
     return 0;
 }
 
+_Static_assert(VSW_FRAME_MAX - VSW_ETH_LEN - 40 <= UINT16_MAX, "an IPv6 payload states its length");
+
 /* The same for IPv6 (RFC 8200 3, 4).  A fragment header is not skipped and so becomes the
  * protocol, which no caller accepts. */
 static inline int vsw_vnet_parse_ipv6(const struct vsw_frame *f, struct vsw_vnet_layout *at)
@@ -124,7 +126,7 @@ static inline int vsw_vnet_parse_ipv6(const struct vsw_frame *f, struct vsw_vnet
     const uint8_t *ip = f->data + at->l3;
     uint32_t room = f->len - at->l3;
 
-    if (room < 40 || room - 40 > UINT16_MAX || ip[0] >> 4 != 6)
+    if (room < 40 || ip[0] >> 4 != 6)
         return -EINVAL;
     uint8_t next = ip[6];
     uint32_t l4 = at->l3 + 40;
