@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 from contestants import CONTESTANTS
@@ -32,6 +33,7 @@ from table import render
 from targets import METRICS
 
 CANNOT_MEASURE = 77
+QUIET_LOAD = 0.5  # above it somebody else has a good part of one of the two CPUs we need
 DEFAULT_CONTESTANTS = "vswitch,bare,bridge,ovs-tap,ovs-veth,ovs-tap-tso,vde"
 DEFAULT_FIGURES = "tcp,fps60,fps1514,rtt,rtt-split,cpu100,idle16,start"
 SMOKE = {"rounds": 1, "seconds": 1.0, "contestants": "vswitch,bare", "figures": "tcp,fps60,rtt"}
@@ -59,6 +61,7 @@ class Run:
         try:
             with contestant:
                 metrics = figure.measure(contestant, self._seconds)
+                contestant.check_alive()
         except BenchmarkError as error:
             self.left_out[contestant_name] = f"{figure.name}: {error}"
             _progress(f"{figure.name:8} {contestant_name:12} left out: {error}")
@@ -119,14 +122,19 @@ def _at_least_one(text: str) -> int:
     return value
 
 
-def check_machine() -> None:
-    """Raise BenchmarkError when nothing at all can be measured here."""
+def check_machine(options: argparse.Namespace) -> None:
+    """Raise BenchmarkError when nothing can be measured here, or its result not be written."""
     if os.geteuid() != 0:
         raise BenchmarkError("network namespaces need root", "run it with sudo")
     packages = {"ip": "iproute2", "taskset": "util-linux", "iperf3": "iperf3"}
     for program, package in packages.items():
         if shutil.which(program) is None:
             raise BenchmarkError(f"{program} not found", f"install {package}")
+    if options.png and find_spec("matplotlib") is None:
+        raise BenchmarkError("matplotlib not found", "pip install matplotlib, or no --png")
+    for path in filter(None, (options.json, options.png)):
+        if not path.parent.is_dir():
+            raise BenchmarkError(f"{path.parent} is not a folder", "create it first")
 
 
 def save_json(
@@ -161,6 +169,8 @@ def _present(samples: Sequence[Sample], names: Sequence[str]) -> list[str]:
 def compare(options: argparse.Namespace) -> int:
     """Measure, print the table, write the files; the exit status."""
     machine = facts()
+    if os.getloadavg()[0] > QUIET_LOAD:
+        _progress(f"the machine is busy (load {os.getloadavg()[0]:.1f}): the figures will scatter")
     with tempfile.TemporaryDirectory(prefix="vswitch-bench-") as folder:
         compile_tools(Path(folder))
         run = Run(Path(folder), options.seconds)
@@ -205,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # SIGTERM must unwind the with blocks as Ctrl-C does, or namespaces stay behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        check_machine()
+        check_machine(options)
         return compare(options)
     except BenchmarkError as error:
         print(f"compare.py: {error}", file=sys.stderr)

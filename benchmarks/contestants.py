@@ -57,6 +57,12 @@ class Contestant(ABC):
         """Processes whose CPU time is the contestant's; empty when it lives in the kernel."""
         return [p.pid for p in self._processes]
 
+    def check_alive(self) -> None:
+        """Raise BenchmarkError when one of its programs has ended: then nothing was measured."""
+        for process in self._processes:
+            if not process.alive:
+                raise BenchmarkError(f"{process.name} ended: {process.last_words()}")
+
     def __enter__(self) -> Self:
         if why := self.missing():
             raise BenchmarkError(why)
@@ -92,6 +98,10 @@ class Vswitch(Contestant):
 
     many_ports = True
 
+    def missing(self) -> str:
+        there = (REPOSITORY / "vswitch" / "__main__.py").exists()
+        return "" if there else "the source tree has no vswitch/__main__.py"
+
     def open(self) -> None:
         ports = [word for device in self.devices for word in ("--port", device)]
         name = f"bench{os.getpid()}"
@@ -104,7 +114,11 @@ class Vswitch(Contestant):
 
 
 class Bare(Contestant):
-    """The ceiling: a read/write loop in C; ``bare-spin`` never sleeps."""
+    """The ceiling: a read/write loop in C.
+
+    ``bare-spin`` never sleeps. ``bare-again`` is the same once more: its ratio to ``bare`` shows
+    how far two equal contestants differ on this machine.
+    """
 
     def open(self) -> None:
         options = ["--spin"] if self.name == "bare-spin" else []
@@ -197,6 +211,7 @@ class Vde(Contestant):
 CONTESTANTS: dict[str, type[Contestant]] = {
     "vswitch": Vswitch,
     "bare": Bare,
+    "bare-again": Bare,
     "bare-spin": Bare,
     "bridge": Bridge,
     "ovs-tap": Ovs,

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -44,7 +45,8 @@ def process_seconds(pids: Iterable[int]) -> float:
         for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
             # First field: nanoseconds on a CPU. utime and stime have steps of 10 ms, too
             # coarse for a switch that is nearly idle.
-            total_ns += int(task.read_text().split()[0])
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that just ended
+                total_ns += int(task.read_text().split()[0])
     return total_ns / 1e9
 
 

@@ -86,17 +86,24 @@ class Process:
     def pid(self) -> int:
         return self._popen.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
     def output(self) -> str:
         """What it has printed so far."""
         return self._log.read_text(errors="replace")
+
+    def last_words(self) -> str:
+        """The last line it has printed."""
+        return (self.output().strip() or "it printed nothing").splitlines()[-1]
 
     def wait_for(self, word: str) -> float:
         """Seconds from its start until *word* was in its output."""
         while word not in self.output():
             waited_s = time.monotonic() - self._started_s
             if self._popen.poll() is not None or waited_s > READY_TIMEOUT_S:
-                last = (self.output().strip() or "it printed nothing").splitlines()[-1]
-                raise BenchmarkError(f"{self.name} did not get ready: {last}")
+                raise BenchmarkError(f"{self.name} did not get ready: {self.last_words()}")
             time.sleep(LOOK_S)
         return time.monotonic() - self._started_s
 

@@ -37,7 +37,8 @@ def _rows(
     ours = by_round(samples, metric.name, subject)
     own = metric.text(statistics.median(ours.values())) if ours else "-"
     rows = []
-    if ours and (target := target_text(metric.name, None, subject)):
+    target = target_text(metric.name, None, subject)
+    if ours and (target or not references):
         values = ours.values()
         span = f"{metric.text(min(values))}-{metric.text(max(values))}"
         rows.append(_ROW.format(metric.label, own, "", "", "", span, target))

@@ -1,5 +1,6 @@
 """Pairing, statistics, table and command line of the benchmark; no root, no timing."""
 
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -108,6 +109,37 @@ def test_an_absolute_target_has_a_row_without_reference():
 
     row = next(line for line in text.splitlines() if line.startswith("start s"))
     assert row.split() == ["start", "s", "0.300", "0.200-0.400", "<0.5", "(0.2)"]
+
+
+def test_a_contestant_alone_is_shown_with_its_values():
+    samples = samples_of("rtt_p50_us", bare=[10.0, 12.0, 11.0])
+
+    text = table.render(samples, subject="bare", references=[], left_out={})
+
+    row = next(line for line in text.splitlines() if line.startswith("RTT p50 us"))
+    assert row.split() == ["RTT", "p50", "us", "11.0", "10.0-12.0"]
+
+
+def test_a_folder_that_does_not_exist_is_noticed_before_measuring(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(compare.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(compare.shutil, "which", lambda program: program)
+
+    status = compare.main(["--json", str(tmp_path / "absent" / "result.json")])
+
+    assert status == compare.CANNOT_MEASURE
+    assert "is not a folder (create it first)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tool", ["bare_loop", "frames", "pingpong"])
+def test_the_c_programs_compile_without_a_warning(tool, tmp_path):
+    flags = ["-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
+    source = str(BENCHMARKS / f"{tool}.c")
+
+    done = subprocess.run(
+        ["cc", *flags, "-o", str(tmp_path / tool), source], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def widest(metric) -> tuple[float, ...]:
