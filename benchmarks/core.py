@@ -103,9 +103,7 @@ def _frame(kind: str, port: int, homes: list[list[bytes]], chance: random.Random
 
 def measure(core: Core, case: Case, seconds: float, rounds: int) -> list[float]:
     """Received frames per second, in millions, of each round; by poller threads as always."""
-    threads = [
-        threading.Thread(target=core.datapath.run, args=(i,)) for i in range(case.pollers)
-    ]
+    threads = [threading.Thread(target=core.datapath.run, args=(i,)) for i in range(case.pollers)]
     for t in threads:
         t.start()
     time.sleep(seconds / 4)  # every page touched, every station fresh

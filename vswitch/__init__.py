@@ -1,10 +1,10 @@
 """vswitch: a virtual Ethernet switch in user space for Linux.
 
-    from vswitch import MemoryPort, Switch, TapPort
+from vswitch import MemoryPort, Switch, TapPort
 
-    with Switch() as switch:
-        switch.add_port(TapPort("tap0"))
-        switch.add_port(TapPort("tap1"))
+with Switch() as switch:
+    switch.add_port(TapPort("tap0"))
+    switch.add_port(TapPort("tap1"))
 """
 
 from vswitch._fastpath import DROP_REASONS

@@ -1,9 +1,9 @@
 """A port whose wire is memory: the program itself is the station behind it.
 
-    lan = MemoryPort("lan")
-    switch.add_port(lan)
-    lan.send([frame, ...])
-    lan.receive()  ->  [frame, ...]
+lan = MemoryPort("lan")
+switch.add_port(lan)
+lan.send([frame, ...])
+lan.receive()  ->  [frame, ...]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from vswitch._fastpath import OFFLOADS
+from vswitch.errors import PortError
 from vswitch.ports.base import Core, LinkState, Port, Wire
 
 FINISHED = bytes(10)  # virtio-net header of a frame that leaves no work undone
@@ -56,25 +57,34 @@ class MemoryPort(Port):
 
         Returns how many fitted into the memory; the rest is not sent.
         """
+        wire = self._connected()
         sent = 0
         for frame in frames:
-            if not self._wire.send(vnet + frame):
+            if not wire.send(vnet + frame):
                 break
             sent += 1
         return sent
 
     def receive(self) -> list[bytes]:
         """The frames the switch has sent since the last call, oldest first."""
-        return [frame for _, frame in self._wire.receive()]
+        return [frame for _, frame in self._connected().receive()]
 
     def receive_with_header(self) -> list[tuple[bytes, bytes]]:
         """The same as (virtio-net header of 10 bytes, frame)."""
-        return list(self._wire.receive())
+        return list(self._connected().receive())
+
+    def _connected(self) -> Wire:
+        if self._wire is None:
+            raise PortError(
+                f"port {self.name} is not connected", hint="switch.add_port(port) first"
+            )
+        return self._wire
 
     def link(self) -> LinkState:
         return LinkState(up=self._up, mtu=self.mtu)
 
     def close(self) -> None:
+        self._wire = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

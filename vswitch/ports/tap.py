@@ -65,9 +65,7 @@ class TapPort(Port):
                 )
                 self.fds.append(queue.fd)
             _configure(name, mtu=mtu, mac=mac)
-            super().__init__(
-                name, mtu=device.mtu(name), offloads=queue.offloads, queues=queues
-            )
+            super().__init__(name, mtu=device.mtu(name), offloads=queue.offloads, queues=queues)
         except (DeviceError, OSError) as e:
             self._give_back(name)
             if isinstance(e, DeviceError):
@@ -170,4 +168,3 @@ def _configure_back(name: str, found: _Found) -> None:
         device.set_mtu(name, found.mtu)
     if device.is_up(name) != found.up:
         device.set_up(name, up=found.up)
-
