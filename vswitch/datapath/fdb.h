@@ -400,31 +400,39 @@ static inline int vsw_fdb_insert(struct vsw_fdb *t, uint64_t key, uint64_t hash,
     return err;
 }
 
+/* Give the entry read at @at another value, at its place.  0, or -ENOSPC (its new port is at its
+ * limit), -EAGAIN (it changed meanwhile); then it is as it was. */
+static inline int vsw_fdb_replace(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t value)
+{
+    uint16_t from = vsw_value_port(at.value), port = vsw_value_port(value);
+    bool is_move = from != port;
+
+    if (is_move && !vsw_port_reserve(t, port)) {
+        atomic_fetch_add(&t->refused, 1);
+        return -ENOSPC;
+    }
+    if (!atomic_compare_exchange_strong(&at.bucket->value[at.way], &at.value, value)) {
+        if (is_move)
+            atomic_fetch_sub(&t->port_entries[port], 1);
+        return -EAGAIN;
+    }
+    if (is_move)
+        atomic_fetch_sub(&t->port_entries[from], 1);
+    return 0;
+}
+
 /* Heard again: at another second, on another port, or after its time was over. */
 static __attribute__((noinline, unused)) void
 vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint16_t port, uint32_t now_s)
 {
-    uint16_t from = vsw_value_port(at.value);
-    bool was_expired = vsw_fdb_expired(t, at.value, now_s);
     uint64_t value = vsw_fdb_value(now_s, port, vsw_value_generation(at.value), false);
 
-    if (vsw_value_static(at.value))
+    if (vsw_value_static(at.value) || vsw_fdb_replace(t, at, value) < 0)
         return;
-    if (from != port && !vsw_port_reserve(t, port)) {
-        atomic_fetch_add(&t->refused, 1);
-        return;
-    }
-    if (!atomic_compare_exchange_strong(&at.bucket->value[at.way], &at.value, value)) {
-        if (from != port)
-            atomic_fetch_sub(&t->port_entries[port], 1);
-        return;
-    }
-    if (from != port)
-        atomic_fetch_sub(&t->port_entries[from], 1);
-    if (was_expired) {
+    if (vsw_fdb_expired(t, at.value, now_s)) {
         atomic_fetch_add(&t->expired, 1);
         atomic_fetch_add(&t->learned, 1);
-    } else if (from != port) {
+    } else if (vsw_value_port(at.value) != port) {
         atomic_fetch_add(&t->moved, 1);
     }
 }
@@ -472,14 +480,17 @@ static inline bool vsw_fdb_delete(struct vsw_fdb *t, uint64_t key)
     return true;
 }
 
-/* Pin a station to a port, replacing what is there.  0, -ENOSPC or -EXFULL. */
+/* Pin a station to a port, replacing what is there.  0, or -ENOSPC, -EXFULL: it stays as it is. */
 static inline int vsw_fdb_pin(struct vsw_fdb *t, uint64_t key, uint16_t port)
 {
+    uint64_t hash = vsw_fdb_hash(t, key), value;
+    struct vsw_fdb_place at;
     int err;
 
     do {
-        vsw_fdb_delete(t, key);
-        err = vsw_fdb_insert(t, key, vsw_fdb_hash(t, key), vsw_fdb_value(0, port, 0, true));
+        at = vsw_fdb_find(t, key, hash);
+        value = vsw_fdb_value(0, port, vsw_value_generation(at.bucket ? at.value : 0), true);
+        err = at.bucket ? vsw_fdb_replace(t, at, value) : vsw_fdb_insert(t, key, hash, value);
     } while (err == -EAGAIN);
     return err;
 }
