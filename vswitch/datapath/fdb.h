@@ -51,6 +51,7 @@
 #define VSW_PORT_NONE 0xFFFFu
 #define VSW_FDB_WAYS 4u
 #define VSW_FDB_DEPTH 3 /* moves in a row to make room; at half load one nearly always does */
+#define VSW_FDB_GOLDEN 0x9E3779B97F4A7C15u /* odd, no pattern in its bits: 2^64 / golden ratio */
 
 typedef _Atomic uint32_t vsw_atomic_u32; /* a name for Cython, which has no _Atomic */
 
@@ -103,12 +104,19 @@ static inline uint64_t vsw_fdb_key(uint16_t vid, const uint8_t *mac)
     return (uint64_t)high << 32 | (uint64_t)low << 16 | (uint64_t)vid << 1 | 1;
 }
 
-static inline uint64_t vsw_fdb_hash(const struct vsw_fdb *t, uint64_t key)
+/* Both halves of a product, folded into one word. */
+static inline uint64_t vsw_fdb_mix(uint64_t a, uint64_t b)
 {
-    __extension__ unsigned __int128 wide =
-        (unsigned __int128)(key ^ t->salt[0]) * (t->salt[1] | 1);
+    __extension__ unsigned __int128 wide = (unsigned __int128)a * b;
 
     return (uint64_t)wide ^ (uint64_t)(wide >> 64);
+}
+
+/* Mixed twice: after one product the bucket bits of addresses in arithmetic progression are
+ * themselves one, and for some salts the step is so short that a few buckets get all. */
+static inline uint64_t vsw_fdb_hash(const struct vsw_fdb *t, uint64_t key)
+{
+    return vsw_fdb_mix(vsw_fdb_mix(key ^ t->salt[0], t->salt[1] | 1), VSW_FDB_GOLDEN);
 }
 
 static inline struct vsw_fdb_bucket *vsw_fdb_first(const struct vsw_fdb *t, uint64_t hash)
