@@ -51,6 +51,7 @@
 #define VSW_PORT_NONE 0xFFFFu
 #define VSW_FDB_WAYS 4u
 #define VSW_FDB_DEPTH 3 /* moves in a row to make room; at half load one nearly always does */
+#define VSW_FDB_GOLDEN 0x9E3779B97F4A7C15u /* odd, no pattern in its bits: 2^64 / golden ratio */
 
 typedef _Atomic uint32_t vsw_atomic_u32; /* a name for Cython, which has no _Atomic */
 
@@ -103,12 +104,19 @@ static inline uint64_t vsw_fdb_key(uint16_t vid, const uint8_t *mac)
     return (uint64_t)high << 32 | (uint64_t)low << 16 | (uint64_t)vid << 1 | 1;
 }
 
-static inline uint64_t vsw_fdb_hash(const struct vsw_fdb *t, uint64_t key)
+/* Both halves of a product, folded into one word. */
+static inline uint64_t vsw_fdb_mix(uint64_t a, uint64_t b)
 {
-    __extension__ unsigned __int128 wide =
-        (unsigned __int128)(key ^ t->salt[0]) * (t->salt[1] | 1);
+    __extension__ unsigned __int128 wide = (unsigned __int128)a * b;
 
     return (uint64_t)wide ^ (uint64_t)(wide >> 64);
+}
+
+/* Mixed twice: after one product the bucket bits of addresses in arithmetic progression are
+ * themselves one, and for some salts the step is so short that a few buckets get all. */
+static inline uint64_t vsw_fdb_hash(const struct vsw_fdb *t, uint64_t key)
+{
+    return vsw_fdb_mix(vsw_fdb_mix(key ^ t->salt[0], t->salt[1] | 1), VSW_FDB_GOLDEN);
 }
 
 static inline struct vsw_fdb_bucket *vsw_fdb_first(const struct vsw_fdb *t, uint64_t hash)
@@ -419,31 +427,39 @@ static inline int vsw_fdb_insert(struct vsw_fdb *t, uint64_t key, uint64_t hash,
     return err;
 }
 
+/* Give the entry read at @at another value, at its place.  0, or -ENOSPC (its new port is at its
+ * limit), -EAGAIN (it changed meanwhile); then it is as it was. */
+static inline int vsw_fdb_replace(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t value)
+{
+    uint16_t from = vsw_value_port(at.value), port = vsw_value_port(value);
+    bool is_move = from != port;
+
+    if (is_move && !vsw_port_reserve(t, port)) {
+        atomic_fetch_add(&t->refused, 1);
+        return -ENOSPC;
+    }
+    if (!atomic_compare_exchange_strong(&at.bucket->value[at.way], &at.value, value)) {
+        if (is_move)
+            atomic_fetch_sub(&t->port_entries[port], 1);
+        return -EAGAIN;
+    }
+    if (is_move)
+        atomic_fetch_sub(&t->port_entries[from], 1);
+    return 0;
+}
+
 /* Heard again: at another second, on another port, or after its time was over. */
 static __attribute__((noinline, unused)) void
 vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint16_t port, uint32_t now_s)
 {
-    uint16_t from = vsw_value_port(at.value);
-    bool was_expired = vsw_fdb_expired(t, at.value, now_s);
     uint64_t value = vsw_fdb_value(now_s, port, vsw_value_generation(at.value), false);
 
-    if (vsw_value_static(at.value))
+    if (vsw_value_static(at.value) || vsw_fdb_replace(t, at, value) < 0)
         return;
-    if (from != port && !vsw_port_reserve(t, port)) {
-        atomic_fetch_add(&t->refused, 1);
-        return;
-    }
-    if (!atomic_compare_exchange_strong(&at.bucket->value[at.way], &at.value, value)) {
-        if (from != port)
-            atomic_fetch_sub(&t->port_entries[port], 1);
-        return;
-    }
-    if (from != port)
-        atomic_fetch_sub(&t->port_entries[from], 1);
-    if (was_expired) {
+    if (vsw_fdb_expired(t, at.value, now_s)) {
         atomic_fetch_add(&t->expired, 1);
         atomic_fetch_add(&t->learned, 1);
-    } else if (from != port) {
+    } else if (vsw_value_port(at.value) != port) {
         atomic_fetch_add(&t->moved, 1);
     }
 }
@@ -505,14 +521,17 @@ static inline bool vsw_fdb_delete(struct vsw_fdb *t, uint64_t key)
     return true;
 }
 
-/* Pin a station to a port, replacing what is there.  0, -ENOSPC or -EXFULL. */
+/* Pin a station to a port, replacing what is there.  0, or -ENOSPC, -EXFULL: it stays as it is. */
 static inline int vsw_fdb_pin(struct vsw_fdb *t, uint64_t key, uint16_t port)
 {
+    uint64_t hash = vsw_fdb_hash(t, key), value;
+    struct vsw_fdb_place at;
     int err;
 
     do {
-        vsw_fdb_delete(t, key);
-        err = vsw_fdb_insert(t, key, vsw_fdb_hash(t, key), vsw_fdb_value(0, port, 0, true));
+        at = vsw_fdb_find(t, key, hash);
+        value = vsw_fdb_value(0, port, vsw_value_generation(at.bucket ? at.value : 0), true);
+        err = at.bucket ? vsw_fdb_replace(t, at, value) : vsw_fdb_insert(t, key, hash, value);
     } while (err == -EAGAIN);
     return err;
 }
