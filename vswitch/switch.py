@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -60,9 +61,12 @@ class PortStatus:
     name: str
     number: int
     kind: str
+    end: str  # which end of its device the port holds: "file", or "" if there is but one
+    created: bool  # by this switch: the device goes when the port does
     state: str  # forwarding, down (no link) or gone (the device was deleted)
     mtu: int  # bytes
     queues: int
+    vnet_header: bool
     offloads: tuple[str, ...]
     stations: int
     counters: dict[str, int]  # names of COUNTER_NAMES
@@ -121,6 +125,7 @@ class Switch:
         self.on_punt: PuntHandler | None = None
         self._by_hand = isinstance(self.clock, FakeClock)
         self._members: dict[str, _Member] = {}
+        self._reserved = {nibble: "drop" if nibble else "forward" for nibble in range(16)}
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
@@ -265,9 +270,12 @@ class Switch:
                 name=name,
                 number=member.number,
                 kind=member.port.kind,
+                end=member.port.end,
+                created=member.port.created,
                 state="gone" if member.gone else "forwarding" if member.up else "down",
                 mtu=member.port.mtu,
                 queues=member.port.queues,
+                vnet_header=member.port.vnet_header,
                 offloads=member.port.offloads,
                 stations=self._core.fdb.port_entries(member.number),
                 counters=counters,
@@ -288,12 +296,14 @@ class Switch:
         """The live entries of the forwarding database, in order of address."""
         names = {m.number: name for name, m in self._members.items()}
         found = [
-            Station(bytes(row["mac"]), int(row["vid"]), names[int(row["port"])],
-                    bool(row["static"]), int(row["age_s"]))
-            for row in self.fdb
-            if int(row["port"]) in names
-        ]  # fmt: skip
+            Station(mac, vid, names[port], bool(static), age_s)
+            for mac, vid, port, static, age_s in self._rows()
+            if port in names
+        ]
         return sorted(found, key=lambda s: (s.mac, s.vid))
+
+    def _rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
+        return struct.iter_unpack("6sHHHI", self._core.fdb.rows(self.clock.now_s()))
 
     @property
     def fdb(self) -> np.ndarray[Any, Any]:
@@ -323,11 +333,22 @@ class Switch:
         """Forget a station, static or learned; whether it was known."""
         return bool(self._core.fdb.delete(vid, mac))
 
-    def flush(self, port: str | None = None) -> int:
-        """Forget the learned stations of *port*, or all of them; returns how many."""
+    def flush(self, port: str | None = None, *, mac: bytes | None = None) -> int:
+        """Forget learned stations: all, or those of *port* or with *mac*; returns how many.
+
+        Raises:
+            PortError: there is no such port.
+        """
         with self._lock:
             number = None if port is None else self._member(port).number
-            return int(self._core.fdb.flush(number))
+            if mac is None:
+                return int(self._core.fdb.flush(number))
+            found = [
+                vid
+                for its_mac, vid, its_port, static, _ in self._rows()
+                if its_mac == mac and number in (None, its_port) and not static
+            ]
+            return sum(self.unpin(mac, vid=vid) for vid in found)
 
     # ------------------------------------------------------------------ counters and options
 
@@ -361,6 +382,12 @@ class Switch:
         nibbles = [RESERVED[a] if isinstance(a, str) else a for a in addresses]
         with self.paused():
             self._core.datapath.set_reserved(nibbles, verdict)
+            self._reserved.update(dict.fromkeys(nibbles, verdict))
+
+    @property
+    def reserved(self) -> dict[int, str]:
+        """The verdict on each reserved address, by last nibble."""
+        return dict(self._reserved)
 
     def set_ageing(self, ageing_s: int) -> None:
         """Change the ageing time in seconds; 0: stations stay for ever."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vswitch.errors import DeviceError, PortError
@@ -40,6 +42,7 @@ class TapPort(Port):
     """
 
     kind = "tap"
+    end = "file"
 
     def __init__(
         self,
@@ -78,7 +81,10 @@ class TapPort(Port):
     def link(self) -> LinkState:
         """Look at the interface, wherever it was moved and whatever it is called there."""
         name = tun.current_name(self.fds[0])
-        namespace = tun.device_namespace(self.fds[0])
+        try:
+            namespace = tun.device_namespace(self.fds[0])
+        except PermissionError:  # an ordinary user has his TAP where he is
+            return LinkState(up=device.is_up(name), mtu=device.mtu(name))
         try:
             with device.entered(namespace):
                 return LinkState(up=device.is_up(name), mtu=device.mtu(name))
@@ -87,7 +93,10 @@ class TapPort(Port):
 
     def watch(self) -> None:
         """Have link events delivered for this device even from another network namespace."""
-        namespace = tun.device_namespace(self.fds[0])
+        try:
+            namespace = tun.device_namespace(self.fds[0])
+        except PermissionError:  # an ordinary user hears of his own namespace, and no other
+            return
         try:
             here = os.stat("/proc/thread-self/ns/net")
             if os.fstat(namespace).st_ino != here.st_ino:
@@ -143,11 +152,26 @@ def _remember(name: str, info: netlink.TunInfo) -> _Found:
 
 def _configure(name: str, *, mtu: int | None, mac: bytes | None) -> None:
     if mac is not None and mac != device.mac(name):
-        device.set_mac(name, mac)
+        with _explained(name, "set its address", f"address {mac.hex(':')}"):
+            device.set_mac(name, mac)
     if mtu is not None and mtu != device.mtu(name):
-        device.set_mtu(name, mtu)
+        with _explained(name, f"set its MTU to {mtu}", f"mtu {mtu}"):
+            device.set_mtu(name, mtu)
     if not device.is_up(name):
-        device.set_up(name, up=True)
+        with _explained(name, "bring the interface up", "up"):
+            device.set_up(name, up=True)
+
+
+@contextmanager
+def _explained(name: str, operation: str, setting: str) -> Iterator[None]:
+    """Turn a refusal into a DeviceError that names the line an administrator can run."""
+    try:
+        yield
+    except PermissionError as e:
+        hint = f"run as root, or have an administrator run: ip link set dev {name} {setting}"
+        raise DeviceError(name, operation, e, hint=hint) from e
+    except OSError as e:
+        raise DeviceError(name, operation, e) from e
 
 
 def _restore(name: str, found: _Found) -> None:
