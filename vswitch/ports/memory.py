@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from vswitch._fastpath import OFFLOADS
+from vswitch.errors import PortError
 from vswitch.ports.base import Core, LinkState, Port, Wire
 
 FINISHED = bytes(10)  # virtio-net header of a frame that leaves no work undone
@@ -55,21 +56,35 @@ class MemoryPort(Port):
         """Let the switch receive *frames*, each with the virtio-net header *vnet* (10 bytes).
 
         Returns how many fitted into the memory; the rest is not sent.
+
+        Raises:
+            PortError: the port is not connected to a switch, or was removed from it.
         """
+        wire = self._connected()
+        if self._fd < 0:  # the number of its eventfd may be another file's by now
+            raise PortError(f"port {self.name} is not connected to a switch any more")
         sent = 0
         for frame in frames:
-            if not self._wire.send(vnet + frame):
+            if not wire.send(vnet + frame):
                 break
             sent += 1
         return sent
 
     def receive(self) -> list[bytes]:
-        """The frames the switch has sent since the last call, oldest first."""
-        return [frame for _, frame in self._wire.receive()]
+        """The frames the switch has sent since the last call, oldest first.
+
+        Those that came before the port was removed can be taken afterwards, too.
+        """
+        return [frame for _, frame in self._connected().receive()]
 
     def receive_with_header(self) -> list[tuple[bytes, bytes]]:
         """The same as (virtio-net header of 10 bytes, frame)."""
-        return list(self._wire.receive())
+        return list(self._connected().receive())
+
+    def _connected(self) -> Wire:
+        if self._wire is None:
+            raise PortError(f"port {self.name} is not connected to a switch yet")
+        return self._wire
 
     def link(self) -> LinkState:
         return LinkState(up=self._up, mtu=self.mtu)
