@@ -71,7 +71,7 @@ static inline void vsw_outbox_add(struct vsw_outbox *o, const struct vsw_frame *
 
     if (o->n == VSW_BURST)
         vsw_outbox_flush(o);
-    if (undone & VSW_GSO_BITS)
+    if (undone && (f->needs & VSW_GSO_BITS)) /* no half of it: virtio 1.2, 5.1.3.1 */
         vsw_outbox_cut(o, f);
     else if (f->len > port->max_len && !(f->needs & VSW_GSO_BITS))
         o->c->drops[VSW_DROP_TOO_LONG]++;

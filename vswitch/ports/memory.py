@@ -56,8 +56,13 @@ class MemoryPort(Port):
         """Let the switch receive *frames*, each with the virtio-net header *vnet* (10 bytes).
 
         Returns how many fitted into the memory; the rest is not sent.
+
+        Raises:
+            PortError: the port is not connected to a switch, or was removed from it.
         """
         wire = self._connected()
+        if self._fd < 0:  # the number of its eventfd may be another file's by now
+            raise PortError(f"port {self.name} is not connected to a switch any more")
         sent = 0
         for frame in frames:
             if not wire.send(vnet + frame):
@@ -66,7 +71,10 @@ class MemoryPort(Port):
         return sent
 
     def receive(self) -> list[bytes]:
-        """The frames the switch has sent since the last call, oldest first."""
+        """The frames the switch has sent since the last call, oldest first.
+
+        Those that came before the port was removed can be taken afterwards, too.
+        """
         return [frame for _, frame in self._connected().receive()]
 
     def receive_with_header(self) -> list[tuple[bytes, bytes]]:
@@ -75,16 +83,13 @@ class MemoryPort(Port):
 
     def _connected(self) -> Wire:
         if self._wire is None:
-            raise PortError(
-                f"port {self.name} is not connected", hint="switch.add_port(port) first"
-            )
+            raise PortError(f"port {self.name} is not connected to a switch yet")
         return self._wire
 
     def link(self) -> LinkState:
         return LinkState(up=self._up, mtu=self.mtu)
 
     def close(self) -> None:
-        self._wire = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -1,0 +1,47 @@
+"""Fixtures of all test levels; what they are made of is in ``tests/support``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from support.lab import Lab
+from support.namespaces import Netns
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() != 0:
+        skip = pytest.mark.skip(reason="needs root: network namespaces, TAP devices")
+        for item in items:
+            if item.get_closest_marker("netns"):
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def lab() -> Iterator[Callable[..., Lab]]:
+    """Factory of labs: ``lab("a", "b")``; each is closed, and its counters added up."""
+    with ExitStack() as stack:
+
+        def make(*names: str, **options: object) -> Lab:
+            made = Lab(*names, **options)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def netns() -> Iterator[Callable[[str], Netns]]:
+    """Factory of namespaces; every one is gone after the test, failed or not."""
+    with ExitStack() as stack:
+
+        def make(name: str) -> Netns:
+            made = Netns(name)
+            stack.callback(made.delete)
+            made.create()
+            return made
+
+        yield make

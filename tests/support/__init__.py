@@ -1,0 +1,1 @@
+"""What several test levels share: frames, waiting, a lab of memory ports, namespaces."""
