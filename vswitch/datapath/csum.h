@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "frame.h"
+#include "datapath/frame.h"
 
 typedef uint64_t vsw_csum_lanes __attribute__((vector_size(16)));
 

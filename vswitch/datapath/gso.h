@@ -37,9 +37,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "csum.h"
-#include "frame.h"
-#include "vnet.h"
+#include "datapath/csum.h"
+#include "datapath/frame.h"
+#include "datapath/vnet.h"
 
 /* Chosen by us. */
 

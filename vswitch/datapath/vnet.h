@@ -30,7 +30,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "frame.h"
+#include "datapath/frame.h"
 
 /* From specifications. */
 enum {
