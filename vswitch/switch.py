@@ -17,6 +17,7 @@ pollers parked between two bursts, for some microseconds, while frames wait in t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -465,8 +466,11 @@ class Switch:
                 try:
                     self._follow(member, member.port.link())
                 except OSError as e:
+                    if e.errno != errno.EBADFD:
+                        log.warning("cannot look at port name=%s error=%s", member.port.name, e)
+                        continue
                     member.gone = True
-                    self._take_down(member, f"its device is gone: {e.strerror}")
+                    self._take_down(member, "its device was deleted")
 
     def _follow(self, member: _Member, link: LinkState) -> None:
         if link.mtu != member.port.mtu:
