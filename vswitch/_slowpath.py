@@ -327,7 +327,8 @@ class Datapath:
 
     def _unwatch(self, fd: int) -> None:
         if self._watched.pop(fd, None):
-            self._epoll.unregister(fd)
+            with suppress(OSError):  # closed already, and so not watched either
+                self._epoll.unregister(fd)
 
     # ------------------------------------------------------------ the poller
 
