@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
 import time
@@ -229,6 +230,17 @@ def test_a_ring_has_room_for_two_frames_and_a_power_of_two(core, size):
 def test_options_out_of_range_are_refused(core, options):
     with pytest.raises(ValueError, match=next(iter(options)).rstrip("s")):
         core.Datapath(**options)
+
+
+def test_a_datapath_in_a_cycle_of_references_is_collected(core):
+    datapath = core.Datapath()
+    datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=SIZE)
+    cycle = [datapath, core.Fdb(datapath), core.Wire(datapath, 0)]
+    cycle.append(cycle)
+
+    del datapath, cycle
+
+    assert gc.collect()  # it once took the memory away before the pollers were closed
 
 
 def test_reserved_addresses_end_in_one_digit(core):
