@@ -227,7 +227,7 @@ class PythonMachine(SwitchMachine):
 
 
 CompiledMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None
+    max_examples=300, stateful_step_count=40, deadline=None
 )
 PythonMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestCompiled = CompiledMachine.TestCase
