@@ -72,7 +72,6 @@ def application(switch: Switch) -> web.Application:
 class _Handlers:
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
-        self._started_s = switch.clock.now_s()
 
     async def show_switch(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -86,7 +85,7 @@ class _Handlers:
                 pollers=config.pollers,
                 busy_poll_us=config.busy_poll_us,
                 ageing_s=config.ageing_s,
-                uptime_s=self._switch.clock.now_s() - self._started_s,
+                uptime_s=self._switch.uptime_s,
                 forward=_forwarded(self._switch),
                 ports=len(self._switch.ports),
                 fdb=msgspec.convert(self._switch.fdb_counters(), FdbInfo),
