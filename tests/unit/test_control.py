@@ -166,8 +166,8 @@ def test_client_says_that_this_is_no_switch(tmp_path):
         with client.connect(path=tmp_path / "x.sock") as asking:
             asking._connection.connect()
             other, _ = stranger.accept()
+            other.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
             with other, pytest.raises(ApiError, match="does not speak the API of vswitch"):
-                other.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
                 asking.switch()
 
 
