@@ -1,4 +1,6 @@
-/* cc: -pthread */
+/* cc: -fsanitize=undefined */
+/* cc: -pthread Without the address sanitizer, which makes
+ * records longer (sanitize.h): the sizes here are those of a release build. */
 /* ring.h alone: what goes in comes out, in order and whole, or is not taken. */
 #include "datapath/ring.h"
 
