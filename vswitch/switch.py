@@ -49,8 +49,18 @@ class _Member:
 
     port: Port
     number: int
-    up: bool = True
+    up: bool = True  # its link
+    learning: bool = True  # as set; it does either only while the link is up
+    forwarding: bool = True
     gone: bool = False  # its device was deleted; it stays listed until it is removed
+
+    @property
+    def state(self) -> str:
+        if self.gone:
+            return "gone"
+        if not self.up:
+            return "down"
+        return "forwarding" if self.forwarding else "blocked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class PortStatus:
     name: str
     number: int
     kind: str
-    state: str  # forwarding, down (no link) or gone (the device was deleted)
+    state: str  # forwarding, blocked (by set_port), down (no link) or gone (device deleted)
     mtu: int  # bytes
     queues: int
     offloads: tuple[str, ...]
@@ -207,9 +217,10 @@ class Switch:
             with self.paused():
                 number = port.attach(self._core)
                 self._core.datapath.set_port(number, fdb_limit=fdb_limit)
-            self._members[port.name] = _Member(port, number)
+            member = self._members[port.name] = _Member(port, number)
             if isinstance(port, TapPort) and not self._by_hand:
                 self._watch(port)
+                self._look_at_link(member)  # what happened before we listened
         return port
 
     def _watch(self, port: TapPort) -> None:
@@ -242,19 +253,33 @@ class Switch:
         forwarding: bool | None = None,
         fdb_limit: int | None = None,
     ) -> None:
-        """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit."""
+        """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit.
+
+        While its link is down a port neither learns nor forwards; what was set holds again
+        when the link comes back.
+        """
+        with self._lock:
+            member = self._member(name)
+            if learning is not None:
+                member.learning = learning
+            if forwarding is not None:
+                member.forwarding = forwarding
+            self._apply_state(member, fdb_limit=fdb_limit)
+
+    def _apply_state(self, member: _Member, *, fdb_limit: int | None = None) -> None:
         with self.paused():
             self._core.datapath.set_port(
-                self._member(name).number,
-                learning=learning,
-                forwarding=forwarding,
+                member.number,
+                learning=member.learning and member.up,
+                forwarding=member.forwarding and member.up,
                 fdb_limit=fdb_limit,
             )
 
     @property
     def ports(self) -> dict[str, Port]:
         """The connected ports by name."""
-        return {name: m.port for name, m in self._members.items()}
+        with self._lock:
+            return {name: m.port for name, m in self._members.items()}
 
     def port_status(self, name: str) -> PortStatus:
         """What there is to know about a port now."""
@@ -265,7 +290,7 @@ class Switch:
                 name=name,
                 number=member.number,
                 kind=member.port.kind,
-                state="gone" if member.gone else "forwarding" if member.up else "down",
+                state=member.state,
                 mtu=member.port.mtu,
                 queues=member.port.queues,
                 offloads=member.port.offloads,
@@ -282,11 +307,15 @@ class Switch:
                 f"no port {name}", hint=f"ports are: {', '.join(self._members) or 'none yet'}"
             ) from None
 
+    def _names(self) -> dict[int, str]:
+        with self._lock:
+            return {m.number: name for name, m in self._members.items()}
+
     # ------------------------------------------------------------------ forwarding database
 
     def stations(self) -> list[Station]:
         """The live entries of the forwarding database, in order of address."""
-        names = {m.number: name for name, m in self._members.items()}
+        names = self._names()
         found = [
             Station(bytes(row["mac"]), int(row["vid"]), names[int(row["port"])],
                     bool(row["static"]), int(row["age_s"]))
@@ -417,7 +446,7 @@ class Switch:
                 self._core.fdb.expire(now_s)
 
     def _handle_punts(self) -> None:
-        names = {m.number: name for name, m in self._members.items()}
+        names = self._names()
         for number, _, frame in self._core.punted():
             if self.on_punt and number in names:
                 self.on_punt(names[number], frame)
@@ -433,13 +462,17 @@ class Switch:
     def _look_at_links(self) -> None:
         with self._lock:
             for member in self._members.values():
-                if member.gone or not isinstance(member.port, TapPort):
-                    continue
-                try:
-                    self._follow(member, member.port.link())
-                except OSError as e:
-                    member.gone = True
-                    self._take_down(member, f"its device is gone: {e.strerror}")
+                if isinstance(member.port, TapPort):
+                    self._look_at_link(member)
+
+    def _look_at_link(self, member: _Member) -> None:
+        if member.gone:
+            return
+        try:
+            self._follow(member, member.port.link())
+        except OSError as e:
+            member.gone = True
+            self._take_down(member, f"its device is gone: {e.strerror}")
 
     def _follow(self, member: _Member, link: LinkState) -> None:
         if link.mtu != member.port.mtu:
@@ -452,14 +485,12 @@ class Switch:
         elif link.up and not member.up:
             log.info("port up name=%s", member.port.name)
             member.up = True
-            with self.paused():
-                self._core.datapath.set_port(member.number, learning=True, forwarding=True)
+            self._apply_state(member)
 
     def _take_down(self, member: _Member, reason: str) -> None:
         if member.up:
             member.up = False
-            with self.paused():
-                self._core.datapath.set_port(member.number, learning=False, forwarding=False)
+            self._apply_state(member)
             flushed = self._core.fdb.flush(member.number)
             log.warning(
                 "port down name=%s reason=%r stations_flushed=%d",

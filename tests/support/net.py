@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from support.namespaces import Netns
 from support.wait import wait_for
-from vswitch import Switch, TapPort
+from vswitch import DROP_REASONS, Switch, TapPort
 
 DEVICE = "eth0"
+TX_REASONS = tuple(name for name, where, _ in DROP_REASONS if where == "tx")
 
 
 @dataclass
@@ -27,9 +28,10 @@ class Net:
     def counters(self, side: int) -> dict[str, int]:
         return self.switch.port_status(self.ports[side].name).counters
 
-    def drops(self, side: int) -> dict[str, int]:
+    def lost(self, side: int) -> dict[str, int]:
+        """Frames that were to leave by the port of *side* and did not, by reason."""
         drops = self.switch.port_status(self.ports[side].name).drops
-        return {reason: n for reason, n in drops.items() if n}
+        return {reason: drops[reason] for reason in TX_REASONS if drops[reason]}
 
     def state(self, side: int) -> str:
         return self.switch.port_status(self.ports[side].name).state

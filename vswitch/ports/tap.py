@@ -18,6 +18,8 @@ from vswitch.ports.base import Core, LinkState, Port
 
 log = logging.getLogger(__name__)
 
+LOOKS = 10  # at an interface that moves while one looks
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -79,6 +81,16 @@ class TapPort(Port):
 
     def link(self) -> LinkState:
         """Look at the interface, wherever it was moved and whatever it is called there."""
+        for _ in range(LOOKS):
+            try:
+                return self._look()
+            except OSError as e:
+                if e.errno != errno.ENODEV:
+                    raise
+                # Moved or renamed between two calls, or deleted: then the next look says so.
+        return self._look()
+
+    def _look(self) -> LinkState:
         name = tun.current_name(self.fds[0])
         namespace = tun.device_namespace(self.fds[0])
         try:
