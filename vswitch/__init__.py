@@ -5,13 +5,22 @@
     with Switch() as switch:
         switch.add_port(TapPort("tap0"))
         switch.add_port(TapPort("tap1"))
+
+The names below are loaded when they are first asked for: `vswitch --help`, and the commands that
+ask a running switch, need neither the compiled datapath nor the time to load it.
 """
 
-from vswitch._fastpath import DROP_REASONS
-from vswitch.clock import Clock, FakeClock
-from vswitch.errors import VswitchError
-from vswitch.ports import MemoryPort, Port, TapPort
-from vswitch.switch import PortStatus, Station, Switch
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vswitch._fastpath import DROP_REASONS
+    from vswitch.clock import Clock, FakeClock
+    from vswitch.errors import VswitchError
+    from vswitch.ports import MemoryPort, Port, TapPort
+    from vswitch.switch import PortStatus, Station, Switch
 
 __version__ = "0.1.0"
 
@@ -28,3 +37,28 @@ __all__ = [
     "VswitchError",
     "__version__",
 ]
+
+_HOME = {
+    "DROP_REASONS": "vswitch._fastpath",
+    "Clock": "vswitch.clock",
+    "FakeClock": "vswitch.clock",
+    "MemoryPort": "vswitch.ports",
+    "Port": "vswitch.ports",
+    "PortStatus": "vswitch.switch",
+    "Station": "vswitch.switch",
+    "Switch": "vswitch.switch",
+    "TapPort": "vswitch.ports",
+    "VswitchError": "vswitch.errors",
+}
+
+
+def __getattr__(name: str) -> Any:  # PEP 562
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # the next access does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -68,8 +68,9 @@ cdef class Fdb:
         return n
 
     def rows(self, uint32_t now_s):
-        """The live stations as rows of 16 bytes: mac[6], vid, port, static (u16 each), age (u32)."""
-        cdef uint32_t most = self._table.entries + 1024  # stations learned meanwhile may be missed
+        """The live stations, 16 bytes each: mac[6], vid, port, static (u16 each), age (u32)."""
+        # Room for some that are learned meanwhile; more of them show up in the next call.
+        cdef uint32_t most = self._table.entries + 1024
         cdef Memory rows = Memory(most * 16)
         cdef uint32_t n
         with nogil:
@@ -95,7 +96,6 @@ cdef class Fdb:
     def set_ageing(self, uint32_t ageing_s):
         """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
         self._table.ageing_s = ageing_s
-
 
 
 @cython.final
@@ -185,9 +185,9 @@ cdef class Wire:
         return n
 
     def replay(self, uint64_t times, *, discard):
-        """Let the switch receive what waits here *times* more; *discard*: only count what it sends.
+        """Let the switch receive what waits here *times* more, for benchmarks.  *Parked.*
 
-        For benchmarks: the frames are read again where they lie.  Only while pollers are parked.
+        The frames are read again where they lie.  *discard*: what it sends is only counted.
         """
         self._memory.replays = times
         self._memory.discard = bool(discard)

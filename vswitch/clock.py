@@ -16,6 +16,10 @@ class Clock:
         """Whole seconds since an arbitrary moment."""
         return int(time.monotonic())
 
+    def precise_s(self) -> float:
+        """The same moment with its fraction: for rates, not for the datapath."""
+        return time.monotonic()
+
 
 class FakeClock(Clock):
     """A clock that stands still until told otherwise; for tests, lessons and replays."""
@@ -26,8 +30,16 @@ class FakeClock(Clock):
     def now_s(self) -> int:
         return self._now_s
 
+    def precise_s(self) -> float:
+        return float(self._now_s)
+
     def advance(self, seconds: int) -> None:
         """Let *seconds* (>= 0) pass."""
         if seconds < 0:
             raise ValueError(f"time does not go back: {seconds} s")
         self._now_s += seconds
+
+
+def time_of_day() -> str:
+    """The local time as 23:59:59, for people."""
+    return time.strftime("%H:%M:%S")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vswitch.errors import ConfigError
 
@@ -185,7 +186,7 @@ def _switch(what: str, text: str) -> bool:
 
 
 # key on the command line -> (field, how to read its value)
-_OPTIONS: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
+_OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "queues": ("queues", _number(1, QUEUES_MAX)),
     "mtu": ("mtu", _number(MTU_MIN, MTU_MAX)),
     "mac": ("mac", parse_mac),

@@ -17,9 +17,11 @@ pollers parked between two bursts, for some microseconds, while frames wait in t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -49,18 +51,8 @@ class _Member:
 
     port: Port
     number: int
-    up: bool = True  # its link
-    learning: bool = True  # as set; it does either only while the link is up
-    forwarding: bool = True
+    up: bool = True
     gone: bool = False  # its device was deleted; it stays listed until it is removed
-
-    @property
-    def state(self) -> str:
-        if self.gone:
-            return "gone"
-        if not self.up:
-            return "down"
-        return "forwarding" if self.forwarding else "blocked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +62,12 @@ class PortStatus:
     name: str
     number: int
     kind: str
-    state: str  # forwarding, blocked (by set_port), down (no link) or gone (device deleted)
+    end: str  # which end of its device the port holds: "file", or "" if there is but one
+    created: bool  # by this switch: the device goes when the port does
+    state: str  # forwarding, down (no link) or gone (the device was deleted)
     mtu: int  # bytes
     queues: int
+    vnet_header: bool
     offloads: tuple[str, ...]
     stations: int
     counters: dict[str, int]  # names of COUNTER_NAMES
@@ -131,6 +126,7 @@ class Switch:
         self.on_punt: PuntHandler | None = None
         self._by_hand = isinstance(self.clock, FakeClock)
         self._members: dict[str, _Member] = {}
+        self._reserved = {nibble: "drop" if nibble else "forward" for nibble in range(16)}
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
@@ -253,25 +249,12 @@ class Switch:
         forwarding: bool | None = None,
         fdb_limit: int | None = None,
     ) -> None:
-        """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit.
-
-        While its link is down a port neither learns nor forwards; what was set holds again
-        when the link comes back.
-        """
-        with self._lock:
-            member = self._member(name)
-            if learning is not None:
-                member.learning = learning
-            if forwarding is not None:
-                member.forwarding = forwarding
-            self._apply_state(member, fdb_limit=fdb_limit)
-
-    def _apply_state(self, member: _Member, *, fdb_limit: int | None = None) -> None:
+        """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit."""
         with self.paused():
             self._core.datapath.set_port(
-                member.number,
-                learning=member.learning and member.up,
-                forwarding=member.forwarding and member.up,
+                self._member(name).number,
+                learning=learning,
+                forwarding=forwarding,
                 fdb_limit=fdb_limit,
             )
 
@@ -290,9 +273,12 @@ class Switch:
                 name=name,
                 number=member.number,
                 kind=member.port.kind,
-                state=member.state,
+                end=member.port.end,
+                created=member.port.created,
+                state="gone" if member.gone else "forwarding" if member.up else "down",
                 mtu=member.port.mtu,
                 queues=member.port.queues,
+                vnet_header=member.port.vnet_header,
                 offloads=member.port.offloads,
                 stations=self._core.fdb.port_entries(member.number),
                 counters=counters,
@@ -317,12 +303,14 @@ class Switch:
         """The live entries of the forwarding database, in order of address."""
         names = self._names()
         found = [
-            Station(bytes(row["mac"]), int(row["vid"]), names[int(row["port"])],
-                    bool(row["static"]), int(row["age_s"]))
-            for row in self.fdb
-            if int(row["port"]) in names
-        ]  # fmt: skip
+            Station(mac, vid, names[port], bool(static), age_s)
+            for mac, vid, port, static, age_s in self._rows()
+            if port in names
+        ]
         return sorted(found, key=lambda s: (s.mac, s.vid))
+
+    def _rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
+        return struct.iter_unpack("6sHHHI", self._core.fdb.rows(self.clock.now_s()))
 
     @property
     def fdb(self) -> np.ndarray[Any, Any]:
@@ -352,11 +340,22 @@ class Switch:
         """Forget a station, static or learned; whether it was known."""
         return bool(self._core.fdb.delete(vid, mac))
 
-    def flush(self, port: str | None = None) -> int:
-        """Forget the learned stations of *port*, or all of them; returns how many."""
+    def flush(self, port: str | None = None, *, mac: bytes | None = None) -> int:
+        """Forget learned stations: all, or those of *port* or with *mac*; returns how many.
+
+        Raises:
+            PortError: there is no such port.
+        """
         with self._lock:
             number = None if port is None else self._member(port).number
-            return int(self._core.fdb.flush(number))
+            if mac is None:
+                return int(self._core.fdb.flush(number))
+            found = [
+                vid
+                for its_mac, vid, its_port, static, _ in self._rows()
+                if its_mac == mac and number in (None, its_port) and not static
+            ]
+            return sum(self.unpin(mac, vid=vid) for vid in found)
 
     # ------------------------------------------------------------------ counters and options
 
@@ -390,6 +389,12 @@ class Switch:
         nibbles = [RESERVED[a] if isinstance(a, str) else a for a in addresses]
         with self.paused():
             self._core.datapath.set_reserved(nibbles, verdict)
+            self._reserved.update(dict.fromkeys(nibbles, verdict))
+
+    @property
+    def reserved(self) -> dict[int, str]:
+        """The verdict on each reserved address, by last nibble."""
+        return dict(self._reserved)
 
     def set_ageing(self, ageing_s: int) -> None:
         """Change the ageing time in seconds; 0: stations stay for ever."""
@@ -456,8 +461,7 @@ class Switch:
             for member in self._members.values():
                 error = self._core.datapath.port_error(member.number)
                 if error and not member.gone:
-                    member.gone = True
-                    self._take_down(member, f"cannot be read: {os.strerror(error)}")
+                    self._lose(member, f"cannot be read: {os.strerror(error)}")
 
     def _look_at_links(self) -> None:
         with self._lock:
@@ -471,8 +475,10 @@ class Switch:
         try:
             self._follow(member, member.port.link())
         except OSError as e:
-            member.gone = True
-            self._take_down(member, f"its device is gone: {e.strerror}")
+            if e.errno == errno.EBADFD:
+                self._lose(member, "its device was deleted")
+            else:
+                log.warning("cannot look at port name=%s error=%s", member.port.name, e)
 
     def _follow(self, member: _Member, link: LinkState) -> None:
         if link.mtu != member.port.mtu:
@@ -481,18 +487,25 @@ class Switch:
             with self.paused():
                 self._core.datapath.set_port(member.number, mtu=link.mtu)
         if member.up and not link.up:
-            self._take_down(member, "its interface went down")
+            # Its stations cannot be heard any more; but frames go on being offered to the device,
+            # which refuses them (tx_error). The news that it is up again takes a moment, and the
+            # first frame of a fresh namespace, its ARP request, must not be lost for that.
+            self._take_down(member, "its interface was set down", logging.INFO)
         elif link.up and not member.up:
             log.info("port up name=%s", member.port.name)
             member.up = True
-            self._apply_state(member)
 
-    def _take_down(self, member: _Member, reason: str) -> None:
-        if member.up:
-            member.up = False
-            self._apply_state(member)
-            flushed = self._core.fdb.flush(member.number)
-            log.warning(
-                "port down name=%s reason=%r stations_flushed=%d",
-                member.port.name, reason, flushed,
-            )  # fmt: skip
+    def _lose(self, member: _Member, reason: str) -> None:
+        """The device is gone for good: nothing enters or leaves here any more."""
+        member.gone = True
+        with self.paused():
+            self._core.datapath.set_port(member.number, learning=False, forwarding=False)
+        self._take_down(member, reason, logging.WARNING)
+
+    def _take_down(self, member: _Member, reason: str, level: int) -> None:
+        member.up = False
+        flushed = self._core.fdb.flush(member.number)
+        log.log(
+            level, "port down name=%s reason=%r stations_flushed=%d",
+            member.port.name, reason, flushed,
+        )  # fmt: skip

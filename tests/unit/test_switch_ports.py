@@ -128,13 +128,6 @@ def test_the_state_of_a_port_is_per_direction_and_can_be_set_back(lab):
     assert net.send("b", frame(A, B)).keys() == {"a"}
 
 
-def test_a_port_that_was_told_not_to_forward_says_so(lab):
-    net = lab("a")
-    net.switch.set_port("a", forwarding=False)
-
-    assert net.status("a").state == "blocked"
-
-
 def test_a_port_that_does_not_learn_forwards_all_the_same(lab):
     net = lab("a", "b")
     net.switch.set_port("a", learning=False)

@@ -51,6 +51,7 @@
 #define VSW_PORT_NONE 0xFFFFu
 #define VSW_FDB_WAYS 4u
 #define VSW_FDB_DEPTH 3 /* moves in a row to make room; at half load one nearly always does */
+#define VSW_FDB_GOLDEN 0x9E3779B97F4A7C15u /* odd, no pattern in its bits: 2^64 / golden ratio */
 
 typedef _Atomic uint32_t vsw_atomic_u32; /* a name for Cython, which has no _Atomic */
 
@@ -103,12 +104,19 @@ static inline uint64_t vsw_fdb_key(uint16_t vid, const uint8_t *mac)
     return (uint64_t)high << 32 | (uint64_t)low << 16 | (uint64_t)vid << 1 | 1;
 }
 
-static inline uint64_t vsw_fdb_hash(const struct vsw_fdb *t, uint64_t key)
+/* Both halves of a product, folded into one word. */
+static inline uint64_t vsw_fdb_mix(uint64_t a, uint64_t b)
 {
-    __extension__ unsigned __int128 wide =
-        (unsigned __int128)(key ^ t->salt[0]) * (t->salt[1] | 1);
+    __extension__ unsigned __int128 wide = (unsigned __int128)a * b;
 
     return (uint64_t)wide ^ (uint64_t)(wide >> 64);
+}
+
+/* Mixed twice: after one product the bucket bits of addresses in arithmetic progression are
+ * themselves one, and for some salts the step is so short that a few buckets get all. */
+static inline uint64_t vsw_fdb_hash(const struct vsw_fdb *t, uint64_t key)
+{
+    return vsw_fdb_mix(vsw_fdb_mix(key ^ t->salt[0], t->salt[1] | 1), VSW_FDB_GOLDEN);
 }
 
 static inline struct vsw_fdb_bucket *vsw_fdb_first(const struct vsw_fdb *t, uint64_t hash)
@@ -180,14 +188,18 @@ static inline void vsw_fdb_prefetch(const struct vsw_fdb *t, uint64_t hash)
     __builtin_prefetch(vsw_fdb_first(t, hash));
 }
 
+static inline bool vsw_way_has(const struct vsw_fdb_bucket *b, unsigned w, uint64_t key)
+{
+    return atomic_load_explicit(&b->key[w], memory_order_acquire) == key;
+}
+
 /* The way of @b that carries @key, or -1.  Compares all four before it branches: a branch per
  * way would be mispredicted for every other station. */
 static inline int vsw_bucket_way(const struct vsw_fdb_bucket *b, uint64_t key)
 {
-    unsigned hit = 0;
+    unsigned hit = (unsigned)vsw_way_has(b, 0, key) | (unsigned)vsw_way_has(b, 1, key) << 1 |
+                   (unsigned)vsw_way_has(b, 2, key) << 2 | (unsigned)vsw_way_has(b, 3, key) << 3;
 
-    for (unsigned w = 0; w < VSW_FDB_WAYS; w++)
-        hit |= (unsigned)(atomic_load_explicit(&b->key[w], memory_order_acquire) == key) << w;
     return hit ? __builtin_ctz(hit) : -1;
 }
 
@@ -224,15 +236,30 @@ static inline struct vsw_fdb_place vsw_fdb_find(struct vsw_fdb *t, uint64_t key,
     return at;
 }
 
+static inline uint16_t vsw_fdb_port_of(const struct vsw_fdb *t, uint64_t value, uint32_t now_s)
+{
+    return vsw_fdb_expired(t, value, now_s) ? (uint16_t)VSW_PORT_NONE : vsw_value_port(value);
+}
+
+static __attribute__((noinline, unused)) uint16_t
+vsw_fdb_lookup_second(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint32_t now_s)
+{
+    struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
+
+    return at.bucket ? vsw_fdb_port_of(t, at.value, now_s) : (uint16_t)VSW_PORT_NONE;
+}
+
 /* The port of a station, or VSW_PORT_NONE when it is unknown or has expired. */
 static inline uint16_t vsw_fdb_lookup(struct vsw_fdb *t, uint64_t key, uint64_t hash,
                                       uint32_t now_s)
 {
-    struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
+    const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
+    int w = vsw_bucket_way(b, key);
+    uint64_t value;
 
-    if (!at.bucket || vsw_fdb_expired(t, at.value, now_s))
-        return VSW_PORT_NONE;
-    return vsw_value_port(at.value);
+    if (__builtin_expect(w >= 0 && vsw_way_read(b, w, key, &value), 1))
+        return vsw_fdb_port_of(t, value, now_s);
+    return vsw_fdb_lookup_second(t, key, hash, now_s);
 }
 
 /* ------------------------------------------------------------- counting against the limits */
@@ -400,31 +427,39 @@ static inline int vsw_fdb_insert(struct vsw_fdb *t, uint64_t key, uint64_t hash,
     return err;
 }
 
+/* Give the entry read at @at another value, at its place.  0, or -ENOSPC (its new port is at its
+ * limit), -EAGAIN (it changed meanwhile); then it is as it was. */
+static inline int vsw_fdb_replace(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t value)
+{
+    uint16_t from = vsw_value_port(at.value), port = vsw_value_port(value);
+    bool is_move = from != port;
+
+    if (is_move && !vsw_port_reserve(t, port)) {
+        atomic_fetch_add(&t->refused, 1);
+        return -ENOSPC;
+    }
+    if (!atomic_compare_exchange_strong(&at.bucket->value[at.way], &at.value, value)) {
+        if (is_move)
+            atomic_fetch_sub(&t->port_entries[port], 1);
+        return -EAGAIN;
+    }
+    if (is_move)
+        atomic_fetch_sub(&t->port_entries[from], 1);
+    return 0;
+}
+
 /* Heard again: at another second, on another port, or after its time was over. */
 static __attribute__((noinline, unused)) void
 vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint16_t port, uint32_t now_s)
 {
-    uint16_t from = vsw_value_port(at.value);
-    bool was_expired = vsw_fdb_expired(t, at.value, now_s);
     uint64_t value = vsw_fdb_value(now_s, port, vsw_value_generation(at.value), false);
 
-    if (vsw_value_static(at.value))
+    if (vsw_value_static(at.value) || vsw_fdb_replace(t, at, value) < 0)
         return;
-    if (from != port && !vsw_port_reserve(t, port)) {
-        atomic_fetch_add(&t->refused, 1);
-        return;
-    }
-    if (!atomic_compare_exchange_strong(&at.bucket->value[at.way], &at.value, value)) {
-        if (from != port)
-            atomic_fetch_sub(&t->port_entries[port], 1);
-        return;
-    }
-    if (from != port)
-        atomic_fetch_sub(&t->port_entries[from], 1);
-    if (was_expired) {
+    if (vsw_fdb_expired(t, at.value, now_s)) {
         atomic_fetch_add(&t->expired, 1);
         atomic_fetch_add(&t->learned, 1);
-    } else if (from != port) {
+    } else if (vsw_value_port(at.value) != port) {
         atomic_fetch_add(&t->moved, 1);
     }
 }
@@ -436,9 +471,8 @@ vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
         atomic_fetch_add(&t->learned, 1);
 }
 
-/* Record that @key was heard on @port at @now_s. */
-static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
-                                 uint32_t now_s)
+static __attribute__((noinline, unused)) void
+vsw_fdb_learn_change(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s)
 {
     struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
 
@@ -446,6 +480,21 @@ static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash,
         vsw_fdb_learn_new(t, key, hash, port, now_s);
     else if (vsw_value_port(at.value) != port || vsw_value_seen_s(at.value) != now_s)
         vsw_fdb_refresh(t, at, port, now_s);
+}
+
+/* Record that @key was heard on @port at @now_s.  The usual case, heard there in this second
+ * already, is decided here: one line is read and nothing is written. */
+static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
+                                 uint32_t now_s)
+{
+    const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
+    uint64_t known = vsw_fdb_value(now_s, port, 0, false);
+    int w = vsw_bucket_way(b, key);
+
+    if (__builtin_expect(w >= 0, 1) &&
+        (atomic_load_explicit(&b->value[w], memory_order_relaxed) & ~(uint64_t)0xFFFF) == known)
+        return;
+    vsw_fdb_learn_change(t, key, hash, port, now_s);
 }
 
 /* ------------------------------------------------------------- by command and by age */
@@ -472,14 +521,17 @@ static inline bool vsw_fdb_delete(struct vsw_fdb *t, uint64_t key)
     return true;
 }
 
-/* Pin a station to a port, replacing what is there.  0, -ENOSPC or -EXFULL. */
+/* Pin a station to a port, replacing what is there.  0, or -ENOSPC, -EXFULL: it stays as it is. */
 static inline int vsw_fdb_pin(struct vsw_fdb *t, uint64_t key, uint16_t port)
 {
+    uint64_t hash = vsw_fdb_hash(t, key), value;
+    struct vsw_fdb_place at;
     int err;
 
     do {
-        vsw_fdb_delete(t, key);
-        err = vsw_fdb_insert(t, key, vsw_fdb_hash(t, key), vsw_fdb_value(0, port, 0, true));
+        at = vsw_fdb_find(t, key, hash);
+        value = vsw_fdb_value(0, port, vsw_value_generation(at.bucket ? at.value : 0), true);
+        err = at.bucket ? vsw_fdb_replace(t, at, value) : vsw_fdb_insert(t, key, hash, value);
     } while (err == -EAGAIN);
     return err;
 }

@@ -26,11 +26,10 @@ static int memory_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 
     if (!m->replays)
         vsw_ring_done(&m->in);
-    while (n < (int)VSW_BURST && (record = vsw_ring_peek(&m->in))) {
-        b->frame[n].data = record->data;
-        b->frame[n++].len = record->len;
-    }
-    if (n == 0 && (record = memory_refill(q, m))) {
+    while (n < (int)VSW_BURST) {
+        record = vsw_ring_peek(&m->in);
+        if (!record && (n || !(record = memory_refill(q, m))))
+            break;
         b->frame[n].data = record->data;
         b->frame[n++].len = record->len;
     }

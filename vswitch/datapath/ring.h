@@ -21,6 +21,7 @@
 #include <stddef.h>
 
 #define VSW_RING_WRAP UINT32_MAX
+#define VSW_RING_AHEAD 512 /* bytes to prefetch ahead: half a dozen of the shortest frames */
 
 struct vsw_record {
     uint32_t len;
@@ -36,7 +37,8 @@ struct vsw_ring {
 
     _Alignas(64) _Atomic uint64_t tail; /* written by the writer */
     _Alignas(64) _Atomic uint64_t head; /* written by the reader */
-    uint64_t peeked;                    /* the reader's: handed out, not yet given back */
+    uint64_t peeked; /* the reader's: handed out, not yet given back */
+    uint64_t filled; /* the reader's: tail as it last looked */
 };
 
 static inline uint64_t vsw_record_size(uint32_t len)
@@ -77,17 +79,21 @@ static inline bool vsw_ring_put(struct vsw_ring *r, uint16_t port, const struct 
 /* The next record not yet handed out, or NULL.  It stays valid until vsw_ring_done(). */
 static inline struct vsw_record *vsw_ring_peek(struct vsw_ring *r)
 {
-    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
     struct vsw_record *record;
 
-    if (r->peeked == tail)
-        return NULL;
+    if (r->peeked == r->filled) {
+        r->filled = atomic_load_explicit(&r->tail, memory_order_acquire);
+        if (r->peeked == r->filled)
+            return NULL;
+    }
     record = vsw_ring_record(r, r->peeked);
     if (record->len == VSW_RING_WRAP) {
         r->peeked += r->size - (r->peeked & (r->size - 1));
         record = vsw_ring_record(r, r->peeked);
     }
     r->peeked += vsw_record_size(record->len);
+    /* Where the next record starts is known only from this one; do not wait for each in turn. */
+    __builtin_prefetch((const uint8_t *)record + VSW_RING_AHEAD);
     return record;
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,10 +83,8 @@ class LinkEvents:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, NETLINK_ROUTE
         )
-        try:
+        with suppress(PermissionError):  # an ordinary user hears of his own namespace only
             self._socket.setsockopt(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1)
-        except PermissionError:
-            pass  # an ordinary user hears of his own namespace only
         self._socket.bind((0, RTMGRP_LINK))
 
     def fileno(self) -> int:

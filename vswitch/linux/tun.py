@@ -170,11 +170,11 @@ def restore_flags(name: str, flags: int) -> None:
 
 def holders(name: str) -> list[tuple[int, str]]:
     """(pid, command) of the processes that hold the file end of *name*, as far as we may see."""
-    found = []
-    for process in _processes():
-        if any(_is_queue_of(name, info) for info in _entries(process / "fdinfo")):
-            found.append((int(process.name), _read(process / "comm").strip()))
-    return sorted(found)
+    return sorted(
+        (int(process.name), _read(process / "comm").strip())
+        for process in _processes()
+        if any(_is_queue_of(name, info) for info in _entries(process / "fdinfo"))
+    )
 
 
 def describe_holders(name: str) -> str:

@@ -44,6 +44,9 @@ class Port(ABC):
     """
 
     kind: str
+    end = ""  # which end of the device it holds, if its device has two
+    created = False  # the device was made by this port and goes with it
+    vnet_header = True  # frames cross its wire with their virtio-net header
 
     def __init__(self, name: str, *, mtu: int, offloads: Sequence[str], queues: int = 1) -> None:
         self.name = name

@@ -1,9 +1,9 @@
 """A port whose wire is memory: the program itself is the station behind it.
 
-    lan = MemoryPort("lan")
-    switch.add_port(lan)
-    lan.send([frame, ...])
-    lan.receive()  ->  [frame, ...]
+lan = MemoryPort("lan")
+switch.add_port(lan)
+lan.send([frame, ...])
+lan.receive()  ->  [frame, ...]
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vswitch.errors import DeviceError, PortError
@@ -18,7 +20,7 @@ from vswitch.ports.base import Core, LinkState, Port
 
 log = logging.getLogger(__name__)
 
-LOOKS = 10  # at an interface that moves while one looks
+LOOKS = 5  # at an interface that changes while we look
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class TapPort(Port):
     """
 
     kind = "tap"
+    end = "file"
 
     def __init__(
         self,
@@ -67,9 +70,7 @@ class TapPort(Port):
                 )
                 self.fds.append(queue.fd)
             _configure(name, mtu=mtu, mac=mac)
-            super().__init__(
-                name, mtu=device.mtu(name), offloads=queue.offloads, queues=queues
-            )
+            super().__init__(name, mtu=device.mtu(name), offloads=queue.offloads, queues=queues)
         except (DeviceError, OSError) as e:
             self._give_back(name)
             if isinstance(e, DeviceError):
@@ -82,17 +83,21 @@ class TapPort(Port):
     def link(self) -> LinkState:
         """Look at the interface, wherever it was moved and whatever it is called there."""
         for _ in range(LOOKS):
+            # It may be renamed or moved between two of our questions, as in the middle of
+            # "ip link set tap0 netns blue name eth0": that is not the end of it, so ask anew.
             try:
-                return self._look()
+                return self._link_now()
             except OSError as e:
                 if e.errno != errno.ENODEV:
                     raise
-                # Moved or renamed between two calls, or deleted: then the next look says so.
-        return self._look()
+        return self._link_now()
 
-    def _look(self) -> LinkState:
+    def _link_now(self) -> LinkState:
         name = tun.current_name(self.fds[0])
-        namespace = tun.device_namespace(self.fds[0])
+        try:
+            namespace = tun.device_namespace(self.fds[0])
+        except PermissionError:  # an ordinary user has his TAP where he is
+            return LinkState(up=device.is_up(name), mtu=device.mtu(name))
         try:
             with device.entered(namespace):
                 return LinkState(up=device.is_up(name), mtu=device.mtu(name))
@@ -101,10 +106,12 @@ class TapPort(Port):
 
     def watch(self) -> None:
         """Have link events delivered for this device even from another network namespace."""
-        namespace = tun.device_namespace(self.fds[0])
         try:
-            here = os.stat("/proc/thread-self/ns/net")
-            if os.fstat(namespace).st_ino != here.st_ino:
+            namespace = tun.device_namespace(self.fds[0])
+        except PermissionError:  # an ordinary user hears of his own namespace, and no other
+            return
+        try:
+            if not device.is_here(namespace):
                 netlink.watch_namespace(namespace)
         finally:
             os.close(namespace)
@@ -113,11 +120,30 @@ class TapPort(Port):
         self._give_back(self.name)
 
     def _give_back(self, name: str) -> None:
+        # A device that was moved away or renamed is another's to configure; and one that has its
+        # name here now is not ours.
+        restore = self._found if self.fds and self._is_at_home(name) else None
         for fd in self.fds:
             os.close(fd)
-        held, self.fds = self.fds, []
-        if held and self._found:
-            _restore(name, self._found)
+        self.fds = []
+        if restore:
+            _restore(name, restore)
+
+    def _is_at_home(self, name: str) -> bool:
+        try:
+            if tun.current_name(self.fds[0]) != name:
+                return False
+            namespace = tun.device_namespace(self.fds[0])
+        except PermissionError:  # an ordinary user cannot move it
+            return True
+        except OSError as e:
+            if e.errno != errno.EBADFD:
+                raise
+            return False  # deleted
+        try:
+            return device.is_here(namespace)
+        finally:
+            os.close(namespace)
 
 
 def _look(name: str, queues: int) -> netlink.TunInfo:
@@ -157,11 +183,26 @@ def _remember(name: str, info: netlink.TunInfo) -> _Found:
 
 def _configure(name: str, *, mtu: int | None, mac: bytes | None) -> None:
     if mac is not None and mac != device.mac(name):
-        device.set_mac(name, mac)
+        with _explained(name, "set its address", f"address {mac.hex(':')}"):
+            device.set_mac(name, mac)
     if mtu is not None and mtu != device.mtu(name):
-        device.set_mtu(name, mtu)
+        with _explained(name, f"set its MTU to {mtu}", f"mtu {mtu}"):
+            device.set_mtu(name, mtu)
     if not device.is_up(name):
-        device.set_up(name, up=True)
+        with _explained(name, "bring the interface up", "up"):
+            device.set_up(name, up=True)
+
+
+@contextmanager
+def _explained(name: str, operation: str, setting: str) -> Iterator[None]:
+    """Turn a refusal into a DeviceError that names the line an administrator can run."""
+    try:
+        yield
+    except PermissionError as e:
+        hint = f"run as root, or have an administrator run: ip link set dev {name} {setting}"
+        raise DeviceError(name, operation, e, hint=hint) from e
+    except OSError as e:
+        raise DeviceError(name, operation, e) from e
 
 
 def _restore(name: str, found: _Found) -> None:
@@ -182,4 +223,3 @@ def _configure_back(name: str, found: _Found) -> None:
         device.set_mtu(name, found.mtu)
     if device.is_up(name) != found.up:
         device.set_up(name, up=found.up)
-

@@ -1,0 +1,70 @@
+# The lines people and CI run. Each target does its own set-up; see scripts/setup.sh.
+#
+#   make demo    the switch at work between two namespaces, in half a minute
+#   make test    the whole suite
+#   make check   formatting, lint, types
+#   make build   the compiled modules, in place
+#   make asan    unit, model and C tests with the address and undefined behaviour sanitizers
+#   make fuzz    arbitrary frames under the sanitizers (FRAMES=10000000)
+#   make bench   comparison with other switches, and the datapath alone (about half an hour)
+
+PY = .venv/bin/python
+SETUP = scripts/setup.sh
+DEMO_PACKAGES = iproute2 iputils-ping iperf3
+TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool tcpdump
+BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch vde2
+FRAMES = 10000000
+SANITIZED = LD_PRELOAD="$$(cc -print-file-name=libasan.so)" PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+.PHONY: demo test check build debug asan fuzz bench pins clean
+
+demo:
+	@$(SETUP) $(DEMO_PACKAGES)
+	@$(PY) scripts/demo.py
+
+test:
+	@$(SETUP) $(TEST_PACKAGES)
+	@$(PY) -m pytest $(PYTEST)
+
+check:
+	@$(SETUP)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	.venv/bin/cython-lint vswitch
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest --allowlist tests/stubtest-allowlist.txt vswitch._fastpath vswitch._tables
+	$(PY) scripts/check_build.py
+
+build:
+	@$(SETUP)
+
+debug:
+	@VSWITCH_BUILD=debug $(SETUP)
+
+asan:
+	@VSWITCH_BUILD=asan $(SETUP)
+	$(SANITIZED) $(PY) -m pytest -q tests/unit tests/model tests/datapath -m "not netns" $(PYTEST); \
+		status=$$?; $(SETUP); exit $$status
+
+fuzz:
+	@VSWITCH_BUILD=asan $(SETUP)
+	$(SANITIZED) $(PY) tests/fuzz/fuzz_poll.py --frames $(FRAMES); \
+		status=$$?; $(SETUP); exit $$status
+
+bench:
+	@$(SETUP) $(BENCH_PACKAGES)
+	$(PY) benchmarks/core.py --json build/core.json --png build/core.png
+	$(PY) benchmarks/compare.py --json build/compare.json --png build/compare.png
+
+# Renew requirements.txt from the ranges in pyproject.toml.
+pins:
+	rm -rf build/pins
+	python3 -m venv build/pins
+	build/pins/bin/python -m pip install -q '.[dev]'
+	{ sed -n '/^#/p' requirements.txt; \
+	  build/pins/bin/python -m pip freeze --all --exclude vswitch --exclude pip; } >build/pins.txt
+	mv build/pins.txt requirements.txt
+
+clean:
+	rm -rf build .venv vswitch/*.so *.egg-info

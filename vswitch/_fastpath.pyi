@@ -1,0 +1,55 @@
+"""Typed face of the compiled datapath; the docstrings are in ``_fastpath.pyx``."""
+
+from collections.abc import Iterable, Sequence
+from typing import final
+
+PUNT_BYTES: int
+PORTS_MAX: int
+QUEUES_MAX: int
+FDB_LIMIT_MAX: int
+POLLERS_MAX: int
+FRAME_MAX: int
+MTU_EXTRA: int
+OFFLOADS: dict[str, int]
+VERDICTS: dict[str, int]
+DROP_REASONS: tuple[tuple[str, str, str], ...]  # name, "rx" or "tx", what it means
+
+@final
+class Memory:
+    def __new__(cls, size: int) -> Memory: ...
+    # It has the buffer protocol; only Python 3.12 shows that as a method.
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Datapath:
+    @property
+    def counter_memory(self) -> Memory: ...
+    def __new__(
+        cls,
+        *,
+        pollers: int = 1,
+        fdb_limit: int = 65536,
+        ageing_s: int = 300,
+        busy_poll_us: float = 50,
+        salt: bytes | None = None,
+        notify_fd: int = -1,
+    ) -> Datapath: ...
+    def run(self, poller: int) -> None: ...
+    def poll(self, now_s: int) -> int: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def stop(self) -> None: ...
+    def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
+    def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
+    def set_port(
+        self,
+        port: int,
+        *,
+        learning: bool | None = None,
+        forwarding: bool | None = None,
+        mtu: int | None = None,
+        fdb_limit: int | None = None,
+    ) -> None: ...
+    def remove_port(self, port: int) -> None: ...
+    def port_error(self, port: int) -> int: ...
+    def set_reserved(self, nibbles: Iterable[int], verdict: str) -> None: ...

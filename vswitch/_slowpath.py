@@ -1,0 +1,557 @@
+"""The datapath in plain Python: `vswitch.reference` behind the face of the compiled one.
+
+``vswitch --core python`` takes `Datapath`, `Fdb`, `Wire` and `punted` from here instead of from
+``_fastpath`` and ``_tables``: methods, arguments and errors are theirs, and so is the layout of
+the counters and rows in memory.  What differs:
+
+- There is one poller.
+- A frame that comes with work left undone (``datapath/vnet.h``) is dropped as ``bad_offload``:
+  open TAPs without offloads, then the kernel finishes every frame.
+- The virtio-net header of what is sent and punted is always zero.
+
+One lock guards all that changes; the poller takes it for a burst, the control plane for a call.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import struct
+import threading
+import weakref
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from contextlib import suppress
+
+from vswitch import reference
+from vswitch.clock import Clock
+from vswitch.errors import PortLimitError
+from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
+
+# From specifications: struct virtio_net_hdr (virtio 1.2, 5.1.6).
+VNET_LEN = 10
+FINISHED = bytes(VNET_LEN)
+NEEDS_CSUM = 1
+
+# Chosen by us, and the same in datapath/*.h.
+BURST = 32
+PORTS_MAX = 1024
+QUEUES_MAX = 16
+FDB_LIMIT_MAX = 4_194_304
+COUNTER_WORDS = 24  # of 64 bits, per port (struct vsw_counters)
+COUNTER_INDEX = {name: word for word, name in enumerate(COUNTERS)}
+RECORD_HEADER = 16  # bytes in front of a frame in a ring
+ROW = struct.Struct("=6sHHHI")  # struct vsw_fdb_row
+
+Bytes = bytes | bytearray | memoryview
+
+
+class _CounterRow(MutableMapping[str, int]):
+    """The counters of one port, by name, in the memory that the control plane reads."""
+
+    def __init__(self, words: memoryview) -> None:
+        words[:] = memoryview(bytes(words.nbytes)).cast("Q")
+        self._words = words
+
+    def __getitem__(self, name: str) -> int:
+        return int(self._words[COUNTER_INDEX[name]])
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self._words[COUNTER_INDEX[name]] = value
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a counter stays")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COUNTERS)
+
+    def __len__(self) -> int:
+        return len(COUNTERS)
+
+
+# ---------------------------------------------------------------- port kinds
+
+
+class _Port(reference.Port):
+    """A port with queues to read from; *fds* tell the poller when, -1 for never."""
+
+    def __init__(self, fds: Sequence[int], *, mtu: int) -> None:
+        super().__init__(mtu=mtu)
+        self.fds = list(fds)
+        self.errors = [0] * len(fds)
+
+    @abstractmethod
+    def read(self, queue: int) -> list[bytes]:
+        """At most BURST records of virtio-net header and frame; OSError: no more will come."""
+
+
+class _TapPort(_Port):
+    """The file end of a TAP: one record per read and write, see ``datapath/port_tap.c``."""
+
+    def read(self, queue: int) -> list[bytes]:
+        records: list[bytes] = []
+        while len(records) < BURST:
+            try:
+                records.append(os.read(self.fds[queue], VNET_LEN + FRAME_MAX + 1))
+            except BlockingIOError:
+                break
+            except OSError:
+                if records:  # a lasting error comes back on the next burst
+                    break
+                raise
+        return records
+
+    def send(self, frame: bytes) -> str | None:
+        try:
+            os.write(self.fds[0], FINISHED + frame)
+        except OSError as e:
+            full = e.errno in (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
+            return "tx_full" if full else "tx_error"
+        return None
+
+
+class _Ring:
+    """Records waiting between two threads, as many as ``datapath/ring.h`` has room for."""
+
+    def __init__(self, size: int) -> None:
+        self._room = size
+        self._records: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def put(self, record: bytes) -> bool:
+        if self._size(record) > self._room:
+            return False
+        self._room -= self._size(record)
+        self._records.append(record)
+        return True
+
+    def take(self) -> bytes:
+        record = self._records.popleft()
+        self._room += self._size(record)
+        return record
+
+    @staticmethod
+    def _size(record: bytes) -> int:
+        return -(-(RECORD_HEADER + len(record) - VNET_LEN) // 16) * 16
+
+
+class _MemoryPort(_Port):
+    """A port whose wire is two rings; the program holds their other ends as a `Wire`."""
+
+    def __init__(self, fd: int, *, mtu: int, size: int) -> None:
+        super().__init__([fd], mtu=mtu)
+        self.inbound, self.outbound = _Ring(size), _Ring(size)
+        self.replays, self.discard = 0, False
+        self._replayed: list[bytes] = []
+
+    def read(self, queue: int) -> list[bytes]:
+        if not self.inbound:
+            self._refill()
+        records = [self.inbound.take() for _ in range(min(len(self.inbound), BURST))]
+        if self.replays:
+            self._replayed += records
+        return records
+
+    def _refill(self) -> None:
+        """Nothing is left: start over, or clear the wake-up."""
+        if self.replays:
+            self.replays -= 1
+            again, self._replayed = self._replayed, []
+            for record in again:
+                self.inbound.put(record)
+        elif self.fds[0] >= 0:
+            _clear(self.fds[0])
+
+    def send(self, frame: bytes) -> str | None:
+        return None if self.discard or self.outbound.put(FINISHED + frame) else "tx_full"
+
+
+def _signal(fd: int) -> None:
+    # BlockingIOError: the count is at its maximum, so the descriptor is readable anyway.
+    if fd >= 0:
+        with suppress(BlockingIOError):
+            os.eventfd_write(fd, 1)
+
+
+def _clear(fd: int) -> None:
+    with suppress(BlockingIOError):
+        os.eventfd_read(fd)
+
+
+# ---------------------------------------------------------------- the datapath
+
+
+class _Gate:
+    """Where the poller stands while the control plane changes something (``datapath/gate.h``)."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._closed = 0  # how often
+        self._inside = 0
+        self._stopped = False
+
+    def enter(self) -> bool:
+        """Return once the gate is open; False: go home."""
+        with self._change:
+            self._change.wait_for(lambda: self._stopped or not self._closed)
+            self._inside += not self._stopped
+            return not self._stopped
+
+    def stand(self) -> bool:
+        """Between two rounds: wait here if the gate is closed; False: go home."""
+        with self._change:
+            if not self._closed and not self._stopped:
+                return True
+            self._inside -= 1
+            self._change.notify_all()
+        return self.enter()
+
+    def close(self) -> None:
+        with self._change:
+            self._closed += 1
+
+    def wait(self) -> None:
+        with self._change:
+            self._change.wait_for(lambda: not self._inside)
+
+    def open(self) -> None:
+        with self._change:
+            self._closed -= 1
+            self._change.notify_all()
+
+    def stop(self) -> None:
+        with self._change:
+            self._stopped = True
+            self._change.notify_all()
+
+
+class Datapath:
+    """Ports, forwarding database and one poller; see `vswitch._fastpath.Datapath`.
+
+    *busy_poll_us* and *salt* have no meaning here and are accepted.
+    """
+
+    def __init__(
+        self,
+        *,
+        pollers: int = 1,
+        fdb_limit: int = 65_536,
+        ageing_s: int = 300,
+        busy_poll_us: float = 50,
+        salt: bytes | None = None,
+        notify_fd: int = -1,
+    ) -> None:
+        if pollers != 1:
+            raise ValueError(f"the datapath in plain Python has 1 poller, not {pollers}")
+        if not 1 <= fdb_limit <= FDB_LIMIT_MAX:
+            raise ValueError(f"fdb_limit must be in 1..{FDB_LIMIT_MAX}, not {fdb_limit}")
+        if not 0 <= busy_poll_us <= 1e6:
+            raise ValueError(f"busy_poll_us must be in 0..1000000, not {busy_poll_us}")
+        if salt is not None and len(salt) != 16:
+            raise ValueError(f"salt must have 16 bytes, not {len(salt)}")
+        self.lock = threading.RLock()
+        self.switch = ReferenceSwitch(fdb_limit=fdb_limit, ageing_s=ageing_s)
+        self.counter_memory = bytearray(PORTS_MAX * COUNTER_WORDS * 8)  # as vsw_counters[1][...]
+        self._counter_words = memoryview(self.counter_memory).cast("Q")
+        self._ports: dict[int, _Port] = {}
+        self._watched: dict[int, tuple[int, int]] = {}  # descriptor -> port, queue
+        self._notify_fd = notify_fd
+        self._clock = Clock()
+        self._gate = _Gate()
+        self._epoll = select.epoll()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
+        weakref.finalize(self, os.close, self._wake_fd)
+
+    # ------------------------------------------------------------ the frame path
+
+    def run(self, poller: int) -> None:
+        """Be the poller until `stop`; *poller* is 0."""
+        if poller != 0:
+            raise ValueError(f"poller must be in 0..0, not {poller}")
+        if self._gate.enter():
+            while self._gate.stand():
+                self._round()
+
+    def _round(self) -> None:
+        for fd, _ in self._epoll.poll():
+            if fd == self._wake_fd:
+                _clear(fd)
+            else:
+                self._receive(*self._watched[fd], self._clock.now_s())
+
+    def poll(self, now_s: int) -> int:
+        """Give every queue one burst, in order of ports; return the number of frames received."""
+        return sum(
+            self._receive(number, queue, now_s)
+            for number, port in sorted(self._ports.items())
+            for queue in range(len(port.fds))
+            if not port.errors[queue]
+        )
+
+    def _receive(self, number: int, queue: int, now_s: int) -> int:
+        port = self._ports[number]
+        with self.lock:
+            try:
+                records = port.read(queue)
+            except OSError as e:
+                self._fail(port, queue, e.errno or errno.EIO)
+                return 0
+            waiting = len(self.switch.punted)
+            frames = [r[VNET_LEN:] for r in records if not self._drop_unfinished(port, r)]
+            self.switch.receive(number, frames, now_s)
+            if len(self.switch.punted) > waiting:
+                _signal(self._notify_fd)
+        return len(records)
+
+    def _drop_unfinished(self, port: _Port, record: bytes) -> bool:
+        header, frame = record[:VNET_LEN], record[VNET_LEN:]
+        if not frame or not (header[0] & NEEDS_CSUM or header[1]):
+            return False
+        if self.switch.judge(frame) in ("runt", "bad_source"):
+            return False
+        port.count("rx_frames")
+        port.count("rx_bytes", len(frame))
+        port.count("bad_offload")
+        return True
+
+    def _fail(self, port: _Port, queue: int, error: int) -> None:
+        """The queue cannot be read any more: forget it, and say so."""
+        port.errors[queue] = error
+        self._unwatch(port.fds[queue])
+        _signal(self._notify_fd)
+
+    def _unwatch(self, fd: int) -> None:
+        if self._watched.pop(fd, None):
+            self._epoll.unregister(fd)
+
+    # ------------------------------------------------------------ the poller
+
+    def pause(self) -> None:
+        """Return once the poller stands between two rounds; nests with `resume`."""
+        self._gate.close()
+        _signal(self._wake_fd)
+        self._gate.wait()
+
+    def resume(self) -> None:
+        """Undo one `pause`."""
+        self._gate.open()
+
+    def stop(self) -> None:
+        """Send the poller home, for good."""
+        self._gate.stop()
+        _signal(self._wake_fd)
+
+    # ------------------------------------------------------------ ports
+
+    def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
+        """Attach the open, non-blocking queues of a TAP; return the port number.  *Parked.*
+
+        *offloads* must be 0 for the device.  The descriptors stay the caller's.
+        """
+        if not 1 <= len(fds) <= QUEUES_MAX:
+            raise ValueError(f"a port has 1..{QUEUES_MAX} queues, not {len(fds)}")
+        return self._attach(_TapPort(fds, mtu=mtu))
+
+    def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
+        """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*"""
+        if size < 2 * FRAME_MAX or size & (size - 1):
+            raise ValueError(f"size must be a power of two above {2 * FRAME_MAX}, not {size}")
+        return self._attach(_MemoryPort(fd, mtu=mtu, size=size))
+
+    def _attach(self, port: _Port) -> int:
+        if len(self._ports) == PORTS_MAX:
+            raise PortLimitError(PORTS_MAX)
+        with self.lock:
+            number = self.switch.add_port(port)
+            self._ports[number] = port
+            at = number * COUNTER_WORDS
+            port.counters = _CounterRow(self._counter_words[at : at + COUNTER_WORDS])
+            try:
+                for queue, fd in enumerate(port.fds):
+                    if fd >= 0:
+                        self._epoll.register(fd, select.EPOLLIN)
+                        self._watched[fd] = (number, queue)
+            except OSError:
+                self.remove_port(number)
+                raise
+            return number
+
+    def set_port(
+        self,
+        port: int,
+        *,
+        learning: bool | None = None,
+        forwarding: bool | None = None,
+        mtu: int | None = None,
+        fdb_limit: int | None = None,
+    ) -> None:
+        """Change what is given.  *Parked.*  *fdb_limit* 0: only the switch's limit counts."""
+        p = self.port_at(port)
+        with self.lock:
+            if learning is not None:
+                p.learning = bool(learning)
+            if forwarding is not None:
+                p.forwarding = bool(forwarding)
+            if mtu is not None:
+                p.mtu = mtu
+            if fdb_limit is not None:
+                self.switch.fdb.port_limit[port] = fdb_limit
+
+    def remove_port(self, port: int) -> None:
+        """Forget a port with its stations, static ones too.  *Parked.*"""
+        with self.lock:
+            for fd in self.port_at(port).fds:
+                self._unwatch(fd)
+            del self._ports[port]
+            self.switch.remove_port(port)
+
+    def port_error(self, port: int) -> int:
+        """The errno that ended reception on a queue of the port, 0 while all live."""
+        return next((error for error in self.port_at(port).errors if error), 0)
+
+    def port_at(self, port: int) -> _Port:
+        if port not in self._ports:
+            raise ValueError(f"no port {port}")
+        return self._ports[port]
+
+    def set_reserved(self, nibbles: Iterable[int], verdict: str) -> None:
+        """What happens to frames for 01-80-C2-00-00-0x, x in *nibbles*.  *Parked.*"""
+        if verdict not in ("forward", "drop", "punt"):
+            raise KeyError(verdict)
+        for nibble in nibbles:
+            if not 0 <= nibble < 16:
+                raise ValueError(f"a reserved address ends in 0..15, not {nibble}")
+            self.switch.reserved[nibble] = verdict
+
+
+# ---------------------------------------------------------------- what the control plane reads
+
+
+class Fdb:
+    """The forwarding database of a `Datapath`; see `vswitch._tables.Fdb`."""
+
+    def __init__(self, datapath: Datapath) -> None:
+        self._dp = datapath
+        self._table = datapath.switch.fdb
+
+    def learn(self, vid: int, mac: Bytes, port: int, now_s: int) -> None:
+        """Learn a station as from a frame."""
+        with self._dp.lock:
+            self._dp.port_at(port)
+            self._table.learn(*_key(vid, mac), port, now_s)
+
+    def lookup(self, vid: int, mac: Bytes, now_s: int) -> int | None:
+        """The port number of a station, or None."""
+        with self._dp.lock:
+            return self._table.lookup(*_key(vid, mac), now_s)
+
+    def pin(self, vid: int, mac: Bytes, port: int) -> None:
+        """Pin a station to a port; raises FdbFullError at a limit."""
+        with self._dp.lock:
+            self._dp.port_at(port)
+            self._table.pin(*_key(vid, mac), port)
+
+    def delete(self, vid: int, mac: Bytes) -> bool:
+        """Forget a station; whether it was there."""
+        with self._dp.lock:
+            return self._table.delete(*_key(vid, mac))
+
+    def flush(self, port: int | None = None, *, with_static: bool = False) -> int:
+        """Forget the stations of one port or of all; how many there were."""
+        with self._dp.lock:
+            if port is not None:
+                self._dp.port_at(port)
+            return self._table.flush(port, with_static=with_static)
+
+    def expire(self, now_s: int) -> int:
+        """Free the places of stations that were not heard for the ageing time; how many."""
+        with self._dp.lock:
+            return self._table.expire(now_s)
+
+    def rows(self, now_s: int) -> memoryview:
+        """The live stations as rows of 16 bytes, see ROW."""
+        with self._dp.lock:
+            rows = [
+                ROW.pack(r.mac, r.vid, r.port, r.static, r.age_s) for r in self._table.rows(now_s)
+            ]
+        return memoryview(bytearray(b"".join(rows)))
+
+    def counters(self) -> dict[str, int]:
+        """Events since the start, and how full the table is."""
+        t = self._table
+        with self._dp.lock:
+            return {
+                "entries": len(t),
+                "limit": t.limit,
+                "learned": t.learned,
+                "moved": t.moved,
+                "expired": t.expired,
+                "refused": t.refused,
+                "crowded": 0,
+            }
+
+    def port_entries(self, port: int) -> int:
+        """How many stations the port has."""
+        self._dp.port_at(port)
+        return self._table.port_entries[port]
+
+    def set_ageing(self, ageing_s: int) -> None:
+        """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
+        self._table.ageing_s = ageing_s
+
+
+class Wire:
+    """The far end of a memory port; one thread at a time sends, one receives."""
+
+    def __init__(self, datapath: Datapath, port: int) -> None:
+        memory = datapath.port_at(port)
+        if not isinstance(memory, _MemoryPort):
+            raise ValueError(f"port {port} is not a memory port")
+        self._lock = datapath.lock
+        self._memory = memory
+
+    def send(self, record: Bytes) -> bool:
+        """Put one frame in; False when the ring is full.
+
+        *record* is the 10 bytes of the virtio-net header and the frame.
+        """
+        if not VNET_LEN <= len(record) <= VNET_LEN + FRAME_MAX:
+            raise ValueError(f"record must have 10..{VNET_LEN + FRAME_MAX} bytes")
+        with self._lock:
+            if not self._memory.inbound.put(bytes(record)):
+                return False
+        _signal(self._memory.fds[0])
+        return True
+
+    def receive(self) -> list[tuple[bytes, bytes]]:
+        """Take what the switch sent: a list of (virtio-net header, frame)."""
+        with self._lock:
+            ring = self._memory.outbound
+            records = [ring.take() for _ in range(len(ring))]
+        return [(record[:VNET_LEN], record[VNET_LEN:]) for record in records]
+
+    def replay(self, times: int, *, discard: bool) -> None:
+        """Let the switch receive what waits here *times* more; *discard*: only count what it sends.
+
+        For benchmarks.  Only while the poller is parked.
+        """
+        self._memory.replays = times
+        self._memory.discard = bool(discard)
+
+
+def punted(datapath: Datapath) -> list[tuple[int, bytes, bytes]]:
+    """Take the frames for the control plane: a list of (port, virtio-net header, frame)."""
+    with datapath.lock:
+        frames, datapath.switch.punted = datapath.switch.punted, []
+    return [(port, FINISHED, frame) for port, frame in frames]
+
+
+def _key(vid: int, mac: Bytes) -> tuple[int, bytes]:
+    if len(mac) != 6 or not 0 <= vid <= 4095:
+        raise ValueError(f"a station is 6 bytes and a VLAN 0..4095, not {bytes(mac)!r} and {vid}")
+    return vid, bytes(mac)

@@ -1,0 +1,97 @@
+"""The command ``vswitch``: nouns and verbs as ip(8) and bridge(8) have them.
+
+One file per noun, loaded when it is asked for. ``run`` makes a switch; everything else asks a
+running one through its socket.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from vswitch.cli._group import Nouns
+from vswitch.errors import ApiError, VswitchError
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+HELP = """\
+A virtual Ethernet switch in user space.
+
+It learns which station is behind which port, as a switch made of metal does; its ports are TAP
+devices, for namespaces, containers and virtual machines.
+
+\b
+  vswitch --port tap0 --port tap1    run a switch with two TAPs, until Ctrl-C
+  vswitch show                       its ports, counters, why frames were dropped
+  vswitch fdb show                   its stations, as "bridge fdb show" has them
+  vswitch fdb flush dev tap0         forget the stations behind a port
+
+Without a command the options are those of "vswitch run". Data goes to standard output, everything
+else to standard error. Exit status: 0; 1 when a running switch could not be asked, or said no;
+2 when the input was bad or a port could not be opened.
+"""
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from vswitch.build import describe
+
+        click.echo(describe())
+        ctx.exit()
+
+
+@click.group(
+    cls=Nouns,
+    modules={"run": "vswitch.cli.run", "show": "vswitch.cli.show", "fdb": "vswitch.cli.fdb"},
+    default="run",
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Print version and build, and exit.",
+)  # fmt: skip
+def command() -> None: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line *argv* (without the program's name) and return the exit status."""
+    try:
+        command.main(args=argv, prog_name="vswitch", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as e:
+        return _fail(*_sentence(e), BAD_INPUT)
+    except ApiError as e:
+        return _fail(str(e), e.hint, FAILED)
+    except VswitchError as e:
+        return _fail(str(e), e.hint, BAD_INPUT)
+    except BrokenPipeError:  # vswitch fdb show | head
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())  # or Python complains again when it exits
+        return OK
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    return OK
+
+
+def _sentence(error: click.ClickException) -> tuple[str, str | None]:
+    """The message of click in the way of this house, and a hint."""
+    message = error.format_message().rstrip(".").replace("\n", " ")
+    message = message[:1].lower() + message[1:]
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    path = ctx.command_path if ctx else "vswitch"
+    if isinstance(error, click.NoSuchOption):
+        message = f"no option {error.option_name}"
+        if error.possibilities:
+            return message, f"did you mean {' or '.join(sorted(error.possibilities))}?"
+    return message, f"see {path} --help"
+
+
+def _fail(message: str, hint: str | None, status: int) -> int:
+    click.echo(f"vswitch: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    return status

@@ -1,0 +1,57 @@
+"""What the nouns share: which switch is asked, and JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vswitch.control.client import Client, connect
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def switch_options(command: Command) -> Command:
+    """Add ``-S NAME`` and ``--api PATH``, arguments *switch* and *api* for `ask`."""
+    command = click.option(
+        "--api", type=click.Path(path_type=Path), metavar="PATH", help="The switch at this socket."
+    )(command)
+    return click.option(
+        "-S", "--switch", metavar="NAME", help="The switch of that name  [default: the only one]"
+    )(command)
+
+
+def ask(switch: str | None, api: Path | None) -> Client:
+    """A client of the switch the user means."""
+    if switch is not None and api is not None:
+        raise click.UsageError("-S and --api exclude one another")
+    if switch is not None:
+        from vswitch.config import check_switch_name
+
+        check_switch_name(switch)
+    return connect(switch, path=api)
+
+
+def print_json(value: object) -> None:
+    """One line, as ``bridge -j`` prints it."""
+    click.echo(json.dumps(value, separators=(",", ":")))
+
+
+def words(given: tuple[str, ...], known: dict[str, str | None]) -> dict[str, str | None]:
+    """Read ``dev tap0 br lab`` as bridge(8) does: *known* words with their values so far."""
+    found = dict(known)
+    rest = list(given)
+    while rest:
+        word = rest.pop(0)
+        if word not in known:
+            raise click.UsageError(f"unknown word {word!r}: there is {', '.join(known)}")
+        if not rest:
+            raise click.UsageError(f"{word!r} needs a value")
+        value = rest.pop(0)
+        if found[word] not in (None, value):
+            raise click.UsageError(f"{word!r} is given twice: {found[word]} and {value}")
+        found[word] = value
+    return found

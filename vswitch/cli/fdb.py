@@ -1,0 +1,113 @@
+"""``vswitch fdb``: which station is behind which port, as ``bridge fdb`` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from vswitch.cli._common import ask, print_json, switch_options, words
+from vswitch.control.schema import FdbEntry
+
+SHOW_HELP = """\
+List the stations: every address the switch knows, and the port it is behind.
+
+The lines are those of "bridge fdb show": a station heard from traffic has no state at the end, one
+set by hand is "static". With -s each line has "used A/B" as there; B is the seconds since the
+station was last heard. How long ago it was last sent to is not measured, so A repeats B, and -j
+leaves it out.
+
+\b
+  vswitch fdb show
+  vswitch fdb show dev tap0
+  vswitch fdb show -j | jq -r '.[] | select(.ifname == "tap0") | .mac'
+"""
+
+FLUSH_HELP = """\
+Forget stations that were heard from traffic; static ones stay.
+
+All of them, or those behind a port, or one address. Frames to a forgotten station are flooded
+until it is heard again.
+
+\b
+  vswitch fdb flush
+  vswitch fdb flush dev tap0
+  vswitch fdb flush --mac 52:54:00:12:34:56
+"""
+
+
+@click.group("fdb", short_help="Show and flush the forwarding database.")
+def command() -> None:
+    """The forwarding database: which station is behind which port."""
+
+
+@command.command(help=SHOW_HELP, short_help="List the stations.")
+@click.argument("given", nargs=-1, metavar="[dev PORT] [br NAME]")
+@click.option("--port", metavar="PORT", help="Only what is behind this port: dev PORT.")
+@click.option("-j", "--json", "as_json", is_flag=True, help="As JSON, with the keys of bridge.")
+@click.option("-s", "--statistics", is_flag=True, help="Say how long ago each was heard.")
+@switch_options
+def show(
+    given: tuple[str, ...],
+    port: str | None,
+    as_json: bool,
+    statistics: bool,
+    switch: str | None,
+    api: Path | None,
+) -> None:
+    asked = words(given, {"dev": port, "br": switch})
+    with ask(asked["br"], api) as client:
+        master = client.switch().name
+        entries = client.fdb(port=asked["dev"])
+    if as_json:
+        print_json([as_bridge(e, master, statistics=statistics) for e in entries])
+    else:
+        click.echo(lines(entries, master, statistics=statistics), nl=False)
+
+
+@command.command(help=FLUSH_HELP, short_help="Forget stations.")
+@click.argument("given", nargs=-1, metavar="[dev PORT] [br NAME]")
+@click.option("--port", metavar="PORT", help="Only what is behind this port: dev PORT.")
+@click.option("--mac", metavar="MAC", help="Only this address.")
+@switch_options
+def flush(
+    given: tuple[str, ...],
+    port: str | None,
+    mac: str | None,
+    switch: str | None,
+    api: Path | None,
+) -> None:
+    from vswitch.config import parse_mac
+    from vswitch.text import plural
+
+    asked = words(given, {"dev": port, "br": switch})
+    if mac is not None:
+        parse_mac("--mac", mac)
+    with ask(asked["br"], api) as client:
+        click.echo(f"{plural(client.flush(port=asked['dev'], mac=mac), 'station')} forgotten")
+
+
+def lines(entries: Sequence[FdbEntry], master: str, *, statistics: bool) -> str:
+    """The words of ``bridge fdb show`` in their order; a dynamic row ends in a blank there."""
+    text = []
+    for e in entries:
+        vlan = f"vlan {e.vid} " if e.vid else ""
+        age = e.age_s or 0
+        used = f"used {age}/{age} " if statistics else ""
+        state = "static" if e.static else ""
+        text.append(f"{e.mac} dev {e.port} {vlan}{used}master {master} {state}\n")
+    return "".join(text)
+
+
+def as_bridge(entry: FdbEntry, master: str, *, statistics: bool) -> dict[str, object]:
+    """A station with the keys of ``bridge -j fdb show``."""
+    return {
+        "mac": entry.mac,
+        "ifname": entry.port,
+        **({"vlan": entry.vid} if entry.vid else {}),
+        **({"updated": entry.age_s or 0} if statistics else {}),
+        "flags": [],
+        "master": master,
+        "state": "static" if entry.static else "",
+    }

@@ -1,0 +1,165 @@
+"""``vswitch run``: a switch in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+HELP = """\
+Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
+
+A TAP that does not exist is created, and goes when the switch ends; one that exists is opened, and
+left as it was found. One line per port says what it got, one line says that frames flow; at the
+end come the counters, and what was dropped for which reason.
+
+A port is a TAP's name, with options after commas:
+
+\b
+  tap0                          create it, or open it
+  tap0,queues=4,mtu=9000        four queues, for as many pollers; jumbo frames
+  tap0,mac=02:00:00:00:00:01    address of the interface end
+  tap0,fdb-limit=100            at most 100 stations behind this port
+  tap0,offloads=off             take finished frames only, no segments to cut
+
+Examples:
+
+\b
+  vswitch --port tap0 --port tap1
+  vswitch run --name lab --port tap0,mtu=9000 --port tap1,mtu=9000 --stats 1
+  vswitch run --port tap0 --port tap1 --forward stp,lldp
+
+Two namespaces on one switch, in a second terminal:
+
+\b
+  for n in 0 1; do
+    ip netns add lab$n; ip link set tap$n netns lab$n
+    ip -n lab$n addr add 10.0.0.$n/24 dev tap$n; ip -n lab$n link set tap$n up
+  done
+  ip netns exec lab0 ping 10.0.0.1
+"""
+
+
+@click.command("run", help=HELP, short_help="Run a switch in the foreground.")
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="PORT",
+    help="A port, as above; once for each.",
+)
+@click.option("--name", default="vswitch", show_default=True, help="What others call this switch.")
+@click.option(
+    "--ageing",
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="Forget a station not heard for so long; 0: never.",
+)
+@click.option(
+    "--fdb-limit",
+    default=65536,
+    show_default=True,
+    metavar="N",
+    help="Stations to remember, up to 4194304.",
+)
+@click.option(
+    "--mtu",
+    type=int,
+    metavar="BYTES",
+    help="MTU of all ports that do not name their own  [default: as the devices have it]",
+)
+@click.option(
+    "--pollers",
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Threads that forward; ports and queues are spread over them.",
+)
+@click.option(
+    "--busy-poll",
+    default=50,
+    show_default=True,
+    metavar="MICROSECONDS",
+    help="Longest time a poller spins for the next frame before it sleeps.",
+)
+@click.option(
+    "--core",
+    default="c",
+    show_default=True,
+    metavar="c|python",
+    help="The compiled datapath, or the readable one: slow, and the same to the frame.",
+)
+@click.option(
+    "--forward",
+    metavar="LIST",
+    help="Which frames to link-local addresses 01-80-C2-00-00-0x cross, instead of being dropped: "
+    "stp, pause, lacp, dot1x, lldp, or last bytes 00 to 0f, with commas between  [default: stp, "
+    "as the Linux bridge]",
+)
+@click.option("--transparent", is_flag=True, help="All of those cross, as through a wire.")
+@click.option(
+    "--stats",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Print rates of each port every so often.",
+)
+@click.option(
+    "--api",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The socket to be asked on  [default: /run/vswitch/NAME.sock as root, else "
+    "$XDG_RUNTIME_DIR/vswitch/NAME.sock]",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done and why.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Log lines, on standard error, for people or for programs.",
+)
+def command(
+    *,
+    ports: tuple[str, ...],
+    name: str,
+    ageing: int,
+    fdb_limit: int,
+    mtu: int | None,
+    pollers: int,
+    busy_poll: int,
+    core: str,
+    forward: str | None,
+    transparent: bool,
+    stats: float | None,
+    api: Path | None,
+    verbose: bool,
+    log_format: str,
+) -> None:
+    from vswitch.config import RESERVED, PortConfig, SwitchConfig, parse_forward
+
+    if transparent and forward is not None:
+        raise click.UsageError("--transparent and --forward exclude one another")
+    if transparent:
+        forwarded = frozenset(range(16))
+    elif forward is not None:
+        forwarded = parse_forward(forward)
+    else:
+        forwarded = frozenset({RESERVED["stp"]})
+    config = SwitchConfig(
+        name=name,
+        ports=tuple(map(PortConfig.parse, ports)),
+        ageing_s=ageing,
+        fdb_limit=fdb_limit,
+        mtu=mtu,
+        pollers=pollers,
+        busy_poll_us=busy_poll,
+        core=core,
+        forward=forwarded,
+    )
+    # The compiled module is loaded here, once the input is known to be good.
+    from vswitch import daemon
+    from vswitch.logs import set_up
+
+    set_up(verbose=verbose, form=log_format)
+    daemon.run(config, api=api, stats_s=stats)

@@ -1,0 +1,1 @@
+"""The switch from outside: one HTTP/JSON API on a unix socket, its server and its client."""

@@ -1,0 +1,128 @@
+"""Asking a running switch.
+
+with connect("lab") as client:
+    client.switch().uptime_s
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from vswitch.control import address
+from vswitch.control.schema import Error, FdbEntry, FlushResult, PortInfo, SwitchInfo
+from vswitch.errors import ApiError
+
+T = TypeVar("T")
+TIMEOUT_S = 10
+
+
+def connect(name: str | None = None, *, path: Path | None = None) -> Client:
+    """A client of the switch at *path*, or called *name*, or of the only one that runs.
+
+    Raises:
+        ApiError: there is no such switch, or several and none was named.
+    """
+    if path is not None:
+        return Client(path)
+    if name is not None:
+        return Client(address.path_of(name))
+    running = address.running()
+    if not running:
+        raise ApiError("no switch is running", hint=_elsewhere())
+    if len(running) > 1:
+        raise ApiError(
+            f"{len(running)} switches are running: {', '.join(running)}",
+            hint=f"name one: -S {next(iter(running))}",
+        )
+    return Client(next(iter(running.values())))
+
+
+def _elsewhere() -> str:
+    if os.geteuid() and next(address.ROOT_DIR.glob("*.sock"), None):
+        return "root's switches are asked by root: try again with sudo"
+    return "start one: vswitch --port tap0 --port tap1 (or give --api PATH, if it has its own)"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT_S)
+        self.sock.connect(os.fspath(self._path))
+
+
+class Client:
+    """The API of one switch; each method is one request.
+
+    Raises:
+        ApiError: from every method: nobody answers, or the switch said no.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = _UnixConnection(path)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def switch(self) -> SwitchInfo:
+        return self._ask("GET", "/v1/switch", SwitchInfo)
+
+    def ports(self) -> list[PortInfo]:
+        return self._ask("GET", "/v1/ports", list[PortInfo])
+
+    def fdb(self, *, port: str | None = None) -> list[FdbEntry]:
+        """The stations, in order of address; of one port only, if it is given."""
+        return self._ask("GET", "/v1/fdb", list[FdbEntry], port=port)
+
+    def flush(self, *, port: str | None = None, mac: str | None = None) -> int:
+        """Forget learned stations, all or those that match; how many there were."""
+        return self._ask("DELETE", "/v1/fdb", FlushResult, port=port, mac=mac).flushed
+
+    def _ask(self, method: str, route: str, kind: type[T], **query: str | None) -> T:
+        given = {key: value for key, value in query.items() if value is not None}
+        try:
+            self._connection.request(method, f"{route}?{urlencode(given)}" if given else route)
+            answer = self._connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as e:
+            raise self._unreachable(e) from e
+        try:
+            if answer.status >= 400:
+                error = msgspec.json.decode(body, type=Error)
+                raise ApiError(error.error, hint=error.hint)
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as e:
+            raise ApiError(
+                f"{self._path} does not speak the API of vswitch: {e}",
+                hint="is the running switch of the same version? vswitch --version",
+            ) from e
+
+    def _unreachable(self, cause: Exception) -> ApiError:
+        if isinstance(cause, (FileNotFoundError, ConnectionRefusedError)):
+            others = ", ".join(address.running(self._path.parent))
+            return ApiError(
+                f"no switch answers at {self._path}",
+                hint=f"running are: {others}" if others else _elsewhere(),
+            )
+        if isinstance(cause, PermissionError):
+            return ApiError(
+                f"not allowed to ask the switch at {self._path}",
+                hint="be the user who started it, or root",
+            )
+        if isinstance(cause, TimeoutError):
+            return ApiError(f"the switch at {self._path} did not answer in {TIMEOUT_S} s")
+        return ApiError(f"cannot ask the switch at {self._path}: {cause}")

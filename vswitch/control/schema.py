@@ -1,0 +1,86 @@
+"""What the API says, as types: the server encodes them, the client decodes and checks them.
+
+Every body is JSON. A failed request answers with `Error` and a status of 400 or above.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class FdbInfo(Struct, frozen=True):
+    """The forwarding database as a whole; the last five count events since the start."""
+
+    entries: int
+    limit: int
+    learned: int
+    moved: int
+    expired: int
+    refused: int  # not learned, because a limit was reached
+    crowded: int  # not learned below the limit: the table found no place
+
+
+class DropReason(Struct, frozen=True):
+    """Why frames are dropped."""
+
+    name: str
+    where: str  # "rx": counted on the port it came from; "tx": on the one it was to leave by
+    text: str
+
+
+class SwitchInfo(Struct, frozen=True):
+    """GET /v1/switch"""
+
+    name: str
+    version: str
+    pid: int
+    core: str
+    pollers: int
+    busy_poll_us: int
+    ageing_s: int
+    uptime_s: int
+    forward: list[str]  # reserved addresses that are forwarded: names, or last bytes
+    ports: int
+    fdb: FdbInfo
+    drop_reasons: list[DropReason]
+
+
+class PortInfo(Struct, frozen=True):
+    """An element of GET /v1/ports"""
+
+    name: str
+    number: int
+    kind: str
+    end: str  # which end of the device the switch holds: "file", or "" if it has none
+    created: bool  # by this switch: the device goes when the switch does
+    state: str  # forwarding, down (no link) or gone (the device was deleted)
+    mtu: int
+    queues: int
+    vnet_header: bool
+    offloads: list[str]
+    stations: int
+    counters: dict[str, int]
+    drops: dict[str, int]  # frames by name of `SwitchInfo.drop_reasons`
+
+
+class FdbEntry(Struct, frozen=True, omit_defaults=True):
+    """An element of GET /v1/fdb[?port=NAME]"""
+
+    mac: str
+    port: str
+    vid: int = 0  # 0 while the switch is VLAN-unaware
+    static: bool = False
+    age_s: int | None = None  # since last heard; None for a static one
+
+
+class FlushResult(Struct, frozen=True):
+    """DELETE /v1/fdb[?port=NAME][&mac=MAC]"""
+
+    flushed: int
+
+
+class Error(Struct, frozen=True, omit_defaults=True):
+    """Any failed request."""
+
+    error: str
+    hint: str | None = None

@@ -1,0 +1,213 @@
+"""From a configuration to a running switch, until a signal ends it.
+
+    hold signals -> take the socket -> open ports -> forward -> say so -> load the API server
+                                                        |
+    remove the socket <- close the switch (its ports) <-+ SIGINT, SIGTERM, SIGHUP
+
+Signals stay blocked from the first step to the last and are waited for in one place, so none can
+interrupt what makes or unmakes things. Whatever fails, the steps that were done are undone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from vswitch import text
+from vswitch._fastpath import DROP_REASONS, PORTS_MAX
+from vswitch.clock import time_of_day
+from vswitch.config import PortConfig, SwitchConfig
+from vswitch.control import address
+from vswitch.errors import ConfigError, PortLimitError
+from vswitch.ports import Port, TapPort
+from vswitch.switch import PortStatus, Switch
+
+log = logging.getLogger(__name__)
+
+REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
+
+
+def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None = None) -> None:
+    """Run the switch of *config* until SIGINT, SIGTERM or SIGHUP, then print its counters.
+
+    Args:
+        config: What it is to be.
+        api: Path of its socket, by default `address.path_of` its name.
+        stats_s: Print rates every so many seconds.
+
+    Raises:
+        VswitchError: it cannot be; everything is as before.
+    """
+    _check(config)
+    path = api or address.path_of(config.name)
+    with _held_signals() as signals:
+        with ExitStack() as undo:
+            listener = undo.enter_context(address.listening(path, config.name))
+            switch = _make(config)
+            undo.callback(switch.close)
+            _open_ports(switch, config)
+            switch.start()
+            _announce(switch, path)
+            undo.enter_context(_served(switch, listener))
+            _wait(switch, signals, stats_s)
+            ports = _status(switch)
+        _say(f"\n{text.counters_table(ports, REASONS)}")
+
+
+def _check(config: SwitchConfig) -> None:
+    if not config.ports:
+        raise ConfigError("a switch needs ports", hint="vswitch --port tap0 --port tap1")
+    if len(config.ports) > PORTS_MAX:
+        raise PortLimitError(PORTS_MAX)
+
+
+@contextmanager
+def _held_signals() -> Iterator[set[signal.Signals]]:
+    """Block the signals that end a switch; those that came and were not waited for are void."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup(1)
+        signals.add(signal.SIGHUP)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield signals
+    finally:
+        while signal.sigtimedwait(signals, 0):
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ---------------------------------------------------------------------- making it
+
+
+def _make(config: SwitchConfig) -> Switch:
+    switch = Switch(
+        config.name,
+        ageing_s=config.ageing_s,
+        fdb_limit=config.fdb_limit,
+        pollers=config.pollers,
+        busy_poll_us=config.busy_poll_us,
+        core=config.core,
+    )
+    switch.set_reserved(range(16), "drop")
+    switch.set_reserved(config.forward, "forward")
+    return switch
+
+
+def _open_ports(switch: Switch, config: SwitchConfig) -> None:
+    _allow_files()
+    for port_config in config.ports:
+        port = _open_port(port_config, config)
+        try:
+            switch.add_port(port, fdb_limit=port_config.fdb_limit)
+        except BaseException:
+            port.close()
+            raise
+
+
+def _open_port(port: PortConfig, config: SwitchConfig) -> Port:
+    return TapPort(
+        port.name,
+        queues=port.queues,
+        mtu=config.mtu if port.mtu is None else port.mtu,
+        mac=port.mac,
+        # The reference implementation forwards finished frames only.
+        offloads=port.offloads and config.core == "c",
+    )
+
+
+def _allow_files() -> None:
+    """Use as many open files as we may: each queue of a port is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+# ---------------------------------------------------------------------- running it
+
+
+def _announce(switch: Switch, path: Path) -> None:
+    ports = _status(switch)
+    for port in ports:
+        _say(f"{port.name}: {text.port_facts(port)}")
+    mtus = {port.mtu for port in ports}
+    if len(mtus) > 1:
+        log.warning(
+            "ports differ in MTU: frames above %d bytes reach only some of them %s",
+            min(mtus),
+            " ".join(f"{port.name}={port.mtu}" for port in ports),
+        )
+    among = "between" if len(ports) > 1 else "on"
+    _say(
+        f"{switch.name}: forwarding {among} {text.plural(len(ports), 'port')} "
+        f"(core {switch.config.core}, pid {os.getpid()}, api {path})"
+    )
+
+
+@contextmanager
+def _served(switch: Switch, listener: socket.socket) -> Iterator[None]:
+    """Answer the API from a thread of its own while the block runs."""
+    stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    thread = threading.Thread(
+        target=_serve, args=(switch, listener, stop), name=f"{switch.name}-api", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        os.eventfd_write(stop, 1)
+        thread.join()
+        os.close(stop)
+
+
+def _serve(switch: Switch, listener: socket.socket, stop: int) -> None:
+    try:
+        # Loaded here, while frames flow already: this takes longer than all of the start.
+        import asyncio
+
+        from vswitch.control import server
+
+        asyncio.run(server.serve(switch, listener, stop))
+    except Exception:
+        log.exception("api stops, the switch goes on name=%s", switch.name)
+
+
+def _wait(switch: Switch, signals: set[signal.Signals], stats_s: float | None) -> None:
+    if stats_s is None:
+        _log_signal(signal.sigwait(signals))
+        return
+    before, then = _status(switch), switch.clock.precise_s()
+    while True:
+        got = signal.sigtimedwait(signals, max(0.0, then + stats_s - switch.clock.precise_s()))
+        if got:
+            _log_signal(got.si_signo)
+            return
+        after, now = _status(switch), switch.clock.precise_s()
+        _say(f"\n{time_of_day()}\n{text.rates_table(before, after, now - then)}")
+        before, then = after, now
+
+
+def _log_signal(number: int) -> None:
+    log.debug("stopping signal=%s", signal.Signals(number).name)
+
+
+def _status(switch: Switch) -> list[PortStatus]:
+    return [switch.port_status(name) for name in switch.ports]
+
+
+def _say(line: str) -> None:
+    """Print, and go on forwarding when nobody reads (any more)."""
+    try:
+        print(line, flush=True)
+    except OSError as e:
+        log.debug("standard output is gone error=%s", e)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())  # or Python complains again when it exits
+        os.close(null)
