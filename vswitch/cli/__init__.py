@@ -26,7 +26,7 @@ devices, for namespaces, containers and virtual machines.
 \b
   vswitch --port tap0 --port tap1   run a switch with two TAPs, until Ctrl-C
   vswitch show                      its ports, counters, and what was dropped
-  vswitch fdb show                  its stations, as "bridge fdb show" has them
+  vswitch fdb show                  its stations, as "bridge fdb show" does
   vswitch fdb flush dev tap0        forget the stations behind a port
 
 Without a command the options are those of "vswitch run". Data goes to standard output, everything
