@@ -37,6 +37,12 @@ cdef extern from "<sys/mman.h>" nogil:
     int munmap(void *addr, size_t size)
     int madvise(void *addr, size_t size, int advice)
 
+cdef extern from "datapath/sanitize.h" nogil:
+    enum:
+        VSW_REDZONE
+    void vsw_poison(void *at, size_t size)
+    void vsw_unpoison(void *at, size_t size)
+
 PUNT_BYTES = 1 << 20  # frames waiting for the control plane, per poller
 PORTS_MAX = VSW_PORTS_MAX
 QUEUES_MAX = VSW_QUEUES_MAX
@@ -59,21 +65,29 @@ cdef class Memory:
     """Zeroed pages that live as long as somebody looks at them; a writable buffer for Python."""
 
     def __cinit__(self, size_t size):
-        self.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        cdef int protection = PROT_READ | PROT_WRITE
+        cdef size_t mapped = size + VSW_REDZONE
+        self.at = mmap(NULL, mapped, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         if self.at == MAP_FAILED:
             self.at = NULL
             raise MemoryError(f"cannot allocate {size} bytes")
         self.size = size
+        vsw_poison(<char *>self.at + size, VSW_REDZONE)
 
     def __dealloc__(self):
         if self.at is not NULL:
-            munmap(self.at, self.size)
+            vsw_unpoison(self.at, self.size + VSW_REDZONE)
+            munmap(self.at, self.size + VSW_REDZONE)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, self.at, <Py_ssize_t>self.size, 0, flags)
 
 
-@cython.final  # no subclass: the calls below are direct, so C can inline them
+# final: no subclass, so the calls below are direct and C can inline them.  no_gc: the garbage
+# collector would empty _memory, found in somebody's cycle of references, before __dealloc__ has
+# closed what lies there.  Nothing in here refers to anything outside, so nothing can leak.
+@cython.final
+@cython.no_gc
 cdef class Datapath:
     """Ports, forwarding database and pollers.
 

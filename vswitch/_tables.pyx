@@ -4,7 +4,8 @@
 `Wire` is the far end of a memory port (``datapath/port_memory.h``).
 """
 cimport cython
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from vswitch._fastpath cimport Datapath, Memory
 from vswitch.datapath.fdb cimport *
@@ -133,6 +134,55 @@ cdef class Wire:
     def receive(self):
         """Take what the switch sent: a list of (virtio-net header, frame)."""
         return [(vnet, frame) for _, vnet, frame in _drain(&self._memory.out)]
+
+    def send_many(self, const uint8_t[::1] records not None, const uint32_t[::1] ends not None):
+        """Put many frames in, as long as they fit; how many did.
+
+        *records* are virtio-net headers and frames one behind the other; *ends* says where in
+        it each frame ends.
+        """
+        cdef uint32_t begin = 0
+        cdef Py_ssize_t i, n = 0
+        cdef vsw_frame f
+        for i in range(ends.shape[0]):
+            if not (begin + VSW_VNET_LEN <= ends[i] <= records.shape[0]
+                    and ends[i] - begin <= VSW_VNET_LEN + VSW_FRAME_MAX):
+                raise ValueError(f"record {i} must have 10..{10 + VSW_FRAME_MAX} bytes of records")
+            begin = ends[i]
+        begin = 0
+        with nogil:
+            for i in range(ends.shape[0]):
+                f.data = &records[begin] + VSW_VNET_LEN
+                f.len = ends[i] - begin - VSW_VNET_LEN
+                if not vsw_ring_put(&self._memory.in_, self._port, &f):
+                    break
+                begin = ends[i]
+                n += 1
+            vsw_eventfd_signal(self._fd)
+        return n
+
+    def receive_many(self, uint8_t[::1] records not None, uint32_t[::1] ends not None):
+        """Take frames, laid out as `send_many` takes them, until none waits or room runs out.
+
+        Returns how many.  It stops while *records* may still have 65,578 bytes left: room for
+        the longest.
+        """
+        cdef vsw_record *record
+        cdef size_t at = 0, size = records.shape[0]
+        cdef Py_ssize_t n = 0
+        if size > UINT32_MAX:
+            raise ValueError("records may have 4 GiB at most")
+        with nogil:
+            while n < ends.shape[0] and size - at >= VSW_VNET_LEN + VSW_FRAME_MAX:
+                record = vsw_ring_peek(&self._memory.out)
+                if record is NULL:
+                    break
+                memcpy(&records[at], record.vnet, VSW_VNET_LEN + record.len)
+                at += VSW_VNET_LEN + record.len
+                ends[n] = <uint32_t>at
+                n += 1
+            vsw_ring_done(&self._memory.out)
+        return n
 
     def replay(self, uint64_t times, *, discard):
         """Let the switch receive what waits here *times* more, for benchmarks.  *Parked.*

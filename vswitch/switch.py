@@ -17,6 +17,7 @@ pollers parked between two bursts, for some microseconds, while frames wait in t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -459,8 +460,7 @@ class Switch:
             for member in self._members.values():
                 error = self._core.datapath.port_error(member.number)
                 if error and not member.gone:
-                    member.gone = True
-                    self._take_down(member, f"cannot be read: {os.strerror(error)}")
+                    self._lose(member, f"cannot be read: {os.strerror(error)}")
 
     def _look_at_links(self) -> None:
         with self._lock:
@@ -470,8 +470,10 @@ class Switch:
                 try:
                     self._follow(member, member.port.link())
                 except OSError as e:
-                    member.gone = True
-                    self._take_down(member, f"its device is gone: {e.strerror}")
+                    if e.errno != errno.EBADFD:
+                        log.warning("cannot look at port name=%s error=%s", member.port.name, e)
+                        continue
+                    self._lose(member, "its device was deleted")
 
     def _follow(self, member: _Member, link: LinkState) -> None:
         if link.mtu != member.port.mtu:
@@ -480,20 +482,25 @@ class Switch:
             with self.paused():
                 self._core.datapath.set_port(member.number, mtu=link.mtu)
         if member.up and not link.up:
-            self._take_down(member, "its interface went down")
+            # Its stations cannot be heard any more; but frames go on being offered to the device,
+            # which refuses them (tx_error). The news that it is up again takes a moment, and the
+            # first frame of a fresh namespace, its ARP request, must not be lost for that.
+            self._take_down(member, "its interface was set down", logging.INFO)
         elif link.up and not member.up:
             log.info("port up name=%s", member.port.name)
             member.up = True
-            with self.paused():
-                self._core.datapath.set_port(member.number, learning=True, forwarding=True)
 
-    def _take_down(self, member: _Member, reason: str) -> None:
-        if member.up:
-            member.up = False
-            with self.paused():
-                self._core.datapath.set_port(member.number, learning=False, forwarding=False)
-            flushed = self._core.fdb.flush(member.number)
-            log.warning(
-                "port down name=%s reason=%r stations_flushed=%d",
-                member.port.name, reason, flushed,
-            )  # fmt: skip
+    def _lose(self, member: _Member, reason: str) -> None:
+        """The device is gone for good: nothing enters or leaves here any more."""
+        member.gone = True
+        with self.paused():
+            self._core.datapath.set_port(member.number, learning=False, forwarding=False)
+        self._take_down(member, reason, logging.WARNING)
+
+    def _take_down(self, member: _Member, reason: str, level: int) -> None:
+        member.up = False
+        flushed = self._core.fdb.flush(member.number)
+        log.log(
+            level, "port down name=%s reason=%r stations_flushed=%d",
+            member.port.name, reason, flushed,
+        )  # fmt: skip

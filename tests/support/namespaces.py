@@ -34,13 +34,12 @@ class Netns:
 
     def run(self, *command: str, timeout_s: float = 20, check: bool = True) -> str:
         """Run a program inside; returns what it printed, both streams."""
-        done = subprocess.run(
-            self.command(*command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=timeout_s, check=False,
-        )  # fmt: skip
-        if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)} ({done.returncode}): {done.stdout.strip()}")
-        return done.stdout
+        return _run(*self.command(*command), timeout_s=timeout_s, check=check)
+
+    @staticmethod
+    def here(*args: str) -> str:
+        """Run ``ip`` in the namespace the calling thread is in."""
+        return _run("ip", *args)
 
     def command(self, *command: str) -> list[str]:
         """The command line that runs *command* inside."""
@@ -72,3 +71,13 @@ class Netns:
                 yield
         finally:
             os.close(there)
+
+
+def _run(*command: str, timeout_s: float = 20, check: bool = True) -> str:
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s,
+        check=False,
+    )  # fmt: skip
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)} ({done.returncode}): {done.stdout.strip()}")
+    return done.stdout

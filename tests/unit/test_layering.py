@@ -27,7 +27,7 @@ def imports_of(path):
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "vswitch":
-            found |= {alias.name for alias in node.names}
+            found |= {a.name for a in node.names if not a.name.startswith("__")}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vswitch."):
             found.add(node.module.split(".")[1])
         elif isinstance(node, ast.Import):

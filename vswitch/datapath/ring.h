@@ -15,6 +15,7 @@
 #define VSW_RING_H
 
 #include "datapath/frame.h"
+#include "datapath/sanitize.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -42,7 +43,7 @@ struct vsw_ring {
 
 static inline uint64_t vsw_record_size(uint32_t len)
 {
-    return (sizeof(struct vsw_record) + (uint64_t)len + 15) & ~(uint64_t)15;
+    return (sizeof(struct vsw_record) + (uint64_t)len + VSW_REDZONE + 15) & ~(uint64_t)15;
 }
 
 static inline struct vsw_record *vsw_ring_record(const struct vsw_ring *r, uint64_t at)
@@ -61,12 +62,16 @@ static inline bool vsw_ring_put(struct vsw_ring *r, uint16_t port, const struct 
 
     if (used + skip + need > r->size)
         return false;
-    if (skip)
+    if (skip) {
+        vsw_unpoison(vsw_ring_record(r, tail), skip);
         vsw_ring_record(r, tail)->len = VSW_RING_WRAP;
+    }
     record = vsw_ring_record(r, tail + skip);
+    vsw_unpoison(record, need);
     record->len = f->len;
     record->port = port;
     memcpy(record->vnet, f->data - VSW_VNET_LEN, VSW_VNET_LEN + (size_t)f->len);
+    vsw_poison(record->data + f->len, need - sizeof(*record) - f->len);
     atomic_store_explicit(&r->tail, tail + skip + need, memory_order_release);
     return true;
 }

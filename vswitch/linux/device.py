@@ -43,6 +43,12 @@ def entered(namespace_fd: int) -> Iterator[None]:
         os.close(home)
 
 
+def is_here(namespace_fd: int) -> bool:
+    """Whether a network namespace is the one the calling thread is in."""
+    ours, theirs = os.stat("/proc/thread-self/ns/net"), os.fstat(namespace_fd)
+    return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+
+
 def _setns(fd: int) -> None:
     if _libc.setns(fd, CLONE_NEWNET):
         code = ctypes.get_errno()

@@ -20,6 +20,8 @@ from vswitch.ports.base import Core, LinkState, Port
 
 log = logging.getLogger(__name__)
 
+LOOKS = 5  # at an interface that changes while we look
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -80,6 +82,17 @@ class TapPort(Port):
 
     def link(self) -> LinkState:
         """Look at the interface, wherever it was moved and whatever it is called there."""
+        for _ in range(LOOKS):
+            # It may be renamed or moved between two of our questions, as in the middle of
+            # "ip link set tap0 netns blue name eth0": that is not the end of it, so ask anew.
+            try:
+                return self._link_now()
+            except OSError as e:
+                if e.errno != errno.ENODEV:
+                    raise
+        return self._link_now()
+
+    def _link_now(self) -> LinkState:
         name = tun.current_name(self.fds[0])
         try:
             namespace = tun.device_namespace(self.fds[0])
@@ -98,8 +111,7 @@ class TapPort(Port):
         except PermissionError:  # an ordinary user hears of his own namespace, and no other
             return
         try:
-            here = os.stat("/proc/thread-self/ns/net")
-            if os.fstat(namespace).st_ino != here.st_ino:
+            if not device.is_here(namespace):
                 netlink.watch_namespace(namespace)
         finally:
             os.close(namespace)
@@ -108,11 +120,30 @@ class TapPort(Port):
         self._give_back(self.name)
 
     def _give_back(self, name: str) -> None:
+        # A device that was moved away or renamed is another's to configure; and one that has its
+        # name here now is not ours.
+        restore = self._found if self.fds and self._is_at_home(name) else None
         for fd in self.fds:
             os.close(fd)
-        held, self.fds = self.fds, []
-        if held and self._found:
-            _restore(name, self._found)
+        self.fds = []
+        if restore:
+            _restore(name, restore)
+
+    def _is_at_home(self, name: str) -> bool:
+        try:
+            if tun.current_name(self.fds[0]) != name:
+                return False
+            namespace = tun.device_namespace(self.fds[0])
+        except PermissionError:  # an ordinary user cannot move it
+            return True
+        except OSError as e:
+            if e.errno != errno.EBADFD:
+                raise
+            return False  # deleted
+        try:
+            return device.is_here(namespace)
+        finally:
+            os.close(namespace)
 
 
 def _look(name: str, queues: int) -> netlink.TunInfo:
