@@ -218,9 +218,10 @@ class Switch:
             with self.paused():
                 number = port.attach(self._core)
                 self._core.datapath.set_port(number, fdb_limit=fdb_limit)
-            self._members[port.name] = _Member(port, number)
+            member = self._members[port.name] = _Member(port, number)
             if isinstance(port, TapPort) and not self._by_hand:
                 self._watch(port)
+                self._look_at_link(member)  # what happened before we listened
         return port
 
     def _watch(self, port: TapPort) -> None:
@@ -265,7 +266,8 @@ class Switch:
     @property
     def ports(self) -> dict[str, Port]:
         """The connected ports by name."""
-        return {name: m.port for name, m in self._members.items()}
+        with self._lock:
+            return {name: m.port for name, m in self._members.items()}
 
     def port_status(self, name: str) -> PortStatus:
         """What there is to know about a port now."""
@@ -296,11 +298,15 @@ class Switch:
                 f"no port {name}", hint=f"ports are: {', '.join(self._members) or 'none yet'}"
             ) from None
 
+    def _names(self) -> dict[int, str]:
+        with self._lock:
+            return {m.number: name for name, m in self._members.items()}
+
     # ------------------------------------------------------------------ forwarding database
 
     def stations(self) -> list[Station]:
         """The live entries of the forwarding database, in order of address."""
-        names = {m.number: name for name, m in self._members.items()}
+        names = self._names()
         found = [
             Station(mac, vid, names[port], bool(static), age_s)
             for mac, vid, port, static, age_s in self._rows()
@@ -450,7 +456,7 @@ class Switch:
                 self._core.fdb.expire(now_s)
 
     def _handle_punts(self) -> None:
-        names = {m.number: name for name, m in self._members.items()}
+        names = self._names()
         for number, _, frame in self._core.punted():
             if self.on_punt and number in names:
                 self.on_punt(names[number], frame)
@@ -465,15 +471,19 @@ class Switch:
     def _look_at_links(self) -> None:
         with self._lock:
             for member in self._members.values():
-                if member.gone or not isinstance(member.port, TapPort):
-                    continue
-                try:
-                    self._follow(member, member.port.link())
-                except OSError as e:
-                    if e.errno != errno.EBADFD:
-                        log.warning("cannot look at port name=%s error=%s", member.port.name, e)
-                        continue
-                    self._lose(member, "its device was deleted")
+                if isinstance(member.port, TapPort):
+                    self._look_at_link(member)
+
+    def _look_at_link(self, member: _Member) -> None:
+        if member.gone:
+            return
+        try:
+            self._follow(member, member.port.link())
+        except OSError as e:
+            if e.errno == errno.EBADFD:
+                self._lose(member, "its device was deleted")
+            else:
+                log.warning("cannot look at port name=%s error=%s", member.port.name, e)
 
     def _follow(self, member: _Member, link: LinkState) -> None:
         if link.mtu != member.port.mtu:

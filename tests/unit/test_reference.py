@@ -12,7 +12,8 @@ from vswitch import reference
 def test_the_example_at_its_top_is_true():
     failed, attempted = doctest.testmod(reference)
 
-    assert attempted and not failed
+    assert attempted
+    assert not failed
 
 
 def test_it_is_short_enough_to_be_read():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
 import pytest
@@ -244,3 +245,35 @@ def test_a_punt_handler_is_called_from_the_control_thread():
 
         wait_for(lambda: seen, "the handler")
     assert seen == [("a", "lab-control")]
+
+
+def test_ports_may_come_and_go_while_others_read():
+    stop = threading.Event()
+    errors: list[RuntimeError] = []
+
+    def read(switch: Switch) -> None:
+        while not stop.is_set():
+            try:
+                switch.stations()
+                assert len(switch.ports) <= 21
+            except RuntimeError as e:  # dictionary changed size during iteration
+                errors.append(e)
+                return
+
+    with Switch() as switch:
+        for i in range(20):
+            switch.add_port(MemoryPort(f"p{i}", size_bytes=1 << 18))
+        reader = threading.Thread(target=read, args=(switch,))
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            reader.start()
+            for _ in range(300):
+                switch.add_port(MemoryPort("guest", size_bytes=1 << 18))
+                switch.remove_port("guest")
+        finally:
+            stop.set()
+            reader.join()
+            sys.setswitchinterval(before)
+
+    assert errors == []

@@ -1,0 +1,31 @@
+"""Namespaces joined by a running switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from support.net import NamedTap, Net, configure
+from vswitch import Switch
+
+
+@pytest.fixture
+def joined(netns) -> Iterator[Callable[..., Net]]:
+    """Factory: ``joined({}, {"offloads": False}, pollers=2)`` is two sides, with port options."""
+    with ExitStack() as stack:
+
+        def make(*sides: dict[str, object], addresses: bool = True, **options: object) -> Net:
+            net = Net(stack.enter_context(Switch("test", **options)))
+            for i, port_options in enumerate(sides):
+                ns = netns(f"s{i}")
+                with ns.entered():
+                    port = NamedTap(f"s{i}", **port_options)
+                net.ports.append(net.switch.add_port(port))
+                net.sides.append(ns)
+                if addresses:
+                    configure(ns, i)
+            return net
+
+        yield make

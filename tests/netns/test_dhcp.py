@@ -1,0 +1,40 @@
+"""DHCP, whose clients and servers read frames raw and so notice unfinished checksums."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.wait import wait_for
+
+pytestmark = pytest.mark.netns
+
+SCRIPT = """#!/bin/sh
+[ "$1" = bound ] && ip addr add "$ip/24" dev "$interface"
+exit 0
+"""
+
+
+@pytest.mark.parametrize("offloads", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("client", [["udhcpc"], ["busybox", "udhcpc"]], ids=["udhcpc", "busybox"])
+def test_a_client_gets_its_address_through_the_switch(joined, tmp_path, offloads, client):
+    net = joined(*({"offloads": o} for o in offloads), addresses=False)
+    server, station = net.sides
+    server.ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
+    script = tmp_path / "configure"
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
+    dnsmasq = [
+        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
+        "--interface=eth0", "--bind-interfaces", "--dhcp-authoritative", "--no-ping",
+        "--dhcp-range=192.0.2.100,192.0.2.150,1h", f"--dhcp-leasefile={tmp_path}/leases",
+        f"--pid-file={tmp_path}/pid", "--log-facility=-",
+    ]  # fmt: skip
+
+    with server.background(*dnsmasq):
+        wait_for(lambda: ":67 " in server.run("ss", "-lun"), "dnsmasq listens")
+        station.run(
+            *client, "-i", "eth0", "-n", "-q", "-f", "-t", "10", "-T", "1", "-s", str(script)
+        )
+
+    assert "192.0.2.1" in station.run("ping", "-c1", "-W2", "192.0.2.1")
+    assert "inet 192.0.2.1" in station.ip("-4", "addr", "show", "eth0")
