@@ -83,7 +83,11 @@ cdef class Memory:
         PyBuffer_FillInfo(view, self, self.at, <Py_ssize_t>self.size, 0, flags)
 
 
-@cython.final  # no subclass: the calls below are direct, so C can inline them
+# final: no subclass, so the calls below are direct and C can inline them.  no_gc: the garbage
+# collector would empty _memory, found in somebody's cycle of references, before __dealloc__ has
+# closed what lies there.  Nothing in here refers to anything outside, so nothing can leak.
+@cython.final
+@cython.no_gc
 cdef class Datapath:
     """Ports, forwarding database and pollers.
 

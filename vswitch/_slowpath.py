@@ -206,9 +206,13 @@ class _Gate:
         with self._change:
             if not self._closed and not self._stopped:
                 return True
+        self.leave()
+        return self.enter()
+
+    def leave(self) -> None:
+        with self._change:
             self._inside -= 1
             self._change.notify_all()
-        return self.enter()
 
     def close(self) -> None:
         with self._change:
@@ -273,9 +277,14 @@ class Datapath:
         """Be the poller until `stop`; *poller* is 0."""
         if poller != 0:
             raise ValueError(f"poller must be in 0..0, not {poller}")
-        if self._gate.enter():
+        if not self._gate.enter():
+            return
+        try:
             while self._gate.stand():
                 self._round()
+        except BaseException:
+            self._gate.leave()  # or `pause` would wait for a dead thread
+            raise
 
     def _round(self) -> None:
         for fd, _ in self._epoll.poll():
@@ -327,7 +336,8 @@ class Datapath:
 
     def _unwatch(self, fd: int) -> None:
         if self._watched.pop(fd, None):
-            self._epoll.unregister(fd)
+            with suppress(OSError):  # closed already, and so not watched either
+                self._epoll.unregister(fd)
 
     # ------------------------------------------------------------ the poller
 

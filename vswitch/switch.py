@@ -130,7 +130,7 @@ class Switch:
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
-        self._swept_s = self.clock.now_s()
+        self._made_s = self._swept_s = self.clock.now_s()
         self._events: LinkEvents | None = None
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._core = Core(
@@ -148,6 +148,11 @@ class Switch:
     @property
     def name(self) -> str:
         return self.config.name
+
+    @property
+    def uptime_s(self) -> int:
+        """Seconds since it was made."""
+        return self.clock.now_s() - self._made_s
 
     def start(self) -> None:
         """Begin to forward. Does nothing on a switch that is polled by hand."""

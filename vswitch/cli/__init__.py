@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from vswitch.cli._group import Nouns
+from vswitch.cli._group import UnknownWord, Words
 from vswitch.errors import ApiError, VswitchError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -24,10 +24,10 @@ It learns which station is behind which port, as a switch made of metal does; it
 devices, for namespaces, containers and virtual machines.
 
 \b
-  vswitch --port tap0 --port tap1    run a switch with two TAPs, until Ctrl-C
-  vswitch show                       its ports, counters, why frames were dropped
-  vswitch fdb show                   its stations, as "bridge fdb show" has them
-  vswitch fdb flush dev tap0         forget the stations behind a port
+  vswitch --port tap0 --port tap1   run a switch with two TAPs, until Ctrl-C
+  vswitch show                      its ports, counters, and what was dropped
+  vswitch fdb show                  its stations, as "bridge fdb show" does
+  vswitch fdb flush dev tap0        forget the stations behind a port
 
 Without a command the options are those of "vswitch run". Data goes to standard output, everything
 else to standard error. Exit status: 0; 1 when a running switch could not be asked, or said no;
@@ -44,9 +44,10 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 
 @click.group(
-    cls=Nouns,
+    cls=Words,
     modules={"run": "vswitch.cli.run", "show": "vswitch.cli.show", "fdb": "vswitch.cli.fdb"},
     default="run",
+    bare="--help",
     help=HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
@@ -85,8 +86,8 @@ def _sentence(error: click.ClickException) -> tuple[str, str | None]:
     path = ctx.command_path if ctx else "vswitch"
     if isinstance(error, click.NoSuchOption):
         message = f"no option {error.option_name}"
-        if error.possibilities:
-            return message, f"did you mean {' or '.join(sorted(error.possibilities))}?"
+    if isinstance(error, (click.NoSuchOption, UnknownWord)) and error.possibilities:
+        return message, f"did you mean {' or '.join(error.possibilities)}?"
     return message, f"see {path} --help"
 
 

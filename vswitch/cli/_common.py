@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vswitch.control.client import Client, connect
+if TYPE_CHECKING:
+    from vswitch.control.client import Client
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,6 +33,8 @@ def ask(switch: str | None, api: Path | None) -> Client:
         from vswitch.config import check_switch_name
 
         check_switch_name(switch)
+    from vswitch.control.client import connect
+
     return connect(switch, path=api)
 
 

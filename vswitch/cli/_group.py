@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import takewhile
 from typing import Any
@@ -14,31 +14,48 @@ import click
 LEADING = {"-j", "-s", "-js", "-sj"}
 
 
-class Nouns(click.Group):
-    """A group whose members are the attribute ``command`` of *modules*.
+class UnknownWord(click.UsageError):
+    """There is no command of that name; *possibilities* may have been meant."""
+
+    def __init__(self, word: str, possibilities: Sequence[str], ctx: click.Context) -> None:
+        super().__init__(f"no command {word!r} in {ctx.command_path}", ctx)
+        self.possibilities = possibilities
+
+
+class Words(click.Group):
+    """A group that knows what is meant when a word is left out.
 
     Args:
-        modules: Where each member is.
+        modules: Members that are loaded when asked for: the attribute ``command`` of each.
         default: The member that is meant when the first word is an option.
+        bare: What is meant when there is no word at all.
     """
 
-    def __init__(self, *args: Any, modules: Mapping[str, str], default: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        default: str,
+        bare: str,
+        modules: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._modules = modules
+        self._modules = modules or {}
         self._default = default
+        self._bare = bare
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._modules)
+        return [*self._modules, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._modules:
-            return None
+            return super().get_command(ctx, cmd_name)
         command: click.Command = import_module(self._modules[cmd_name]).command
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args:
-            args = ["--help"]
+            args = [self._bare]
         lead = list(takewhile(LEADING.__contains__, args))
         if lead and args[len(lead) :]:
             args = [*args[len(lead) :], *lead]
@@ -52,7 +69,7 @@ class Nouns(click.Group):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None:
-            near = difflib.get_close_matches(name, self._modules, 1)
-            known = f"did you mean {near[0]}?" if near else f"there is {', '.join(self._modules)}"
-            raise click.UsageError(f"no command {name!r}: {known}", ctx)
+            known = self.list_commands(ctx)
+            near = difflib.get_close_matches(name, known, 1)
+            raise UnknownWord(name, near or known, ctx)
         return name, command, args[1:]

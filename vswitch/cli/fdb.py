@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vswitch.cli._common import ask, print_json, switch_options, words
-from vswitch.control.schema import FdbEntry
+from vswitch.cli._group import Words
+
+if TYPE_CHECKING:
+    from vswitch.control.schema import FdbEntry
 
 SHOW_HELP = """\
 List the stations: every address the switch knows, and the port it is behind.
@@ -37,9 +41,18 @@ until it is heard again.
 """
 
 
-@click.group("fdb", short_help="Show and flush the forwarding database.")
+@click.group(
+    "fdb",
+    cls=Words,
+    default="show",
+    bare="show",
+    short_help="Show and flush the forwarding database.",
+)
 def command() -> None:
-    """The forwarding database: which station is behind which port."""
+    """The forwarding database: which station is behind which port.
+
+    Without a command: show.
+    """
 
 
 @command.command(help=SHOW_HELP, short_help="List the stations.")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import click
+
+from vswitch.errors import VswitchError
 
 HELP = """\
 Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
@@ -157,9 +160,22 @@ def command(
         core=core,
         forward=forwarded,
     )
-    # The compiled module is loaded here, once the input is known to be good.
-    from vswitch import daemon
     from vswitch.logs import set_up
 
     set_up(verbose=verbose, form=log_format)
+    daemon = _load_daemon()
     daemon.run(config, api=api, stats_s=stats)
+
+
+def _load_daemon() -> ModuleType:
+    """Load the compiled datapath: late, once the input is known to be good."""
+    try:
+        from vswitch import daemon
+    except ModuleNotFoundError as e:
+        if e.name not in ("vswitch._fastpath", "vswitch._tables"):
+            raise
+        raise VswitchError(
+            f"{e.name} is not built, and a switch cannot run without it",
+            hint="in the source tree: python setup.py build_ext --inplace",
+        ) from e
+    return daemon

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vswitch.cli._common import ask, print_json, switch_options
-from vswitch.control.schema import PortInfo, SwitchInfo
 from vswitch.text import counters_table, plural, port_facts
+
+if TYPE_CHECKING:
+    from vswitch.control.schema import PortInfo, SwitchInfo
 
 HELP = """\
 Show a running switch: what its ports negotiated, their counters, and why frames were dropped.
@@ -47,8 +50,9 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo]) -> str:
         f"switch {info.name}: core {info.core}, {plural(info.pollers, 'poller')}, "
         f"pid {info.pid}, up {duration(info.uptime_s)}",
         f"    fdb: {fdb.entries} of {plural(fdb.limit, 'station')}, "
-        f"ageing {f'{info.ageing_s} s' if info.ageing_s else 'off'}; "
-        f"{fdb.learned} learned, {fdb.moved} moved, {fdb.expired} expired, {refused} refused",
+        f"ageing {f'{info.ageing_s} s' if info.ageing_s else 'off'}",
+        f"        {fdb.learned} learned, {fdb.moved} moved, {fdb.expired} expired, "
+        f"{refused} refused",
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
     ]
     for port in ports:

@@ -35,6 +35,7 @@ from vswitch.switch import Station, Switch
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ACCEPT_ROUNDS = 8  # asyncio takes three from accept() to connection_made()
 SHUTDOWN_S = 0.5  # how long a client may take to read its answer when the switch stops
 
 
@@ -46,9 +47,15 @@ async def serve(switch: Switch, listener: socket.socket, stop_fd: int) -> None:
     runner = web.AppRunner(application(switch), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener.dup()).start()  # asyncio closes what it serves
+        served = listener.dup()  # asyncio closes what it serves
+        await web.SockSite(runner, served).start()
         log.debug("api answers path=%s", listener.getsockname())
         await stop.wait()
+        # A connection accepted a moment ago is known to the runner, which will close it, some
+        # rounds of the loop later; closing the listener before that would lose it.
+        loop.remove_reader(served)
+        for _ in range(ACCEPT_ROUNDS):
+            await asyncio.sleep(0)
     finally:
         loop.remove_reader(stop_fd)
         await runner.cleanup()
@@ -72,7 +79,6 @@ def application(switch: Switch) -> web.Application:
 class _Handlers:
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
-        self._started_s = switch.clock.now_s()
 
     async def show_switch(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -86,7 +92,7 @@ class _Handlers:
                 pollers=config.pollers,
                 busy_poll_us=config.busy_poll_us,
                 ageing_s=config.ageing_s,
-                uptime_s=self._switch.clock.now_s() - self._started_s,
+                uptime_s=self._switch.uptime_s,
                 forward=_forwarded(self._switch),
                 ports=len(self._switch.ports),
                 fdb=msgspec.convert(self._switch.fdb_counters(), FdbInfo),

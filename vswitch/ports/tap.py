@@ -155,7 +155,7 @@ def _look(name: str, queues: int) -> netlink.TunInfo:
             hint=f"make a TAP instead: ip tuntap add dev {name} mode tap",
         )
     if (driver, bus) != ("tun", "tap"):
-        what = f"a {driver} device" if driver else "another kind of device"
+        what = f"a {driver} device" if driver else "a device of another kind"
         raise PortError(
             f"{name} is not a TAP but {what}", hint="give a new name, and the TAP is created"
         )

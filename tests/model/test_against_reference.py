@@ -1,0 +1,244 @@
+"""The datapath against the switch in plain Python: the same topology, commands and frames.
+
+After every step both have sent the same frames by the same ports in the same order, punted the
+same, counted the same, and know the same stations.  The compiled core is the one in question; the
+plain-Python core runs through the same steps, which checks what lies between it and
+`vswitch.reference`.
+"""
+
+from __future__ import annotations
+
+import struct
+from types import ModuleType, SimpleNamespace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from tests.model.traffic import LONGEST, RESERVED, frames, stations
+from vswitch import _fastpath, _slowpath, _tables
+from vswitch.errors import FdbFullError
+from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
+
+COMPILED = SimpleNamespace(
+    Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, Wire=_tables.Wire, punted=_tables.punted
+)
+ROW = struct.Struct("=6sHHHI")
+WORDS = 24  # struct vsw_counters
+BURST = 32
+PORTS_MOST = 5
+RING_SIZE = 1 << 22  # no step below fills it
+FINISHED = bytes(10)
+START_S = 2**32 - 100
+
+mtus = st.sampled_from([68, 1496, 1500, 9000, LONGEST - 18])
+# Around the lengths that the MTUs allow, with a tag's worth more or less.
+lengths = st.sampled_from([60, 60, 60, 86, 87, 1514, 1515, 1518, 1519, 9018, 9019, LONGEST])
+any_frames = st.one_of(*[frames(lengths)] * 5, st.binary(max_size=14))
+any_port = st.integers(0, PORTS_MOST - 1)
+
+
+class SwitchMachine(RuleBasedStateMachine):
+    core: ModuleType | SimpleNamespace
+
+    @initialize(
+        n_ports=st.integers(1, PORTS_MOST),
+        fdb_limit=st.sampled_from([2, 4, 64]),
+        ageing_s=st.sampled_from([0, 10, 300]),
+    )
+    def make_both(self, n_ports, fdb_limit, ageing_s):
+        self.datapath = self.core.Datapath(fdb_limit=fdb_limit, ageing_s=ageing_s)
+        self.fdb = self.core.Fdb(self.datapath)
+        self.twin = ReferenceSwitch(fdb_limit=fdb_limit, ageing_s=ageing_s)
+        self.wires = {}
+        self.now_s = START_S
+        for _ in range(n_ports):
+            self.add_port()
+
+    @property
+    def now32_s(self):
+        # The datapath's clock is 32 bits wide and wraps; the twin's numbers do not end.
+        return self.now_s % 2**32 if self.core is COMPILED else self.now_s
+
+    def some_port(self, number):
+        """One of the ports there are."""
+        return sorted(self.twin.ports)[number % len(self.twin.ports)]
+
+    # ------------------------------------------------------------ traffic
+
+    @rule(
+        arrivals=st.dictionaries(any_port, st.lists(any_frames, min_size=1, max_size=8), max_size=3)
+    )
+    def frames_arrive(self, arrivals):
+        self.exchange({p: queue for p, queue in arrivals.items() if p in self.twin.ports})
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, queue=st.lists(frames(st.just(60)), min_size=1, max_size=5))
+    def more_than_a_burst_arrives(self, port, queue):
+        self.exchange({self.some_port(port): queue * 20})
+
+    def exchange(self, arrivals):
+        sent = {number: [] for number in self.twin.ports}
+        for number, queue in arrivals.items():
+            for frame in queue:
+                assert self.wires[number].send(FINISHED + frame)
+        while any(arrivals.values()):
+            waiting = sum(len(queue[:BURST]) for queue in arrivals.values())
+            assert self.datapath.poll(self.now32_s) == waiting
+            for number in sorted(arrivals):
+                burst, arrivals[number] = arrivals[number][:BURST], arrivals[number][BURST:]
+                for egress, out in self.twin.receive(number, burst, self.now_s).items():
+                    sent[egress] += out
+
+        assert self.datapath.poll(self.now32_s) == 0
+        assert {n: wire.receive() for n, wire in self.wires.items()} == {
+            n: [(FINISHED, frame) for frame in out] for n, out in sent.items()
+        }
+        assert self.core.punted(self.datapath) == [(n, FINISHED, f) for n, f in self.twin.punted]
+        self.twin.punted = []
+
+    # ------------------------------------------------------------ time and commands
+
+    @rule(seconds=st.sampled_from([1, 5, 9, 10, 11, 300]), expire=st.booleans())
+    def time_passes(self, seconds, expire):
+        self.now_s += seconds
+        if expire:
+            assert self.fdb.expire(self.now32_s) == self.twin.fdb.expire(self.now_s)
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(
+        port=any_port,
+        learning=st.booleans(),
+        forwarding=st.booleans(),
+        mtu=mtus | st.none(),
+        fdb_limit=st.sampled_from([None, 0, 1, 2]),
+    )
+    def port_changes(self, port, learning, forwarding, mtu, fdb_limit):
+        number = self.some_port(port)
+        self.datapath.set_port(
+            number, learning=learning, forwarding=forwarding, mtu=mtu, fdb_limit=fdb_limit
+        )
+        twin = self.twin.ports[number]
+        twin.learning, twin.forwarding = learning, forwarding
+        twin.mtu = twin.mtu if mtu is None else mtu
+        if fdb_limit is not None:
+            self.twin.fdb.port_limit[number] = fdb_limit
+
+    @precondition(lambda self: len(self.twin.ports) < PORTS_MOST)
+    @rule()
+    def add_port(self):
+        number = self.datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=RING_SIZE)
+        self.wires[number] = self.core.Wire(self.datapath, number)
+        assert number == self.twin.add_port()
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port)
+    def remove_port(self, port):
+        number = self.some_port(port)
+        self.datapath.remove_port(number)
+        self.twin.remove_port(number)
+        del self.wires[number]
+
+    @rule(
+        nibbles=st.lists(st.integers(0, len(RESERVED) - 1), min_size=1, max_size=4),
+        verdict=st.sampled_from(["forward", "drop", "punt"]),
+    )
+    def reserved_address_changes(self, nibbles, verdict):
+        self.datapath.set_reserved(nibbles, verdict)
+        for nibble in nibbles:
+            self.twin.reserved[nibble] = verdict
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(mac=stations, port=any_port)
+    def pin(self, mac, port):
+        def is_pinned(fdb):
+            try:
+                fdb.pin(0, mac, self.some_port(port))
+            except FdbFullError:
+                return False
+            return True
+
+        assert is_pinned(self.fdb) == is_pinned(self.twin.fdb)
+
+    @rule(mac=stations)
+    def delete(self, mac):
+        assert self.fdb.delete(0, mac) == self.twin.fdb.delete(0, mac)
+
+    @rule(port=any_port | st.none(), with_static=st.booleans())
+    def flush(self, port, with_static):
+        if port is None or port in self.twin.ports:
+            gone = self.fdb.flush(port, with_static=with_static)
+            assert gone == self.twin.fdb.flush(port, with_static=with_static)
+
+    @rule(ageing_s=st.sampled_from([0, 10, 300]))
+    def set_ageing(self, ageing_s):
+        self.fdb.set_ageing(ageing_s)
+        self.twin.fdb.ageing_s = ageing_s
+
+    # ------------------------------------------------------------ what must be equal
+
+    def counters(self, number):
+        words = memoryview(self.datapath.counter_memory).cast("B").cast("Q")
+        mine = words[number * WORDS : (number + 1) * WORDS].tolist()
+        assert not any(mine[len(COUNTERS) :])
+        return dict(zip(COUNTERS, mine, strict=False))
+
+    @invariant()
+    def counters_are_equal(self):
+        for number, port in self.twin.ports.items():
+            assert self.counters(number) == port.counters
+
+    @invariant()
+    def every_received_frame_is_accounted_for(self):
+        for number in self.twin.ports:
+            c = self.counters(number)
+            dropped = sum(c[reason] for reason in RX_DROPS)
+            assert c["rx_frames"] == c["forwarded"] + c["punted"] + dropped
+
+    @invariant()
+    def the_same_stations_are_known(self):
+        table, twin = self.fdb.counters(), self.twin.fdb
+        assert sorted(ROW.iter_unpack(self.fdb.rows(self.now32_s))) == sorted(
+            (r.mac, r.vid, r.port, r.static, r.age_s) for r in twin.rows(self.now_s)
+        )
+        assert table == {
+            "entries": len(twin),
+            "limit": twin.limit,
+            "learned": twin.learned,
+            "moved": twin.moved,
+            "expired": twin.expired,
+            "refused": twin.refused,
+            "crowded": 0,
+        }
+
+
+class CompiledMachine(SwitchMachine):
+    core = COMPILED
+
+
+class PythonMachine(SwitchMachine):
+    core = _slowpath
+
+
+CompiledMachine.TestCase.settings = settings(
+    max_examples=300, stateful_step_count=40, deadline=None
+)
+PythonMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestCompiled = CompiledMachine.TestCase
+TestPython = PythonMachine.TestCase
+
+
+def test_counters_lie_in_memory_in_the_order_of_the_reference():
+    assert COUNTERS[9:] == tuple(name for name, _, _ in _fastpath.DROP_REASONS)
+    assert tuple(name for name, where, _ in _fastpath.DROP_REASONS if where == "rx") == RX_DROPS
+
+
+def test_the_limits_of_both_cores_are_the_same():
+    for name in ("PORTS_MAX", "QUEUES_MAX", "FDB_LIMIT_MAX", "FRAME_MAX"):
+        assert getattr(_fastpath, name) == getattr(_slowpath, name)

@@ -1,0 +1,163 @@
+"""The real command as a process, and the devices it leaves behind or does not.
+
+Loaded by path (`runpy.run_path`), since tests are not importable packages.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.wait import wait_for
+
+NOBODY = 65534
+ROOT = Path(__file__).parents[2]
+
+_serial = itertools.count()
+
+
+def device(word: str) -> str:
+    """An interface name nobody else uses: vsw, the pid, a number and *word*, 15 bytes at most."""
+    name = f"vsw{os.getpid()}{next(_serial)}{word}"
+    assert len(name) <= 15, name
+    return name
+
+
+def ip(*args: str, check: bool = True) -> str:
+    """Run ip(8) here."""
+    done = subprocess.run(["ip", *args], capture_output=True, text=True, timeout=10, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"ip {' '.join(args)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def devices() -> set[str]:
+    """The names of this test process's devices that exist now."""
+    return {
+        link["ifname"]
+        for link in json.loads(ip("-j", "link", "show"))
+        if link["ifname"].startswith(f"vsw{os.getpid()}")
+    }
+
+
+def exists(name: str) -> bool:
+    return name in devices()
+
+
+@contextmanager
+def persistent_tap(*settings: str) -> Iterator[str]:
+    """A TAP as an administrator makes it."""
+    name = device("p")
+    ip("tuntap", "add", "dev", name, "mode", "tap", *settings)
+    try:
+        yield name
+    finally:
+        ip("link", "del", name, check=False)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def command(*args: str) -> list[str]:
+    return [sys.executable, "-m", "vswitch", *args]
+
+
+def vswitch(*args: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
+    """Run the command to its end: (status, standard output, standard error)."""
+    done = subprocess.run(
+        [*before, *command(*args)], capture_output=True, text=True, timeout=20, env=environment(),
+        check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+# An ordinary user may not be able to read this Python; so it loads everything first.
+_AS_NOBODY = f"""
+import os, sys
+import vswitch.cli, vswitch.cli.run, vswitch.daemon, vswitch.logs, vswitch.control.server
+import pyroute2, asyncio
+os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+sys.exit(vswitch.cli.main(sys.argv[1:]))
+"""
+
+
+def as_nobody(*args: str) -> list[str]:
+    """The command line that runs the command as an ordinary user."""
+    return [sys.executable, "-c", _AS_NOBODY, *args]
+
+
+def with_tun(node: Path) -> list[str]:
+    """What to put before a command that is to find *node* as /dev/net/tun."""
+    script = f'mount --bind "{node}" /dev/net/tun && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", script, "sh"]
+
+
+class Running:
+    """A `vswitch run` that forwards; its API is in a folder of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.process = process
+        self.api = folder / "api.sock"
+        self._out, self._err = folder / "out", folder / "err"
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def ask(self, *args: str) -> str:
+        """Run a client of this switch; what it said."""
+        status, out, err = vswitch(*args, "--api", str(self.api))
+        assert (status, err) == (0, "")
+        return out
+
+    def ports(self) -> dict[str, dict[str, object]]:
+        """`vswitch show -j`, ports by name."""
+        return {port["name"]: port for port in json.loads(self.ask("show", "-j"))["ports"]}
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+@contextmanager
+def running(*args: str, nobody: bool = False, tun: Path | None = None) -> Iterator[Running]:
+    """``vswitch run`` with *args*, from its line "forwarding" on; killed at the end.
+
+    *tun* is what the command finds as /dev/net/tun.
+    """
+    with tempfile.TemporaryDirectory(prefix="vsw") as name:
+        folder = Path(name)
+        if nobody:
+            os.chown(folder, NOBODY, NOBODY)
+        before = with_tun(tun) if tun else []
+        given = ("run", *args, "--api", str(folder / "api.sock"))
+        with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+            process = subprocess.Popen(
+                [*before, *(as_nobody(*given) if nobody else command(*given))],
+                stdout=out, stderr=err, text=True, env=environment(),
+            )  # fmt: skip
+        try:
+            made = Running(process, folder)
+            wait_for(
+                lambda: "forwarding" in made.out or process.poll() is not None,
+                "a line that says forwarding", timeout_s=10,
+            )  # fmt: skip
+            assert process.poll() is None, made.err
+            yield made
+        finally:
+            process.kill()
+            process.wait(10)

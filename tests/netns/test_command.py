@@ -1,0 +1,477 @@
+"""`vswitch run` as users run it: real processes, real TAPs, every bad input of the book."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from runpy import run_path
+
+import pytest
+
+from support.wait import wait_for
+
+c = run_path(str(Path(__file__).with_name("command.py")))
+Running, running, vswitch, device, devices, exists, ip, persistent_tap = (
+    c[name]
+    for name in (
+        "Running", "running", "vswitch", "device", "devices", "exists", "ip", "persistent_tap",
+    )
+)  # fmt: skip
+
+pytestmark = pytest.mark.netns
+
+FACTS = "file end, 1 queue, mtu 1500, vnet header, csum tso4 tso6 ecn uso"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Whatever a test does, no device and no socket stays."""
+    sockets = set(Path("/run/vswitch").glob("*"))
+    yield
+    assert devices() == set()
+    assert set(Path("/run/vswitch").glob("*")) == sockets
+
+
+@pytest.fixture
+def two():
+    return device("a"), device("b")
+
+
+def ports(*names):
+    return [word for name in names for word in ("--port", name)]
+
+
+def shout(name, frames=3):
+    """Send broadcast frames into a device's interface end."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind((name, 0))
+        for _ in range(frames):
+            s.send(b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9]) + b"\x88\xb5" + bytes(46))
+
+
+# ---------------------------------------------------------------------- the main job
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_runs_until_a_signal_and_leaves_nothing_behind(two, end):
+    with running(*ports(*two)) as switch:
+        assert switch.out == (
+            f"{two[0]}: created, {FACTS}\n"
+            f"{two[1]}: created, {FACTS}\n"
+            f"vswitch: forwarding between 2 ports "
+            f"(core c, pid {switch.process.pid}, api {switch.api})\n"
+        )
+        assert exists(two[0])
+        assert exists(two[1])
+
+        status = switch.end(end)
+
+        assert (status, switch.err) == (0, "")
+        assert devices() == set()
+        assert not switch.api.exists()
+
+
+def test_options_without_a_command_are_those_of_run(two, tmp_path):
+    process = subprocess.Popen(
+        c["command"]("--port", two[0], "--api", str(tmp_path / "s")),
+        stdout=subprocess.PIPE, text=True, env=c["environment"](),
+    )  # fmt: skip
+    with process:
+        assert process.stdout.readline() == f"{two[0]}: created, {FACTS}\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+def test_prints_the_counters_at_the_end(two):
+    with running(*ports(*two), "--forward", "") as switch:
+        shout(two[0])
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+            s.bind((two[0], 0))
+            s.send(bytes.fromhex("0180c200000002000000000988b5") + bytes(46))
+        wait_for(lambda: switch.ports()[two[0]]["drops"]["reserved"], "the dropped frame")
+        switch.end()
+
+        table = switch.out.partition("\n\n")[2]
+        assert table.startswith("port ")
+        assert re.search(rf"^{two[0]} +\d+ +\d+ +[1-9]\d* +\d+ +\d+ +\d+$", table, re.MULTILINE)
+        assert re.search(
+            rf"^{two[0]} +[1-9]\d*  reserved +sent to a link-local", table, re.MULTILINE
+        )
+
+
+def test_show_and_fdb_while_it_runs(two):
+    with running(*ports(*two), "--name", "lab") as switch:
+        shout(two[0])
+        wait_for(lambda: "02:00:00:00:00:09" in switch.ask("fdb", "show"), "the station")
+
+        assert f"02:00:00:00:00:09 dev {two[0]} master lab \n" in switch.ask("fdb", "show")
+        assert f"    port {two[0]}: forwarding" in switch.ask("show")
+        assert switch.ask("fdb", "flush", "--mac", "02:00:00:00:00:09") == "1 station forgotten\n"
+        assert "02:00:00:00:00:09" not in switch.ask("fdb", "show")
+
+
+def test_curl_works(two):
+    with running(*ports(*two)) as switch, socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        s.connect(str(switch.api))
+        s.sendall(b"GET /v1/switch HTTP/1.0\r\n\r\n")
+
+        assert b'"name":"vswitch"' in b"".join(iter(lambda: s.recv(4096), b""))
+
+
+def test_ports_take_their_options(two):
+    spec = f"{two[0]},queues=2,mtu=9000,mac=02:00:00:00:00:07"
+    with running(*ports(spec, f"{two[1]},offloads=off"), "--mtu", "2000") as switch:
+        assert switch.out.startswith(
+            f"{two[0]}: created, file end, 2 queues, mtu 9000, vnet header, "
+            "csum tso4 tso6 ecn uso\n"
+            f"{two[1]}: created, file end, 1 queue, mtu 2000, vnet header, no offloads\n"
+        )
+        assert "02:00:00:00:00:07" in ip("link", "show", two[0])
+        assert (
+            "warning: ports differ in MTU: frames above 2000 bytes reach only some of them "
+            f"{two[0]}=9000 {two[1]}=2000\n"
+        ) in switch.err
+
+
+def test_rates_are_printed_now_and_then(two):
+    with running(*ports(*two), "--stats", "0.1") as switch:
+        wait_for(lambda: switch.out.count("rx Mbit/s") >= 2, "two tables of rates")
+
+
+def test_logs_are_json_on_request(two):
+    with running(*ports(two[0], f"{two[1]},mtu=1400"), "--log-format", "json") as switch:
+        lines = [c["json"].loads(line) for line in switch.err.splitlines()]
+
+        assert [line["level"] for line in lines] == ["warning"]
+        assert lines[0]["logger"] == "vswitch.daemon"
+
+
+def test_the_readable_core_runs_the_same_ports(two):
+    with running(*ports(*two), "--core", "python") as switch:
+        assert f"{two[0]}: created, file end, 1 queue, mtu 1500, vnet header, no offloads\n" in (
+            switch.out
+        )
+        shout(two[0])
+        wait_for(
+            lambda: (
+                switch.ports()[two[1]]["counters"]["flooded_broadcast"]
+                or switch.ports()[two[0]]["counters"]["flooded_broadcast"]
+            ),
+            "the flooded frames",
+        )
+        assert switch.end() == 0
+
+
+def test_goes_on_when_its_reader_leaves(two, tmp_path):
+    read, write = os.pipe()
+    api = tmp_path / "s"
+    process = subprocess.Popen(
+        c["command"](*ports(*two), "--api", str(api), "--stats", "0.1"),
+        stdout=write, stderr=subprocess.PIPE, text=True, env=c["environment"](),
+    )  # fmt: skip
+    os.close(write)
+    with process, os.fdopen(read) as out:
+        wait_for(lambda: "forwarding" in out.readline(), "the line that says forwarding")
+        out.close()
+        wait_for(lambda: vswitch("show", "--api", str(api))[0] == 0, "an answer")
+        process.terminate()
+
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+
+
+# ---------------------------------------------------------------------- more than one, and again
+
+
+def test_a_second_switch_of_the_same_name_is_refused(two):
+    with running("--port", two[0]) as first:
+        status, out, err = vswitch("--port", two[1], "--api", str(first.api))
+
+        assert (status, out) == (2, "")
+        assert err == (
+            f"vswitch: a switch called vswitch is running already "
+            f"(pid {first.process.pid}, {first.api})\n"
+            "hint: give this one another --name, or stop the other first\n"
+        )
+        assert not exists(two[1])
+        assert first.ports()
+
+
+def test_after_kill_9_it_starts_again(two):
+    with running(*ports(*two)) as switch:
+        switch.process.kill()
+        switch.process.wait(10)
+        assert switch.api.is_socket()
+        wait_for(lambda: devices() == set(), "the kernel to take the TAPs away")
+
+        again = subprocess.Popen(
+            c["command"](*ports(*two), "--api", str(switch.api)),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=c["environment"](),
+        )  # fmt: skip
+        with again:
+            said = [again.stdout.readline() for _ in range(3)]
+            again.terminate()
+            assert again.wait(10) == 0
+            assert "forwarding" in said[2]
+            assert again.stderr.read() == ""
+
+
+def test_two_switches_side_by_side(two):
+    with running("--port", two[0], "--name", "one") as one, running("--port", two[1]) as other:
+        assert list(one.ports()) == [two[0]]
+        assert list(other.ports()) == [two[1]]
+
+
+# ---------------------------------------------------------------------- devices that change
+
+
+def state_of(name):
+    """Everything ip(8) says of a device that a switch could leave changed."""
+    link = c["json"].loads(ip("-j", "-d", "link", "show", name))[0]
+    return {
+        "up": "UP" in link["flags"],
+        **{key: link[key] for key in ("mtu", "address")},
+        **{
+            key: link["linkinfo"]["info_data"].get(key) for key in ("vnet_hdr", "multi_queue", "pi")
+        },
+    }
+
+
+@pytest.mark.parametrize("settings", [[], ["vnet_hdr"], ["multi_queue"], ["pi"]], ids=" ".join)
+@pytest.mark.parametrize("up", [False, True])
+def test_an_existing_tap_is_left_as_found(settings, up):
+    with persistent_tap(*settings) as tap:
+        if up:
+            ip("link", "set", tap, "up", "mtu", "1400")
+        found = state_of(tap)
+
+        with running("--port", f"{tap},mtu=9000,mac=02:00:00:00:00:07") as switch:
+            assert switch.out.startswith(f"{tap}: existing, file end, 1 queue, mtu 9000")
+            assert state_of(tap)["up"]
+            switch.end()
+
+        assert state_of(tap) == found
+
+
+def test_a_deleted_tap_takes_its_port_down_and_the_rest_goes_on(two):
+    with running(*ports(*two)) as switch:
+        shout(two[0])
+        wait_for(lambda: "02:00:00:00:00:09" in switch.ask("fdb", "show"), "the station")
+        ip("link", "del", two[0])
+        wait_for(lambda: switch.ports()[two[0]]["state"] == "gone", "the port to be gone")
+
+        assert switch.ports()[two[1]]["state"] == "forwarding"
+        assert f"dev {two[0]}" not in switch.ask("fdb", "show")
+        assert switch.err.count("port down") == 1
+        assert f"port down name={two[0]}" in switch.err
+        assert switch.end() == 0
+
+
+def test_a_deleted_namespace_takes_its_port_down(two, netns):
+    room = netns("a")
+    with running(*ports(*two)) as switch:
+        ip("link", "set", two[0], "netns", room.name)
+        room.ip("link", "set", two[0], "up")
+        wait_for(lambda: switch.ports()[two[0]]["state"] == "forwarding", "the port to be up")
+        before = switch.err.count(f"port down name={two[0]}")
+        room.delete()
+        wait_for(lambda: switch.ports()[two[0]]["state"] == "gone", "the port to be gone")
+
+        assert switch.ports()[two[1]]["state"] == "forwarding"
+        assert switch.err.count(f"port down name={two[0]}") == before + 1
+        assert switch.end() == 0
+
+
+def test_a_tap_that_goes_down_and_up_is_followed(two):
+    with running(*ports(*two)) as switch:
+        ip("link", "set", two[0], "down")
+        wait_for(lambda: switch.ports()[two[0]]["state"] == "down", "the port to be down")
+        ip("link", "set", two[0], "up", "mtu", "1300")
+        wait_for(lambda: switch.ports()[two[0]]["state"] == "forwarding", "the port to be up")
+
+        assert switch.ports()[two[0]]["mtu"] == 1300
+
+
+# ---------------------------------------------------------------------- what cannot be
+
+
+def refused(*args, before=()):
+    """Run what must fail; its standard error, after the checks that hold for all."""
+    status, out, err = vswitch(*args, before=before)
+    assert (status, out) == (2, "")
+    assert devices() == set()
+    assert "Traceback" not in err
+    return err
+
+
+def test_a_port_that_cannot_be_undoes_those_before_it(two):
+    assert refused(*ports(*two, "lo")) == (
+        "vswitch: lo is not a TAP but a device of another kind\n"
+        "hint: give a new name, and the TAP is created\n"
+    )
+
+
+def test_a_veth_is_not_a_tap(two):
+    veth, peer = device("v"), device("w")
+    ip("link", "add", veth, "type", "veth", "peer", "name", peer)
+    try:
+        status, out, err = vswitch(*ports(two[0], veth))
+        left = exists(two[0])
+    finally:
+        ip("link", "del", veth)
+
+    assert (status, out, left) == (2, "", False)
+    assert err == (
+        f"vswitch: {veth} is not a TAP but a veth device\n"
+        "hint: give a new name, and the TAP is created\n"
+    )
+
+
+def test_a_tun_is_not_a_tap(two):
+    tun = device("t")
+    ip("tuntap", "add", "dev", tun, "mode", "tun")
+    try:
+        status, out, err = vswitch(*ports(two[0], tun))
+        left = exists(two[0])
+    finally:
+        ip("link", "del", tun)
+
+    assert (status, out, left) == (2, "", False)
+    assert err == (
+        f"vswitch: {tun} is a TUN device: it carries IP packets, and a switch needs Ethernet "
+        f"frames\nhint: make a TAP instead: ip tuntap add dev {tun} mode tap\n"
+    )
+
+
+def test_a_tap_held_by_someone_else_is_named_with_its_holder(two):
+    with running("--port", two[0]) as holder:
+        status, out, err = vswitch(*ports(two[1], two[0]), "--name", "other")
+
+        assert (status, out) == (2, "")
+        assert f"(pid {holder.process.pid})" in err
+        assert two[0] in err.splitlines()[0]
+        assert "hint: " in err
+        assert not exists(two[1])
+
+
+def test_an_existing_tap_is_restored_when_a_later_port_fails():
+    with persistent_tap() as tap:
+        found = state_of(tap)
+
+        status, _, _ = vswitch(*ports(f"{tap},mtu=9000", "lo"))
+
+        assert status == 2
+        assert state_of(tap) == found
+
+
+def test_queues_of_a_tap_with_one_queue():
+    with persistent_tap() as tap:
+        status, _, err = vswitch("--port", f"{tap},queues=2")
+
+        assert status == 2
+        assert err == (
+            f"vswitch: {tap} was made with one queue, so queues=2 is not possible\n"
+            f"hint: make it anew: ip tuntap add dev {tap} mode tap multi_queue\n"
+        )
+
+
+@pytest.mark.parametrize("bad", ["x" * 16, "a/b", "tap0,mtu=67", "tap0,mtu=65522"])
+def test_ports_that_can_be_known_to_be_wrong_touch_nothing(two, bad):
+    assert refused(*ports(two[0], bad)).startswith(f"vswitch: port '{bad}'")
+
+
+def test_the_same_port_twice(two):
+    assert refused(*ports(two[0], two[0])) == (
+        f"vswitch: port {two[0]} is given twice\nhint: each port has its own name\n"
+    )
+
+
+def test_too_many_ports():
+    assert refused(*ports(*(f"vsw-many-{i}" for i in range(1025)))) == (
+        "vswitch: too many ports: a switch has at most 1024\n"
+        "hint: run a second switch and join the two by a port of each\n"
+    )
+
+
+def test_no_tun_device_at_all(two, tmp_path):
+    script = f'mount --bind "{tmp_path}" /dev/net && exec "$@"'
+    assert refused(*ports(*two), before=["unshare", "-m", "sh", "-c", script, "sh"]) == (
+        f"vswitch: {two[0]}: cannot open /dev/net/tun: No such file or directory\n"
+        "hint: load the module (modprobe tun), or give the container --device /dev/net/tun\n"
+    )
+
+
+@pytest.fixture
+def tun_for_all(tmp_path):
+    """A node to be /dev/net/tun that every user may open."""
+    return tun_node(tmp_path, 0o666)
+
+
+def tun_node(folder, mode):
+    node = folder / "tun"
+    subprocess.run(["cp", "-a", "/dev/net/tun", node], check=True)
+    node.chmod(mode)
+    return node
+
+
+def as_user(*args, before=()):
+    # /run/vswitch is root's: an ordinary user without a login session has a folder in /tmp.
+    done = subprocess.run(
+        [*before, *c["as_nobody"](*args)], capture_output=True, text=True, timeout=20, check=False,
+        env={k: v for k, v in c["environment"]().items() if k != "XDG_RUNTIME_DIR"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_no_permission_for_the_tun_device(two, tmp_path):
+    node = tun_node(tmp_path, 0o600)
+
+    status, out, err = as_user(*ports(*two), before=c["with_tun"](node))
+
+    assert (status, out) == (2, "")
+    assert err == (
+        f"vswitch: {two[0]}: cannot open /dev/net/tun: Permission denied\n"
+        "hint: run as root, or let your user read and write /dev/net/tun\n"
+    )
+
+
+def test_an_ordinary_user_cannot_create_a_tap(two, tun_for_all):
+    status, out, err = as_user(*ports(*two), before=c["with_tun"](tun_for_all))
+
+    assert (status, out) == (2, "")
+    assert err == (
+        f"vswitch: {two[0]}: cannot attach to the TAP: Operation not permitted\n"
+        "hint: run with CAP_NET_ADMIN, or have an administrator run: "
+        f"ip tuntap add dev {two[0]} mode tap user $USER\n"
+    )
+
+
+def test_an_ordinary_user_is_told_how_his_tap_comes_up(tun_for_all):
+    with persistent_tap("user", "nobody") as tap:
+        status, out, err = as_user("--port", tap, before=c["with_tun"](tun_for_all))
+
+    assert (status, out) == (2, "")
+    assert err == (
+        f"vswitch: {tap}: cannot bring the interface up: Operation not permitted\n"
+        f"hint: run as root, or have an administrator run: ip link set dev {tap} up\n"
+    )
+
+
+def test_an_ordinary_user_runs_a_switch_on_taps_made_for_him(tun_for_all):
+    with persistent_tap("user", "nobody") as a, persistent_tap("user", "nobody") as b:
+        for tap in (a, b):
+            ip("link", "set", tap, "up")
+        before = state_of(a)
+        with running(*ports(a, b), nobody=True, tun=tun_for_all) as switch:
+            ip("link", "set", a, "mtu", "1300")
+            wait_for(lambda: switch.ports()[a]["mtu"] == 1300, "the new MTU")
+            assert switch.ports()[a]["state"] == "forwarding"
+            assert "port down" not in switch.err
+            shout(a)
+            wait_for(lambda: f"02:00:00:00:00:09 dev {a}" in switch.ask("fdb"), "the station")
+            assert switch.end() == 0
+        ip("link", "set", a, "mtu", "1500")
+        assert state_of(a) == before

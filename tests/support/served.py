@@ -1,0 +1,31 @@
+"""A switch with its API on a real unix socket, as `vswitch run` has it, without root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vswitch import Switch
+from vswitch.control import address, server
+
+
+@contextmanager
+def served(switch: Switch, path: Path) -> Iterator[Path]:
+    """Answer for *switch* at *path* while the block runs."""
+    stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    with address.listening(path, switch.name) as listener:
+        thread = threading.Thread(
+            target=lambda: asyncio.run(server.serve(switch, listener, stop)), name="api"
+        )
+        thread.start()
+        try:
+            yield path
+        finally:
+            os.eventfd_write(stop, 1)
+            thread.join(5)
+            os.close(stop)
+    assert not thread.is_alive()
