@@ -16,7 +16,7 @@ def test_jumbo_frames_cross(joined, offloads):
     net = joined({"mtu": 9000}, {"mtu": 9000, "offloads": offloads})
     left, _ = net.sides
 
-    out = left.run("ping", "-c2", "-i0.01", "-W2", "-Mdo", "-s8972", address(1))
+    out = left.run("ping", "-c1", "-W2", "-Mdo", "-s8972", address(1))
     for a, b in ((0, 1), (1, 0)):
         transfer.tcp(net.sides[a], net.sides[b], address(a), address(b), 4 << 20)
         transfer.udp(net.sides[a], net.sides[b], address(a), address(b), 1 << 20, datagram=8972)
