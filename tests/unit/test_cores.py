@@ -97,6 +97,16 @@ def test_a_remark_in_the_header_is_no_work_left_undone(switch):
     assert [f for _, f in switch.wires[1].receive()] == [frame(B, A)]
 
 
+def test_the_longest_frame_an_mtu_allows_passes_beside_a_longer_one(switch):
+    for size in (1518, 1519, 1518):
+        switch.wires[0].send(FINISHED + frame(B, A, size))
+
+    switch.datapath.poll(0)
+
+    assert [len(f) for _, f in switch.wires[1].receive()] == [1518, 1518]
+    assert counters(switch.datapath, 1)["too_long"] == 1
+
+
 @pytest.mark.parametrize("size", [0, 9, 10 + FRAME_MAX + 1])
 def test_a_record_has_a_header_and_at_most_the_longest_frame(switch, size):
     with pytest.raises(ValueError, match="record must have"):
