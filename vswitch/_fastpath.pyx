@@ -285,7 +285,7 @@ cdef class Datapath:
 
     cdef int _make_fdb(self, uint32_t limit, uint32_t ageing_s, bytes salt) except -1:
         # At most half of the places are ever taken, see fdb.h.
-        cdef uint64_t buckets = 16
+        cdef uint64_t buckets = 32
         cdef size_t size
         while buckets * VSW_FDB_WAYS < 2 * <uint64_t>limit:
             buckets *= 2

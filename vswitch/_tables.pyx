@@ -58,6 +58,8 @@ cdef class Fdb:
             number = self._dp._port_at(port).id
         with nogil:
             n = vsw_fdb_flush(self._table, number, static)
+            # Once more: an entry that moved to its other bucket meanwhile, behind the scan.
+            n += vsw_fdb_flush(self._table, number, static)
         return n
 
     def expire(self, uint32_t now_s):

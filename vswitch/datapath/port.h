@@ -20,9 +20,11 @@
  * frame has a tag or not (as the Linux bridge, __is_skb_forwardable() in net/core/dev.c). */
 #define VSW_MTU_EXTRA (VSW_ETH_LEN + 4u)
 
-/* Room for the bytes of one burst.  Three super-frames, or 32 frames of any ordinary MTU: more
- * would push each other out of the second-level cache before they are sent. */
-#define VSW_ARENA (3u * 65664u + 8192u)
+/* A burst ends with the frame that passes so many bytes.  What was just received is then still
+ * in the first-level cache (32 KiB and more) when it is sent. */
+#define VSW_BURST_BYTES (16u * 1024u)
+/* Room for the bytes of one burst: the last frame may be of any size, and is aligned. */
+#define VSW_ARENA (VSW_BURST_BYTES + VSW_FRAME_MAX + 128u)
 
 /* Written by one poller each, word by word; read by anyone without a lock.  Sums over the
  * pollers are taken outside. */

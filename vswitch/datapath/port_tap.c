@@ -9,14 +9,12 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define TAP_SLOT (VSW_FRAME_MAX + 64u) /* headers in front, and room to align the next */
-
 static int tap_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 {
     uint8_t *at = b->arena;
     int n = 0;
 
-    while (n < (int)VSW_BURST && at + TAP_SLOT <= b->arena + VSW_ARENA) {
+    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES) {
         /* The frame starts at the 16th byte of a cache line: its header and the virtio-net
          * header in front share the line. */
         uint8_t *data = at + 16;
