@@ -37,7 +37,7 @@ def extension(name: str, sources: list[str]) -> Extension:
         f"vswitch.{name}",
         sources=[f"vswitch/{name}.pyx", *sources],
         include_dirs=["vswitch"],
-        define_macros=[("_GNU_SOURCE", "1")],
+        define_macros=[("_GNU_SOURCE", "1"), ("VSW_PROFILE", f'"{PROFILE}"')],
         # Cython tracks the headers it is told about; the .c files include more.
         depends=glob("vswitch/datapath/*.h"),
         extra_compile_args=WARN + CFLAGS,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import final
 
+PROFILE: str
 PUNT_BYTES: int
 PORTS_MAX: int
 QUEUES_MAX: int

@@ -43,6 +43,10 @@ cdef extern from "datapath/sanitize.h" nogil:
     void vsw_poison(void *at, size_t size)
     void vsw_unpoison(void *at, size_t size)
 
+cdef extern from *:
+    const char *VSW_PROFILE  # setup.py: release, debug or asan
+
+PROFILE = VSW_PROFILE.decode()
 PUNT_BYTES = 1 << 20  # frames waiting for the control plane, per poller
 PORTS_MAX = VSW_PORTS_MAX
 QUEUES_MAX = VSW_QUEUES_MAX

@@ -18,4 +18,4 @@ def _core() -> str:
         from vswitch import _fastpath
     except ImportError:
         return "not built"
-    return f"{getattr(_fastpath, 'PROFILE', 'unknown')} build"
+    return f"{_fastpath.PROFILE} build"

@@ -32,6 +32,7 @@ from vswitch.switch import PortStatus, Switch
 
 log = logging.getLogger(__name__)
 
+FILES_BESIDES = 200  # those of Python, of the API and its clients
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
 
@@ -67,6 +68,7 @@ def _check(config: SwitchConfig) -> None:
         raise ConfigError("a switch needs ports", hint="vswitch --port tap0 --port tap1")
     if len(config.ports) > PORTS_MAX:
         raise PortLimitError(PORTS_MAX)
+    _allow_files(config)
 
 
 @contextmanager
@@ -102,7 +104,6 @@ def _make(config: SwitchConfig) -> Switch:
 
 
 def _open_ports(switch: Switch, config: SwitchConfig) -> None:
-    _allow_files()
     for port_config in config.ports:
         port = _open_port(port_config, config)
         try:
@@ -123,11 +124,18 @@ def _open_port(port: PortConfig, config: SwitchConfig) -> Port:
     )
 
 
-def _allow_files() -> None:
-    """Use as many open files as we may: each queue of a port is one."""
+def _allow_files(config: SwitchConfig) -> None:
+    """See that as many files can be open as it takes: each queue of a port is one."""
+    needed = sum(port.queues for port in config.ports) + FILES_BESIDES + 4 * config.pollers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigError(
+            f"{text.plural(len(config.ports), 'port')} need {needed} open files, "
+            f"and {hard} are allowed",
+            hint=f"allow more: ulimit -n {needed}",
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 # ---------------------------------------------------------------------- running it

@@ -396,6 +396,20 @@ def test_too_many_ports():
     )
 
 
+def test_more_ports_than_files_may_be_open(two):
+    assert refused(*ports(*two), before=["prlimit", "--nofile=128:128"]) == (
+        "vswitch: 2 ports need 206 open files, and 128 are allowed\n"
+        "hint: allow more: ulimit -n 206\n"
+    )
+
+
+def test_a_low_soft_limit_of_open_files_is_raised(two):
+    specs = [f"{name},queues=16" for name in two]
+    low = ["prlimit", "--nofile=24:4096"]
+
+    assert refused(*ports(*specs, "lo"), before=low).startswith("vswitch: lo is not a TAP")
+
+
 def test_no_tun_device_at_all(two, tmp_path):
     script = f'mount --bind "{tmp_path}" /dev/net && exec "$@"'
     assert refused(*ports(*two), before=["unshare", "-m", "sh", "-c", script, "sh"]) == (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -232,6 +233,7 @@ def test_version_names_the_build(vswitch):
 
     assert status == 0
     assert out.startswith("vswitch 0.1.0 (core c: ")
+    assert re.search(r"\(core c: (release|debug|asan) build; ", out)
     assert f"CPython {sys.version.split()[0]}" in out
 
 
