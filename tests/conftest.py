@@ -21,12 +21,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def lab() -> Iterator[Callable[..., Lab]]:
-    """Factory of labs: ``lab("a", "b")``; each is closed, and its counters added up."""
+def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
+    """Factory of labs: ``lab("a", "b")``; each is closed, and its counters added up.
+
+    Tests that hold for both cores say ``parametrize("lab", ["c", "python"], indirect=True)``.
+    """
+    core = getattr(request, "param", "c")
     with ExitStack() as stack:
 
         def make(*names: str, **options: object) -> Lab:
-            made = Lab(*names, **options)
+            made = Lab(*names, **{"core": core, **options})
             stack.callback(made.close)
             return made
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from support.frames import BROADCAST, frame, mac
-from vswitch import MemoryPort, Switch
+from vswitch import MemoryPort
 from vswitch.errors import FdbFullError, PortError
+
+pytestmark = pytest.mark.parametrize("lab", ["c", "python"], indirect=True)
 
 A, B, C = mac(1), mac(2), mac(3)
 MULTICAST = bytes.fromhex("01005e000001")
@@ -282,11 +284,6 @@ def test_a_reserved_address_can_be_let_through(lab):
     net.switch.set_reserved([0xE, "lacp"], "forward")
 
     assert net.send("a", frame(reserved(0xE), A), frame(reserved(2), A)).keys() == {"b"}
-
-
-def test_a_switch_of_threads_is_not_polled_by_hand():
-    with Switch() as switch, pytest.raises(RuntimeError, match="by hand"):
-        switch.poll()
 
 
 def test_unknown_port_names_are_refused_with_the_known_ones(lab):

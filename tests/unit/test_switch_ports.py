@@ -162,6 +162,11 @@ def test_paused_nests():
         wait_for(b.receive, "the frame sent while paused")
 
 
+def test_a_switch_of_threads_is_not_polled_by_hand():
+    with Switch() as switch, pytest.raises(RuntimeError, match="by hand"):
+        switch.poll()
+
+
 def test_closing_twice_is_closing_once():
     switch = Switch()
     switch.add_port(MemoryPort("a"))
