@@ -20,29 +20,30 @@ import select
 import struct
 import threading
 import weakref
-from abc import abstractmethod
-from collections import deque
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
 
-from vswitch import reference
+from vswitch._slowports import (
+    FINISHED,
+    VNET_LEN,
+    SlowMemoryPort,
+    SlowPort,
+    SlowTapPort,
+    clear,
+    signal,
+)
 from vswitch.clock import Clock
 from vswitch.errors import PortLimitError
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
 
-# From specifications: struct virtio_net_hdr (virtio 1.2, 5.1.6).
-VNET_LEN = 10
-FINISHED = bytes(VNET_LEN)
-NEEDS_CSUM = 1
+NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
 
 # Chosen by us, and the same in datapath/*.h.
-BURST = 32
 PORTS_MAX = 1024
 QUEUES_MAX = 16
 FDB_LIMIT_MAX = 4_194_304
 COUNTER_WORDS = 24  # of 64 bits, per port (struct vsw_counters)
 COUNTER_INDEX = {name: word for word, name in enumerate(COUNTERS)}
-RECORD_HEADER = 16  # bytes in front of a frame in a ring
 ROW = struct.Struct("=6sHHHI")  # struct vsw_fdb_row
 
 Bytes = bytes | bytearray | memoryview
@@ -69,117 +70,6 @@ class _CounterRow(MutableMapping[str, int]):
 
     def __len__(self) -> int:
         return len(COUNTERS)
-
-
-# ---------------------------------------------------------------- port kinds
-
-
-class _Port(reference.Port):
-    """A port with queues to read from; *fds* tell the poller when, -1 for never."""
-
-    def __init__(self, fds: Sequence[int], *, mtu: int) -> None:
-        super().__init__(mtu=mtu)
-        self.fds = list(fds)
-        self.errors = [0] * len(fds)
-
-    @abstractmethod
-    def read(self, queue: int) -> list[bytes]:
-        """At most BURST records of virtio-net header and frame; OSError: no more will come."""
-
-
-class _TapPort(_Port):
-    """The file end of a TAP: one record per read and write, see ``datapath/port_tap.c``."""
-
-    def read(self, queue: int) -> list[bytes]:
-        records: list[bytes] = []
-        while len(records) < BURST:
-            try:
-                records.append(os.read(self.fds[queue], VNET_LEN + FRAME_MAX + 1))
-            except BlockingIOError:
-                break
-            except OSError:
-                if records:  # a lasting error comes back on the next burst
-                    break
-                raise
-        return records
-
-    def send(self, frame: bytes) -> str | None:
-        try:
-            os.write(self.fds[0], FINISHED + frame)
-        except OSError as e:
-            full = e.errno in (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
-            return "tx_full" if full else "tx_error"
-        return None
-
-
-class _Ring:
-    """Records waiting between two threads, as many as ``datapath/ring.h`` has room for."""
-
-    def __init__(self, size: int) -> None:
-        self._room = size
-        self._records: deque[bytes] = deque()
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def put(self, record: bytes) -> bool:
-        if self._size(record) > self._room:
-            return False
-        self._room -= self._size(record)
-        self._records.append(record)
-        return True
-
-    def take(self) -> bytes:
-        record = self._records.popleft()
-        self._room += self._size(record)
-        return record
-
-    @staticmethod
-    def _size(record: bytes) -> int:
-        return -(-(RECORD_HEADER + len(record) - VNET_LEN) // 16) * 16
-
-
-class _MemoryPort(_Port):
-    """A port whose wire is two rings; the program holds their other ends as a `Wire`."""
-
-    def __init__(self, fd: int, *, mtu: int, size: int) -> None:
-        super().__init__([fd], mtu=mtu)
-        self.inbound, self.outbound = _Ring(size), _Ring(size)
-        self.replays, self.discard = 0, False
-        self._replayed: list[bytes] = []
-
-    def read(self, queue: int) -> list[bytes]:
-        if not self.inbound:
-            self._refill()
-        records = [self.inbound.take() for _ in range(min(len(self.inbound), BURST))]
-        if self.replays:
-            self._replayed += records
-        return records
-
-    def _refill(self) -> None:
-        """Nothing is left: start over, or clear the wake-up."""
-        if self.replays:
-            self.replays -= 1
-            again, self._replayed = self._replayed, []
-            for record in again:
-                self.inbound.put(record)
-        elif self.fds[0] >= 0:
-            _clear(self.fds[0])
-
-    def send(self, frame: bytes) -> str | None:
-        return None if self.discard or self.outbound.put(FINISHED + frame) else "tx_full"
-
-
-def _signal(fd: int) -> None:
-    # BlockingIOError: the count is at its maximum, so the descriptor is readable anyway.
-    if fd >= 0:
-        with suppress(BlockingIOError):
-            os.eventfd_write(fd, 1)
-
-
-def _clear(fd: int) -> None:
-    with suppress(BlockingIOError):
-        os.eventfd_read(fd)
 
 
 # ---------------------------------------------------------------- the datapath
@@ -261,7 +151,7 @@ class Datapath:
         self.switch = ReferenceSwitch(fdb_limit=fdb_limit, ageing_s=ageing_s)
         self.counter_memory = bytearray(PORTS_MAX * COUNTER_WORDS * 8)  # as vsw_counters[1][...]
         self._counter_words = memoryview(self.counter_memory).cast("Q")
-        self._ports: dict[int, _Port] = {}
+        self._ports: dict[int, SlowPort] = {}
         self._watched: dict[int, tuple[int, int]] = {}  # descriptor -> port, queue
         self._notify_fd = notify_fd
         self._clock = Clock()
@@ -289,7 +179,7 @@ class Datapath:
     def _round(self) -> None:
         for fd, _ in self._epoll.poll():
             if fd == self._wake_fd:
-                _clear(fd)
+                clear(fd)
             else:
                 self._receive(*self._watched[fd], self._clock.now_s())
 
@@ -314,10 +204,10 @@ class Datapath:
             frames = [r[VNET_LEN:] for r in records if not self._drop_unfinished(port, r)]
             self.switch.receive(number, frames, now_s)
             if len(self.switch.punted) > waiting:
-                _signal(self._notify_fd)
+                signal(self._notify_fd)
         return len(records)
 
-    def _drop_unfinished(self, port: _Port, record: bytes) -> bool:
+    def _drop_unfinished(self, port: SlowPort, record: bytes) -> bool:
         header, frame = record[:VNET_LEN], record[VNET_LEN:]
         if not frame or not (header[0] & NEEDS_CSUM or header[1]):
             return False
@@ -328,11 +218,11 @@ class Datapath:
         port.count("bad_offload")
         return True
 
-    def _fail(self, port: _Port, queue: int, error: int) -> None:
+    def _fail(self, port: SlowPort, queue: int, error: int) -> None:
         """The queue cannot be read any more: forget it, and say so."""
         port.errors[queue] = error
         self._unwatch(port.fds[queue])
-        _signal(self._notify_fd)
+        signal(self._notify_fd)
 
     def _unwatch(self, fd: int) -> None:
         if self._watched.pop(fd, None):
@@ -344,7 +234,7 @@ class Datapath:
     def pause(self) -> None:
         """Return once the poller stands between two rounds; nests with `resume`."""
         self._gate.close()
-        _signal(self._wake_fd)
+        signal(self._wake_fd)
         self._gate.wait()
 
     def resume(self) -> None:
@@ -354,7 +244,7 @@ class Datapath:
     def stop(self) -> None:
         """Send the poller home, for good."""
         self._gate.stop()
-        _signal(self._wake_fd)
+        signal(self._wake_fd)
 
     # ------------------------------------------------------------ ports
 
@@ -365,15 +255,15 @@ class Datapath:
         """
         if not 1 <= len(fds) <= QUEUES_MAX:
             raise ValueError(f"a port has 1..{QUEUES_MAX} queues, not {len(fds)}")
-        return self._attach(_TapPort(fds, mtu=mtu))
+        return self._attach(SlowTapPort(fds, mtu=mtu))
 
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
         """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*"""
         if size < 2 * FRAME_MAX or size & (size - 1):
             raise ValueError(f"size must be a power of two above {2 * FRAME_MAX}, not {size}")
-        return self._attach(_MemoryPort(fd, mtu=mtu, size=size))
+        return self._attach(SlowMemoryPort(fd, mtu=mtu, size=size))
 
-    def _attach(self, port: _Port) -> int:
+    def _attach(self, port: SlowPort) -> int:
         if len(self._ports) == PORTS_MAX:
             raise PortLimitError(PORTS_MAX)
         with self.lock:
@@ -424,7 +314,7 @@ class Datapath:
         """The errno that ended reception on a queue of the port, 0 while all live."""
         return next((error for error in self.port_at(port).errors if error), 0)
 
-    def port_at(self, port: int) -> _Port:
+    def port_at(self, port: int) -> SlowPort:
         if port not in self._ports:
             raise ValueError(f"no port {port}")
         return self._ports[port]
@@ -520,7 +410,7 @@ class Wire:
 
     def __init__(self, datapath: Datapath, port: int) -> None:
         memory = datapath.port_at(port)
-        if not isinstance(memory, _MemoryPort):
+        if not isinstance(memory, SlowMemoryPort):
             raise ValueError(f"port {port} is not a memory port")
         self._lock = datapath.lock
         self._memory = memory
@@ -535,7 +425,7 @@ class Wire:
         with self._lock:
             if not self._memory.inbound.put(bytes(record)):
                 return False
-        _signal(self._memory.fds[0])
+        signal(self._memory.fds[0])
         return True
 
     def receive(self) -> list[tuple[bytes, bytes]]:

@@ -17,7 +17,6 @@ pollers parked between two bursts, for some microseconds, while frames wait in t
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import select
@@ -32,8 +31,8 @@ from vswitch.clock import Clock, FakeClock
 from vswitch.config import RESERVED, SwitchConfig
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, Core
 from vswitch.errors import PortError
-from vswitch.linux.netlink import LinkEvents
-from vswitch.ports import LinkState, Port, TapPort
+from vswitch.links import Links, Member
+from vswitch.ports import Port
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,16 +44,6 @@ PuntHandler = Callable[[str, bytes], None]
 SWEEP_S = 1  # how often places of expired stations are freed
 
 
-@dataclass(slots=True)
-class _Member:
-    """A port of this switch."""
-
-    port: Port
-    number: int
-    up: bool = True
-    gone: bool = False  # its device was deleted; it stays listed until it is removed
-
-
 @dataclass(frozen=True, slots=True)
 class PortStatus:
     """What there is to know about a port at one moment."""
@@ -64,7 +53,7 @@ class PortStatus:
     kind: str
     end: str  # which end of its device the port holds: "file", or "" if there is but one
     created: bool  # by this switch: the device goes when the port does
-    state: str  # forwarding, down (no link) or gone (the device was deleted)
+    state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
     mtu: int  # bytes
     queues: int
     vnet_header: bool
@@ -125,13 +114,12 @@ class Switch:
         self.clock = clock or Clock()
         self.on_punt: PuntHandler | None = None
         self._by_hand = isinstance(self.clock, FakeClock)
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
         self._reserved = {nibble: "drop" if nibble else "forward" for nibble in range(16)}
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
         self._made_s = self._swept_s = self.clock.now_s()
-        self._events: LinkEvents | None = None
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._core = Core(
             core,
@@ -142,6 +130,7 @@ class Switch:
             notify_fd=self._bell,
             salt=salt,
         )
+        self._links = Links(self._core, self.paused)
 
     # ------------------------------------------------------------------ life
 
@@ -180,8 +169,7 @@ class Switch:
             thread.join()
         for name in list(self._members):
             self.remove_port(name)
-        if self._events:
-            self._events.close()
+        self._links.close()
         os.close(self._bell)
 
     def __enter__(self) -> Switch:
@@ -218,20 +206,11 @@ class Switch:
             with self.paused():
                 number = port.attach(self._core)
                 self._core.datapath.set_port(number, fdb_limit=fdb_limit)
-            member = self._members[port.name] = _Member(port, number)
-            if isinstance(port, TapPort) and not self._by_hand:
-                self._watch(port)
-                self._look_at_link(member)  # what happened before we listened
+            member = self._members[port.name] = Member(port, number)
+            if port.has_link and not self._by_hand:
+                self._links.watch(member)
+                os.eventfd_write(self._bell, 1)  # the control thread may have more to wait for
         return port
-
-    def _watch(self, port: TapPort) -> None:
-        if not self._events:
-            self._events = LinkEvents()
-            os.eventfd_write(self._bell, 1)
-        try:
-            port.watch()
-        except OSError as e:
-            log.warning("link changes will not be seen port=%s error=%s", port.name, e)
 
     def remove_port(self, name: str) -> None:
         """Disconnect and close a port; its stations are forgotten, static ones too.
@@ -256,8 +235,11 @@ class Switch:
     ) -> None:
         """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit."""
         with self.paused():
+            member = self._member(name)
+            if forwarding is not None:
+                member.forwarding = forwarding
             self._core.datapath.set_port(
-                self._member(name).number,
+                member.number,
                 learning=learning,
                 forwarding=forwarding,
                 fdb_limit=fdb_limit,
@@ -280,7 +262,7 @@ class Switch:
                 kind=member.port.kind,
                 end=member.port.end,
                 created=member.port.created,
-                state="gone" if member.gone else "forwarding" if member.up else "down",
+                state=member.state,
                 mtu=member.port.mtu,
                 queues=member.port.queues,
                 vnet_header=member.port.vnet_header,
@@ -290,7 +272,7 @@ class Switch:
                 drops=drops,
             )
 
-    def _member(self, name: str) -> _Member:
+    def _member(self, name: str) -> Member:
         try:
             return self._members[name]
         except KeyError:
@@ -422,7 +404,7 @@ class Switch:
             while n := self._core.datapath.poll(self.clock.now_s()):
                 total += n
             self._handle_punts()
-            self._find_failed()
+            self._links.find_failed(self._members.values())
             return total
 
     # ------------------------------------------------------------------ the control thread
@@ -433,20 +415,22 @@ class Switch:
                 self._wait()
                 self._sweep()
                 self._handle_punts()
-                self._find_failed()
+                with self._lock:
+                    self._links.find_failed(self._members.values())
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
 
     def _wait(self) -> None:
         watched: list[Any] = [self._bell]
-        if self._events:
-            watched.append(self._events)
+        if self._links.events:
+            watched.append(self._links.events)
         ready, _, _ = select.select(watched, [], [], SWEEP_S)
         if self._bell in ready:
             os.eventfd_read(self._bell)
-        if self._events in ready and self._events:
-            self._events.clear()
-            self._look_at_links()
+        if self._links.events and self._links.events in ready:
+            self._links.events.clear()
+            with self._lock:
+                self._links.look(self._members.values())
 
     def _sweep(self) -> None:
         now_s = self.clock.now_s()
@@ -460,57 +444,3 @@ class Switch:
         for number, _, frame in self._core.punted():
             if self.on_punt and number in names:
                 self.on_punt(names[number], frame)
-
-    def _find_failed(self) -> None:
-        with self._lock:
-            for member in self._members.values():
-                error = self._core.datapath.port_error(member.number)
-                if error and not member.gone:
-                    self._lose(member, f"cannot be read: {os.strerror(error)}")
-
-    def _look_at_links(self) -> None:
-        with self._lock:
-            for member in self._members.values():
-                if isinstance(member.port, TapPort):
-                    self._look_at_link(member)
-
-    def _look_at_link(self, member: _Member) -> None:
-        if member.gone:
-            return
-        try:
-            self._follow(member, member.port.link())
-        except OSError as e:
-            if e.errno == errno.EBADFD:
-                self._lose(member, "its device was deleted")
-            else:
-                log.warning("cannot look at port name=%s error=%s", member.port.name, e)
-
-    def _follow(self, member: _Member, link: LinkState) -> None:
-        if link.mtu != member.port.mtu:
-            log.info("port mtu=%d was=%d name=%s", link.mtu, member.port.mtu, member.port.name)
-            member.port.mtu = link.mtu
-            with self.paused():
-                self._core.datapath.set_port(member.number, mtu=link.mtu)
-        if member.up and not link.up:
-            # Its stations cannot be heard any more; but frames go on being offered to the device,
-            # which refuses them (tx_error). The news that it is up again takes a moment, and the
-            # first frame of a fresh namespace, its ARP request, must not be lost for that.
-            self._take_down(member, "its interface was set down", logging.INFO)
-        elif link.up and not member.up:
-            log.info("port up name=%s", member.port.name)
-            member.up = True
-
-    def _lose(self, member: _Member, reason: str) -> None:
-        """The device is gone for good: nothing enters or leaves here any more."""
-        member.gone = True
-        with self.paused():
-            self._core.datapath.set_port(member.number, learning=False, forwarding=False)
-        self._take_down(member, reason, logging.WARNING)
-
-    def _take_down(self, member: _Member, reason: str, level: int) -> None:
-        member.up = False
-        flushed = self._core.fdb.flush(member.number)
-        log.log(
-            level, "port down name=%s reason=%r stations_flushed=%d",
-            member.port.name, reason, flushed,
-        )  # fmt: skip

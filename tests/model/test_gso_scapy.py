@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from runpy import run_path
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +12,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-helpers = run_path(str(Path(__file__).parents[1] / "super_frames.py"))
-Finisher, build, super_frames = (helpers[n] for n in ("Finisher", "build", "super_frames"))
+from support.super_frames import Finisher, build, super_frames
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,29 @@
 """`vswitch run` as users run it: real processes, real TAPs, every bad input of the book."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 from pathlib import Path
-from runpy import run_path
 
 import pytest
 
+from support.command import (
+    as_nobody,
+    command,
+    device,
+    devices,
+    environment,
+    exists,
+    ip,
+    persistent_tap,
+    running,
+    vswitch,
+    with_tun,
+)
 from support.wait import wait_for
-
-c = run_path(str(Path(__file__).with_name("command.py")))
-Running, running, vswitch, device, devices, exists, ip, persistent_tap = (
-    c[name]
-    for name in (
-        "Running", "running", "vswitch", "device", "devices", "exists", "ip", "persistent_tap",
-    )
-)  # fmt: skip
 
 pytestmark = pytest.mark.netns
 
@@ -75,8 +80,8 @@ def test_runs_until_a_signal_and_leaves_nothing_behind(two, end):
 
 def test_options_without_a_command_are_those_of_run(two, tmp_path):
     process = subprocess.Popen(
-        c["command"]("--port", two[0], "--api", str(tmp_path / "s")),
-        stdout=subprocess.PIPE, text=True, env=c["environment"](),
+        command("--port", two[0], "--api", str(tmp_path / "s")),
+        stdout=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
     with process:
         assert process.stdout.readline() == f"{two[0]}: created, {FACTS}\n"
@@ -143,7 +148,7 @@ def test_rates_are_printed_now_and_then(two):
 
 def test_logs_are_json_on_request(two):
     with running(*ports(two[0], f"{two[1]},mtu=1400"), "--log-format", "json") as switch:
-        lines = [c["json"].loads(line) for line in switch.err.splitlines()]
+        lines = [json.loads(line) for line in switch.err.splitlines()]
 
         assert [line["level"] for line in lines] == ["warning"]
         assert lines[0]["logger"] == "vswitch.daemon"
@@ -169,8 +174,8 @@ def test_goes_on_when_its_reader_leaves(two, tmp_path):
     read, write = os.pipe()
     api = tmp_path / "s"
     process = subprocess.Popen(
-        c["command"](*ports(*two), "--api", str(api), "--stats", "0.1"),
-        stdout=write, stderr=subprocess.PIPE, text=True, env=c["environment"](),
+        command(*ports(*two), "--api", str(api), "--stats", "0.1"),
+        stdout=write, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
     os.close(write)
     with process, os.fdopen(read) as out:
@@ -208,8 +213,8 @@ def test_after_kill_9_it_starts_again(two):
         wait_for(lambda: devices() == set(), "the kernel to take the TAPs away")
 
         again = subprocess.Popen(
-            c["command"](*ports(*two), "--api", str(switch.api)),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=c["environment"](),
+            command(*ports(*two), "--api", str(switch.api)),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
         with again:
             said = [again.stdout.readline() for _ in range(3)]
@@ -230,7 +235,7 @@ def test_two_switches_side_by_side(two):
 
 def state_of(name):
     """Everything ip(8) says of a device that a switch could leave changed."""
-    link = c["json"].loads(ip("-j", "-d", "link", "show", name))[0]
+    link = json.loads(ip("-j", "-d", "link", "show", name))[0]
     return {
         "up": "UP" in link["flags"],
         **{key: link[key] for key in ("mtu", "address")},
@@ -434,8 +439,8 @@ def tun_node(folder, mode):
 def as_user(*args, before=()):
     # /run/vswitch is root's: an ordinary user without a login session has a folder in /tmp.
     done = subprocess.run(
-        [*before, *c["as_nobody"](*args)], capture_output=True, text=True, timeout=20, check=False,
-        env={k: v for k, v in c["environment"]().items() if k != "XDG_RUNTIME_DIR"},
+        [*before, *as_nobody(*args)], capture_output=True, text=True, timeout=20, check=False,
+        env={k: v for k, v in environment().items() if k != "XDG_RUNTIME_DIR"},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -443,7 +448,7 @@ def as_user(*args, before=()):
 def test_no_permission_for_the_tun_device(two, tmp_path):
     node = tun_node(tmp_path, 0o600)
 
-    status, out, err = as_user(*ports(*two), before=c["with_tun"](node))
+    status, out, err = as_user(*ports(*two), before=with_tun(node))
 
     assert (status, out) == (2, "")
     assert err == (
@@ -453,7 +458,7 @@ def test_no_permission_for_the_tun_device(two, tmp_path):
 
 
 def test_an_ordinary_user_cannot_create_a_tap(two, tun_for_all):
-    status, out, err = as_user(*ports(*two), before=c["with_tun"](tun_for_all))
+    status, out, err = as_user(*ports(*two), before=with_tun(tun_for_all))
 
     assert (status, out) == (2, "")
     assert err == (
@@ -465,7 +470,7 @@ def test_an_ordinary_user_cannot_create_a_tap(two, tun_for_all):
 
 def test_an_ordinary_user_is_told_how_his_tap_comes_up(tun_for_all):
     with persistent_tap("user", "nobody") as tap:
-        status, out, err = as_user("--port", tap, before=c["with_tun"](tun_for_all))
+        status, out, err = as_user("--port", tap, before=with_tun(tun_for_all))
 
     assert (status, out) == (2, "")
     assert err == (

@@ -17,16 +17,15 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from runpy import run_path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.super_frames import Finisher, build, super_frames
+
 pytestmark = pytest.mark.netns
 
-helpers = run_path(str(Path(__file__).parents[1] / "super_frames.py"))
-Finisher, build, super_frames = (helpers[n] for n in ("Finisher", "build", "super_frames"))
 
 # <linux/if_tun.h>, <linux/sched.h>
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x0002, 0x1000, 0x4000

@@ -44,6 +44,7 @@ class Port(ABC):
     """
 
     kind: str
+    has_link = False  # whether a device behind it goes down, up and away by itself
     end = ""  # which end of the device it holds, if its device has two
     created = False  # the device was made by this port and goes with it
     vnet_header = True  # frames cross its wire with their virtio-net header
@@ -69,6 +70,9 @@ class Port(ABC):
         Raises:
             OSError: the device is gone.
         """
+
+    def watch(self) -> None:  # noqa: B027 - nothing to do for a port without a link
+        """Have link events delivered for the device behind the port."""
 
     @abstractmethod
     def close(self) -> None:

@@ -44,6 +44,7 @@ class TapPort(Port):
     """
 
     kind = "tap"
+    has_link = True
     end = "file"
 
     def __init__(

@@ -1,7 +1,4 @@
-"""The real command as a process, and the devices it leaves behind or does not.
-
-Loaded by path (`runpy.run_path`), since tests are not importable packages.
-"""
+"""The real command as a process, and the devices it leaves behind or does not."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Super-frames as hypothesis strategies, and our C that finishes them as a process.
-
-Loaded by path (``runpy``), as test modules are not a package::
-
-    globals().update(run_path(str(Path(__file__).parents[1] / "super_frames.py")))
-"""
+"""Super-frames as hypothesis strategies, and our C that finishes them as a process."""
 
 from __future__ import annotations
 
@@ -27,7 +22,7 @@ from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 from scapy.utils import checksum
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXTENSION = {"h": IPv6ExtHdrHopByHop, "d": IPv6ExtHdrDestOpt, "r": IPv6ExtHdrRouting}
 NEEDS_CSUM, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 1, 1, 4, 5, 0x80
 

@@ -1,0 +1,120 @@
+"""The wires of a switch's ports: which are up, which are gone, and what follows from it.
+
+A bell rings when some device changed (`LinkEvents`), or when a poller could not read a queue any
+more; then every port that has a link is looked at. So a lost event is made good by the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from vswitch.core import Core
+from vswitch.linux.netlink import LinkEvents
+from vswitch.ports import LinkState, Port
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Member:
+    """A port of a switch."""
+
+    port: Port
+    number: int
+    up: bool = True
+    forwarding: bool = True  # as it was set; a port that is gone forwards nothing all the same
+    gone: bool = False  # its device was deleted; it stays listed until it is removed
+
+    @property
+    def state(self) -> str:
+        """``forwarding``, ``blocked`` (by command), ``down`` (no link) or ``gone``."""
+        if self.gone:
+            return "gone"
+        if not self.up:
+            return "down"
+        return "forwarding" if self.forwarding else "blocked"
+
+
+class Links:
+    """Follows the links of the members of one switch, whose lock its callers hold.
+
+    Args:
+        core: Where the ports are numbers.
+        paused: Holds the pollers, as `vswitch.Switch.paused`.
+    """
+
+    def __init__(self, core: Core, paused: Callable[[], AbstractContextManager[None]]) -> None:
+        self._core = core
+        self._paused = paused
+        self.events: LinkEvents | None = None  # once a port has a link that can change
+
+    def close(self) -> None:
+        if self.events:
+            self.events.close()
+
+    def watch(self, member: Member) -> None:
+        """Follow a new member, beginning with what happened before we listened."""
+        if not self.events:
+            self.events = LinkEvents()
+        try:
+            member.port.watch()
+        except OSError as e:
+            log.warning("link changes will not be seen port=%s error=%s", member.port.name, e)
+        self._look_at(member)
+
+    def look(self, members: Iterable[Member]) -> None:
+        """Something changed somewhere: look at all of them."""
+        for member in members:
+            if member.port.has_link:
+                self._look_at(member)
+
+    def find_failed(self, members: Iterable[Member]) -> None:
+        """Take down the ports that pollers could not read any more."""
+        for member in members:
+            error = self._core.datapath.port_error(member.number)
+            if error and not member.gone:
+                self._lose(member, f"cannot be read: {os.strerror(error)}")
+
+    def _look_at(self, member: Member) -> None:
+        if member.gone:
+            return
+        try:
+            self._follow(member, member.port.link())
+        except OSError as e:
+            if e.errno == errno.EBADFD:
+                self._lose(member, "its device was deleted")
+            else:
+                log.warning("cannot look at port name=%s error=%s", member.port.name, e)
+
+    def _follow(self, member: Member, link: LinkState) -> None:
+        if link.mtu != member.port.mtu:
+            log.info("port mtu=%d was=%d name=%s", link.mtu, member.port.mtu, member.port.name)
+            member.port.mtu = link.mtu
+            with self._paused():
+                self._core.datapath.set_port(member.number, mtu=link.mtu)
+        if member.up and not link.up:
+            # Its stations cannot be heard any more; but frames go on being offered to the device,
+            # which refuses them (tx_error). The news that it is up again takes a moment, and the
+            # first frame of a fresh namespace, its ARP request, must not be lost for that.
+            self._take_down(member, "its interface was set down", logging.INFO)
+        elif link.up and not member.up:
+            log.info("port up name=%s", member.port.name)
+            member.up = True
+
+    def _lose(self, member: Member, reason: str) -> None:
+        """The device is gone for good: nothing enters or leaves here any more."""
+        member.gone = True
+        with self._paused():
+            self._core.datapath.set_port(member.number, learning=False, forwarding=False)
+        self._take_down(member, reason, logging.WARNING)
+
+    def _take_down(self, member: Member, reason: str, level: int) -> None:
+        member.up = False
+        flushed = self._core.fdb.flush(member.number)
+        name = member.port.name
+        log.log(level, "port down name=%s reason=%r stations_flushed=%d", name, reason, flushed)
