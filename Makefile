@@ -4,7 +4,7 @@
 #   make test    the whole suite
 #   make check   formatting, lint, types
 #   make build   the compiled modules, in place
-#   make asan    unit, model and C tests with the address and undefined behaviour sanitizers
+#   make asan    unit and model tests with the address and undefined behaviour sanitizers
 #   make fuzz    arbitrary frames under the sanitizers (FRAMES=10000000)
 #   make bench   comparison with other switches, and the datapath alone (about half an hour)
 
@@ -31,9 +31,9 @@ check:
 	@$(SETUP)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	.venv/bin/cython-lint vswitch
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cython-lint vswitch
 	$(PY) -m mypy
-	$(PY) -m mypy.stubtest --allowlist tests/stubtest-allowlist.txt vswitch._fastpath vswitch._tables
+	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist.txt vswitch._fastpath vswitch._tables
 	$(PY) scripts/check_build.py
 
 build:
@@ -44,7 +44,7 @@ debug:
 
 asan:
 	@VSWITCH_BUILD=asan $(SETUP)
-	$(SANITIZED) $(PY) -m pytest -q tests/unit tests/model tests/datapath -m "not netns" $(PYTEST); \
+	$(SANITIZED) $(PY) -m pytest -q tests/unit tests/model -m "not netns" $(PYTEST); \
 		status=$$?; $(SETUP); exit $$status
 
 fuzz:

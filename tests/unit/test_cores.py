@@ -118,7 +118,8 @@ def test_a_full_wire_takes_no_more_and_what_cannot_be_sent_is_counted(switch):
     sent = 0
     while switch.wires[0].send(record):
         sent += 1
-    assert sent == SIZE // 1536  # a record: 16 bytes in front, and a multiple of 16
+    # A record: 16 bytes in front, and a multiple of 16; some more in a sanitizer build.
+    assert SIZE // 1600 <= sent <= SIZE // 1536
 
     def forward_all():
         while switch.datapath.poll(0):
