@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VSW_EPOLL_EVERY 16u      /* rounds; a newly busy queue waits for at most as many bursts */
+#define VSW_EPOLL_EVERY 4u /* rounds; so many bursts a newly busy queue may have to wait for */
 #define VSW_EPOLL_EVENTS 64      /* per call; more come with the next */
 #define VSW_WAIT_SHARE 4u /* the last wait is a quarter of the smoothed one */
 #define VSW_WAIT_LONG 4u  /* after a long wait, about ten short ones until spinning begins */

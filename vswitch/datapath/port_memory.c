@@ -1,6 +1,7 @@
 /* port_memory.c - frames from and to memory; see port_memory.h. */
 #include "datapath/port_memory.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 /* Nothing is left in `in`: start over, or clear the wake-up and look once more, so that a frame
@@ -43,7 +44,7 @@ static void memory_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *
 
     if (!m->discard)
         while (atomic_flag_test_and_set_explicit(&m->busy, memory_order_acquire))
-            __builtin_ia32_pause();
+            sched_yield(); /* its holder may have lost the CPU */
     for (unsigned i = 0; i < n; i++) {
         if (m->discard || vsw_ring_put(&m->out, q->port->id, in[i])) {
             c->tx_frames++;
