@@ -402,7 +402,7 @@ cdef class Datapath:
     cdef int _attach(self, vsw_port *port, const vsw_port_ops *ops, fds) except -1:
         cdef vsw_queue *q
         cdef int err
-        cdef unsigned i
+        cdef unsigned i, n
         if not 1 <= len(fds) <= VSW_QUEUES_MAX:
             raise ValueError(f"a port has 1..{VSW_QUEUES_MAX} queues, not {len(fds)}")
         port.queue = <vsw_queue *>self._allocate(len(fds) * sizeof(vsw_queue), port.id)
@@ -413,7 +413,10 @@ cdef class Datapath:
             q.port = port
             q.priv = port.priv
             q.fd = fds[i]
-            err = vsw_poller_watch(self._poller[(port.id + i) % self._n_pollers], q)
+            # Queue i goes to poller i, which also sends on it (vsw_port_tx_queue); ports with one
+            # queue are spread.
+            n = i if len(fds) > 1 else port.id
+            err = vsw_poller_watch(self._poller[n % self._n_pollers], q)
             if err < 0:
                 self.remove_port(port.id)
                 raise OSError(-err, os.strerror(-err))

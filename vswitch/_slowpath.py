@@ -373,6 +373,10 @@ class Fdb:
         with self._dp.lock:
             return self._table.expire(now_s)
 
+    def sweep(self, now_s: int) -> int:
+        """The same: a table of plain Python is not swept in parts."""
+        return self.expire(now_s)
+
     def rows(self, now_s: int) -> memoryview:
         """The live stations as rows of 16 bytes, see ROW."""
         with self._dp.lock:
@@ -414,6 +418,10 @@ class Wire:
             raise ValueError(f"port {port} is not a memory port")
         self._lock = datapath.lock
         self._memory = memory
+        # Its own: the port's may be closed, and its number another file's, while we send.
+        self._fd = -1 if memory.fds[0] < 0 else os.dup(memory.fds[0])
+        if self._fd >= 0:
+            weakref.finalize(self, os.close, self._fd)
 
     def send(self, record: Bytes) -> bool:
         """Put one frame in; False when the ring is full.
@@ -425,7 +433,7 @@ class Wire:
         with self._lock:
             if not self._memory.inbound.put(bytes(record)):
                 return False
-        signal(self._memory.fds[0])
+        signal(self._fd)
         return True
 
     def receive(self) -> list[tuple[bytes, bytes]]:

@@ -3,9 +3,13 @@
 `Fdb` is the forwarding database (``datapath/fdb.h``); all of it may be called while pollers run.
 `Wire` is the far end of a memory port (``datapath/port_memory.h``).
 """
+import os
+
 cimport cython
 from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+
+from posix.unistd cimport close
 
 from vswitch._fastpath cimport Datapath, Memory
 from vswitch.datapath.fdb cimport *
@@ -17,12 +21,16 @@ from vswitch.datapath.ring cimport *
 from vswitch.errors import FdbFullError
 
 
+cdef uint64_t SWEEP_BUCKETS = 32768
+
+
 @cython.final
 cdef class Fdb:
     """The forwarding database of a `Datapath`: (VLAN, station) to port."""
 
     cdef Datapath _dp
     cdef vsw_fdb *_table
+    cdef uint64_t _swept  # buckets, ever
 
     def __cinit__(self, Datapath datapath not None):
         self._dp = datapath
@@ -67,6 +75,17 @@ cdef class Fdb:
         cdef uint32_t n
         with nogil:
             n = vsw_fdb_expire(self._table, now_s)
+        return n
+
+    def sweep(self, uint32_t now_s):
+        """`expire` in the next 32,768 buckets, a quarter of a millisecond's work; how many.
+
+        That is all of a table of up to 65,536 stations, and a 64th of the largest.
+        """
+        cdef uint32_t n
+        with nogil:
+            n = vsw_fdb_sweep(self._table, self._swept, SWEEP_BUCKETS, now_s)
+        self._swept += SWEEP_BUCKETS
         return n
 
     def rows(self, uint32_t now_s):
@@ -115,8 +134,13 @@ cdef class Wire:
             raise ValueError(f"port {port} is not a memory port")
         self._keep = datapath._memory[port]
         self._memory = <vsw_memory *>p.priv
-        self._fd = p.queue.fd
+        # Its own: the port's may be closed, and its number another file's, while we send.
+        self._fd = -1 if p.queue.fd < 0 else os.dup(p.queue.fd)
         self._port = p.id
+
+    def __dealloc__(self):
+        if self._fd > 0:
+            close(self._fd)
 
     def send(self, const uint8_t[::1] record not None):
         """Put one frame in; False when the ring is full.

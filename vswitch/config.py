@@ -63,8 +63,12 @@ class PortConfig:
             )
         check_interface_name(text, name)
         port = cls(name=name, kind=kind)
+        seen: set[str] = set()
         for option in options:
             key, _, value = option.partition("=")
+            if key in seen:
+                raise ConfigError(f"port {text!r}: option {key!r} is given twice")
+            seen.add(key)
             if key not in _OPTIONS:
                 raise ConfigError(
                     f"port {text!r}: unknown option {key!r}",
@@ -150,8 +154,9 @@ def check_interface_name(what: str, name: str) -> None:
         raise ConfigError(
             f"port {what!r}: an interface name has 1 to 15 bytes, this one has {size}"
         )
-    if name in (".", "..") or any(c in "/:\0" or c.isspace() for c in name):
-        raise ConfigError(f"port {what!r}: an interface name has no '/', ':' or white space")
+    # dev_valid_name() and dev_alloc_name() in the kernel's net/core/dev.c; "%d" would be a number.
+    if name in (".", "..") or any(c in "/:%\0" or c.isspace() for c in name):
+        raise ConfigError(f"port {what!r}: an interface name has no '/', ':', '%' or white space")
 
 
 def check_switch_name(name: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from vswitch._fastpath import DROP_REASONS, PORTS_MAX
+from vswitch._fastpath import DROP_REASONS, PORTS_MAX, VERDICTS
 
 # struct vsw_counters in datapath/port.h: what is counted per poller and port, one u64 each.
 COUNTER_WORDS = 24  # three cache lines
@@ -25,6 +25,8 @@ COUNTER_NAMES = (
     "flooded_multicast",
     "flooded_broadcast",
 )
+__all__ = ["COUNTER_NAMES", "COUNTER_WORDS", "DROP_NAMES", "VERDICTS", "Core"]
+
 DROP_NAMES = tuple(name for name, _, _ in DROP_REASONS)
 
 

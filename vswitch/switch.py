@@ -23,13 +23,13 @@ import select
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import RESERVED, SwitchConfig
-from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, Core
+from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
 from vswitch.errors import PortError
 from vswitch.links import Links, Member
 from vswitch.ports import Port
@@ -112,6 +112,7 @@ class Switch:
             core=core,
         )
         self.clock = clock or Clock()
+        # Called by the control thread with (port, frame); what it raises is logged.
         self.on_punt: PuntHandler | None = None
         self._by_hand = isinstance(self.clock, FakeClock)
         self._members: dict[str, Member] = {}
@@ -121,15 +122,18 @@ class Switch:
         self._closing = threading.Event()
         self._made_s = self._swept_s = self.clock.now_s()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._core = Core(
-            core,
-            pollers=pollers,
-            fdb_limit=fdb_limit,
-            ageing_s=ageing_s,
-            busy_poll_us=busy_poll_us,
-            notify_fd=self._bell,
-            salt=salt,
-        )
+        with ExitStack() as undo:
+            undo.callback(os.close, self._bell)
+            self._core = Core(
+                core,
+                pollers=pollers,
+                fdb_limit=fdb_limit,
+                ageing_s=ageing_s,
+                busy_poll_us=busy_poll_us,
+                notify_fd=self._bell,
+                salt=salt,
+            )
+            undo.pop_all()
         self._links = Links(self._core, self.paused)
 
     # ------------------------------------------------------------------ life
@@ -148,29 +152,33 @@ class Switch:
         if self._by_hand or self._threads:
             return
         run = self._core.datapath.run
-        self._threads = [
+        threads = [
             threading.Thread(target=run, args=(i,), name=f"{self.name}-poller-{i}", daemon=True)
             for i in range(self.config.pollers)
         ]
-        self._threads.append(
+        threads.append(
             threading.Thread(target=self._control, name=f"{self.name}-control", daemon=True)
         )
-        for thread in self._threads:
+        for thread in threads:
             thread.start()
+            self._threads.append(thread)  # those that run are the ones to wait for
 
     def close(self) -> None:
         """Stop forwarding and close every port; a second call does nothing."""
-        if self._closing.is_set():
-            return
-        self._closing.set()
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._closing.set()
         self._core.datapath.stop()
         os.eventfd_write(self._bell, 1)
         for thread in self._threads:
-            thread.join()
-        for name in list(self._members):
-            self.remove_port(name)
-        self._links.close()
-        os.close(self._bell)
+            if thread is not threading.current_thread():  # called by a punt handler
+                thread.join()
+        with ExitStack() as rest:  # all of it, whatever one of them raises
+            rest.callback(os.close, self._bell)
+            rest.callback(self._links.close)
+            for name in self.ports:
+                rest.callback(self.remove_port, name)
 
     def __enter__(self) -> Switch:
         self.start()
@@ -200,17 +208,28 @@ class Switch:
             PortError: a port of that name is connected already.
             PortLimitError: the switch is full.
         """
-        with self._lock:
+        with self._lock, ExitStack() as undo:
+            if self._closing.is_set():
+                raise PortError(f"switch {self.name} is closed")
             if port.name in self._members:
                 raise PortError(f"port {port.name} is connected already")
             with self.paused():
                 number = port.attach(self._core)
+                undo.callback(self._disconnect, number)
                 self._core.datapath.set_port(number, fdb_limit=fdb_limit)
-            member = self._members[port.name] = Member(port, number)
+            member = Member(port, number)
             if port.has_link and not self._by_hand:
                 self._links.watch(member)
                 os.eventfd_write(self._bell, 1)  # the control thread may have more to wait for
+            self._members[port.name] = member
+            undo.pop_all()
         return port
+
+    def _disconnect(self, number: int) -> None:
+        with self.paused():
+            punts = self._take_punts()  # before the number is another port's
+            self._core.datapath.remove_port(number)
+        self._deliver(punts)
 
     def remove_port(self, name: str) -> None:
         """Disconnect and close a port; its stations are forgotten, static ones too.
@@ -220,8 +239,7 @@ class Switch:
         """
         with self._lock:
             member = self._member(name)
-            with self.paused():
-                self._core.datapath.remove_port(member.number)
+            self._disconnect(member.number)
             del self._members[name]
             member.port.close()
 
@@ -236,14 +254,13 @@ class Switch:
         """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit."""
         with self.paused():
             member = self._member(name)
+            if member.gone:  # nothing enters or leaves there, whatever is set
+                learning = forwarding = None
+            self._core.datapath.set_port(
+                member.number, learning=learning, forwarding=forwarding, fdb_limit=fdb_limit
+            )
             if forwarding is not None:
                 member.forwarding = forwarding
-            self._core.datapath.set_port(
-                member.number,
-                learning=learning,
-                forwarding=forwarding,
-                fdb_limit=fdb_limit,
-            )
 
     @property
     def ports(self) -> dict[str, Port]:
@@ -319,7 +336,10 @@ class Switch:
 
         Raises:
             FdbFullError: a limit is reached.
+            ValueError: *mac* is a group address or zero, which no station has.
         """
+        if mac[0] & 1 or not any(mac):
+            raise ValueError(f"a station's address is unicast and not zero, not {mac.hex(':')}")
         with self._lock:
             self._core.fdb.pin(vid, mac, self._member(port).number)
 
@@ -372,8 +392,16 @@ class Switch:
         Args:
             addresses: Last nibbles 0..15, or names of `vswitch.config.RESERVED`.
             verdict: ``forward``, ``drop``, or ``punt``: give them to `on_punt`.
+
+        Raises:
+            ValueError: an address or the verdict is none of these.
         """
-        nibbles = [RESERVED[a] if isinstance(a, str) else a for a in addresses]
+        given = list(addresses)
+        if unknown := [a for a in given if isinstance(a, str) and a not in RESERVED]:
+            raise ValueError(f"reserved addresses are {', '.join(RESERVED)}, not {unknown[0]!r}")
+        if verdict not in VERDICTS:
+            raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}, not {verdict!r}")
+        nibbles = [RESERVED[a] if isinstance(a, str) else a for a in given]
         with self.paused():
             self._core.datapath.set_reserved(nibbles, verdict)
             self._reserved.update(dict.fromkeys(nibbles, verdict))
@@ -384,8 +412,13 @@ class Switch:
         return dict(self._reserved)
 
     def set_ageing(self, ageing_s: int) -> None:
-        """Change the ageing time in seconds; 0: stations stay for ever."""
+        """Change the ageing time in seconds; 0: stations stay for ever.
+
+        Raises:
+            ConfigError: it is out of range.
+        """
         with self.paused():
+            self.config = replace(self.config, ageing_s=ageing_s)
             self._core.fdb.set_ageing(ageing_s)
 
     # ------------------------------------------------------------------ by hand
@@ -403,7 +436,7 @@ class Switch:
             total = 0
             while n := self._core.datapath.poll(self.clock.now_s()):
                 total += n
-            self._handle_punts()
+            self._deliver(self._take_punts())
             self._links.find_failed(self._members.values())
             return total
 
@@ -414,7 +447,7 @@ class Switch:
             while not self._closing.is_set():
                 self._wait()
                 self._sweep()
-                self._handle_punts()
+                self._deliver(self._take_punts())
                 with self._lock:
                     self._links.find_failed(self._members.values())
         except Exception:
@@ -424,10 +457,13 @@ class Switch:
         watched: list[Any] = [self._bell]
         if self._links.events:
             watched.append(self._links.events)
-        ready, _, _ = select.select(watched, [], [], SWEEP_S)
+        poll = select.poll()  # not select(), which ends at descriptor 1023
+        for fd in watched:
+            poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(SWEEP_S * 1000)}
         if self._bell in ready:
             os.eventfd_read(self._bell)
-        if self._links.events and self._links.events in ready:
+        if self._links.events and self._links.events.fileno() in ready:
             self._links.events.clear()
             with self._lock:
                 self._links.look(self._members.values())
@@ -436,11 +472,21 @@ class Switch:
         now_s = self.clock.now_s()
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
-            if self._core.fdb.counters()["entries"]:
+            if self._by_hand:
                 self._core.fdb.expire(now_s)
+            elif self._core.fdb.counters()["entries"]:
+                self._core.fdb.sweep(now_s)
 
-    def _handle_punts(self) -> None:
-        names = self._names()
-        for number, _, frame in self._core.punted():
-            if self.on_punt and number in names:
-                self.on_punt(names[number], frame)
+    def _take_punts(self) -> list[tuple[str, bytes]]:
+        """What was punted, by the names its ports have now."""
+        with self._lock:
+            names = self._names()
+            return [(names[n], frame) for n, _, frame in self._core.punted() if n in names]
+
+    def _deliver(self, punts: list[tuple[str, bytes]]) -> None:
+        for name, frame in punts:
+            try:
+                if self.on_punt:
+                    self.on_punt(name, frame)
+            except Exception:  # a stranger's frame met a stranger's mistake: go on
+                log.exception("punt handler failed port=%s", name)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -252,7 +253,8 @@ def test_a_reader_who_leaves_is_no_error(running, tmp_path):
     # Enough stations to fill the pipe; the reader takes one line.
     for i in range(3000):
         running.switch.pin(bytes([2, 1, 0, 0, i >> 8, i & 255]), "a")
-    line = f"{sys.executable} -m vswitch fdb show --api {tmp_path}/lab.sock; echo $? >&2"
+    words = [sys.executable, "-m", "vswitch", "fdb", "show", "--api", str(tmp_path / "lab.sock")]
+    line = f"{shlex.join(words)}; echo $? >&2"
     done = subprocess.run(
         ["sh", "-c", f"({line}) | head -n 1"], capture_output=True, text=True, timeout=20
     )

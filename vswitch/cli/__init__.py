@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (without the program's name) and return the exit status."""
     try:
         command.main(args=argv, prog_name="vswitch", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout:  # None when it was closed from the start: vswitch ... >&-
+            sys.stdout.flush()
     except click.ClickException as e:
         return _fail(*_sentence(e), BAD_INPUT)
     except ApiError as e:
@@ -73,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())  # or Python complains again when it exits
         return OK
+    except (OSError, MemoryError, RuntimeError) as e:  # a full disk, no memory, no thread
+        return _fail(str(e) or type(e).__name__, None, FAILED)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     return OK

@@ -37,9 +37,10 @@ Two namespaces on one switch, in a second terminal:
 \b
   for n in 0 1; do
     ip netns add lab$n; ip link set tap$n netns lab$n
-    ip -n lab$n addr add 10.0.0.$n/24 dev tap$n; ip -n lab$n link set tap$n up
+    ip -n lab$n addr add 10.0.0.1$n/24 dev tap$n
+    ip -n lab$n link set tap$n up
   done
-  ip netns exec lab0 ping 10.0.0.1
+  ip netns exec lab0 ping 10.0.0.11
 """
 
 

@@ -53,7 +53,7 @@ class PortInfo(Struct, frozen=True):
     kind: str
     end: str  # which end of the device the switch holds: "file", or "" if it has none
     created: bool  # by this switch: the device goes when the switch does
-    state: str  # forwarding, down (no link) or gone (the device was deleted)
+    state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
     mtu: int
     queues: int
     vnet_header: bool

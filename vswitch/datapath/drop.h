@@ -21,7 +21,7 @@
     X(NO_EGRESS,    "rx",   "no other port may send it")                                      \
     X(PUNT_FULL,    "rx",   "the control plane did not keep up")                              \
     X(TX_FULL,      "tx",   "the device's queue was full")                                    \
-    X(TX_ERROR,     "tx",   "the device refused it (down, gone)")                             \
+    X(TX_ERROR,     "tx",   "the device refused it (down, gone, or a bad header)")                             \
     X(TOO_LONG,     "tx",   "longer than the port's MTU")                                     \
     X(TX_OFFLOAD,   "tx",   "segmentation for a port without offloads was not possible")
 

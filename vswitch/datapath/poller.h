@@ -198,7 +198,7 @@ static inline void vsw_poller_gather(struct vsw_poller *p)
 {
     if (!p->n_active)
         vsw_poller_wait(p);
-    else if (p->rounds_left-- == 0)
+    else if (--p->rounds_left == 0)
         vsw_poller_ask(p, 0);
     p->now_s = (uint32_t)(vsw_now_ns(CLOCK_MONOTONIC_COARSE) / 1000000000u);
 }

@@ -20,7 +20,7 @@
  * frame has a tag or not (as the Linux bridge, __is_skb_forwardable() in net/core/dev.c). */
 #define VSW_MTU_EXTRA (VSW_ETH_LEN + 4u)
 
-/* A burst ends with the frame that passes so many bytes.  What was just received is then still
+/* A burst read from a device ends with the frame that passes so many bytes.  What was just received is then still
  * in the first-level cache (32 KiB and more) when it is sent. */
 #define VSW_BURST_BYTES (16u * 1024u)
 /* Room for the bytes of one burst: the last frame may be of any size, and is aligned. */

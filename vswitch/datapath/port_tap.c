@@ -36,9 +36,11 @@ static int tap_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
         if (len < 0) {
             if (errno == EINTR)
                 continue;
-            if (errno == EAGAIN || n) /* a lasting error comes back on the next burst */
-                break;
-            return -errno;
+            /* EBADFD: the device is gone; EFAULT: it is going.  Anything else is about one frame,
+             * which the kernel could not hand over and has forgotten. */
+            if (n == 0 && (errno == EBADFD || errno == EFAULT || errno == EBADF))
+                return -errno;
+            break;
         }
         b->frame[n].data = data;
         b->frame[n].len = len < VSW_VNET_LEN ? 0 : (uint32_t)len - VSW_VNET_LEN;

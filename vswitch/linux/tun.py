@@ -52,16 +52,6 @@ class TapQueue:
     offloads: tuple[str, ...]
 
 
-def check_name(name: str) -> None:
-    """Raise ValueError unless *name* can be a network interface's: 1..15 bytes, no '/', ':'
-    or white space, not '.' or '..' (dev_valid_name() in the kernel's net/core/dev.c)."""
-    size = len(name.encode())
-    if not 0 < size < IFNAMSIZ:
-        raise ValueError(f"an interface name has 1..{IFNAMSIZ - 1} bytes, {name!r} has {size}")
-    if name in (".", "..") or any(c in "/:\0" or c.isspace() for c in name):
-        raise ValueError(f"an interface name has no '/', ':' or white space: {name!r}")
-
-
 def open_queue(
     name: str, *, multi_queue: bool = False, create: bool = False, offloads: bool = True
 ) -> TapQueue:
@@ -70,7 +60,7 @@ def open_queue(
     A device this call creates disappears when its last queue is closed.
 
     Args:
-        name: Interface name, see `check_name`.
+        name: Interface name, 1..15 bytes, as `vswitch.config.check_interface_name` has them.
         multi_queue: The device has, or is to have, more than one queue.
         create: The device must not exist yet.
         offloads: Take checksums and segments unfinished, as far as the kernel gives them.
@@ -119,7 +109,7 @@ def _attach_hint(name: str, code: int | None) -> str | None:
     if code in (errno.EPERM, errno.EACCES):
         return (
             "run with CAP_NET_ADMIN, or have an administrator run: "
-            f"ip tuntap add dev {name} mode tap user $USER"
+            f"ip tuntap add dev {name} mode tap user $USER && ip link set {name} up"
         )
     return None
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from vswitch._fastpath import OFFLOADS
+from vswitch.config import MTU_MAX, MTU_MIN
 from vswitch.errors import PortError
 from vswitch.ports.base import Core, LinkState, Port, Wire
 
@@ -39,6 +40,10 @@ class MemoryPort(Port):
         mtu: int = 1500,
         size_bytes: int = 1 << 20,
     ) -> None:
+        if unknown := [word for word in offloads if word not in OFFLOADS]:
+            raise ValueError(f"offloads are {' '.join(OFFLOADS)}, not {unknown[0]!r}")
+        if not MTU_MIN <= mtu <= MTU_MAX:
+            raise ValueError(f"mtu must be in {MTU_MIN}..{MTU_MAX}, not {mtu}")
         super().__init__(name, mtu=mtu, offloads=offloads)
         self._size = size_bytes
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -46,6 +51,8 @@ class MemoryPort(Port):
         self._wire: Wire | None = None
 
     def attach(self, core: Core) -> int:
+        if self._fd < 0:
+            raise PortError(f"port {self.name} was closed", hint="make a new one")
         number = core.add_memory_port(
             fd=self._fd, offloads=self.offload_bits, mtu=self.mtu, size=self._size
         )
@@ -61,7 +68,7 @@ class MemoryPort(Port):
             PortError: the port is not connected to a switch, or was removed from it.
         """
         wire = self._connected()
-        if self._fd < 0:  # the number of its eventfd may be another file's by now
+        if self._fd < 0:
             raise PortError(f"port {self.name} is not connected to a switch any more")
         sent = 0
         for frame in frames:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from vswitch.config import QUEUES_MAX, check_interface_name, in_range
 from vswitch.errors import DeviceError, PortError
 from vswitch.linux import device, netlink, tun
 from vswitch.ports.base import Core, LinkState, Port
@@ -39,6 +40,7 @@ class TapPort(Port):
     Creates the device if there is none of that name, opens it otherwise, and brings it up.
 
     Raises:
+        ConfigError: the name cannot be an interface's, or *queues* is not in 1..16.
         DeviceError: the kernel refused, see `vswitch.linux.tun.open_queue`.
         PortError: a device of that name is there and cannot be a port.
     """
@@ -56,6 +58,8 @@ class TapPort(Port):
         mac: bytes | None = None,
         offloads: bool = True,
     ) -> None:
+        check_interface_name(name, name)
+        in_range(f"{name}: queues", queues, 1, QUEUES_MAX)
         self.created = not device.exists(name)
         info = None if self.created else _look(name, queues)
         multi_queue = info.multi_queue if info else queues > 1
