@@ -464,7 +464,7 @@ def test_an_ordinary_user_cannot_create_a_tap(two, tun_for_all):
     assert err == (
         f"vswitch: {two[0]}: cannot attach to the TAP: Operation not permitted\n"
         "hint: run with CAP_NET_ADMIN, or have an administrator run: "
-        f"ip tuntap add dev {two[0]} mode tap user $USER\n"
+        f"ip tuntap add dev {two[0]} mode tap user $USER && ip link set {two[0]} up\n"
     )
 
 
