@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import struct
-from contextlib import ExitStack
 
 import pytest
 
@@ -14,7 +13,6 @@ from support import transfer
 from support.frames import BROADCAST, FINISHED, frame, mac, unfinished
 from support.net import DEVICE, NamedTap, address, configure
 from support.tap import open_tap, raw_socket
-from support.veth import VethNet, add_veth
 from support.wait import wait_for
 from vswitch import MemoryPort, NetdevPort, Switch
 from vswitch.errors import PortError
@@ -24,22 +22,6 @@ pytestmark = pytest.mark.netns
 MB = 1 << 20
 BOTH_WAYS = ((0, 1), (1, 0))
 TAG = bytes.fromhex("81006007")
-
-
-@pytest.fixture
-def wired(netns):
-    """Factory: ``wired({}, {"queues": 2}, pollers=2)`` is two sides behind veths."""
-    with ExitStack() as stack:
-
-        def make(*sides, **options):
-            net = VethNet(stack.enter_context(Switch("test", **options)), hub=netns("hub"))
-            for i, port_options in enumerate(sides):
-                add_veth(net, netns(f"s{i}"), i, **port_options)
-            for i in range(len(sides)):
-                net.wait_for_state(i, "forwarding")
-            return net
-
-        yield make
 
 
 def reachable(net, a=0, b=1):

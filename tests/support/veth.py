@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from support.namespaces import Netns
-from support.net import DEVICE, Net, configure
+from support.net import DEVICE, Net
 from vswitch import NetdevPort
 
 
@@ -16,13 +16,12 @@ class VethNet(Net):
     hub: Netns | None = None
 
 
-def add_veth(net: VethNet, ns: Netns, side: int, **options: object) -> None:
+def add_veth(net: VethNet, ns: Netns, **options: object) -> None:
     """Join *ns* as the next side: its eth0 is the far end of a new port."""
-    name = f"p{side}"
+    name = f"p{len(net.sides)}"
     net.hub.ip("link", "add", name, "type", "veth", "peer", "name", DEVICE, "netns", ns.name)
     ns.ip("link", "set", DEVICE, "up")
     with net.hub.entered():
         port = NetdevPort(name, **options)
     net.ports.append(net.switch.add_port(port))
     net.sides.append(ns)
-    configure(ns, side)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
 SIOCGIFHWADDR, SIOCSIFHWADDR = 0x8927, 0x8924
+SIOCGIFINDEX = 0x8933
 SIOCETHTOOL = 0x8946
 ETHTOOL_GDRVINFO = 3  # <linux/ethtool.h>
 IFF_UP = 0x1
@@ -73,6 +74,11 @@ def exists(name: str) -> bool:
             return False
         raise
     return True
+
+
+def index(name: str) -> int:
+    """The device's number in its network namespace."""
+    return int(struct.unpack_from("i", _ask(SIOCGIFINDEX, name))[0])
 
 
 def is_up(name: str) -> bool:

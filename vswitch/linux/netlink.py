@@ -85,7 +85,7 @@ def addresses(name: str) -> list[str]:
     Raises:
         OSError: ENODEV when there is no such device.
     """
-    index = socket.if_nametoindex(name)
+    index = struct.unpack_from("i", _get_link(name), 4)[0]  # ifi_index
     header = struct.pack(
         "IHHII", NLMSGHDR_SIZE + IFADDRMSG_SIZE, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0
     )

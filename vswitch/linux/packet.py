@@ -47,7 +47,7 @@ def open_packet(name: str, *, queues: int = 1) -> list[socket.socket]:
     """
     sockets: list[socket.socket] = []
     try:
-        index = socket.if_nametoindex(name)
+        index = device.index(name)
         for _ in range(queues):
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
             sockets.append(s)
