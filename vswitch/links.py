@@ -87,7 +87,7 @@ class Links:
             self._follow(member, member.port.link())
         except OSError as e:
             if e.errno == errno.EBADFD:
-                self._lose(member, "its device was deleted")
+                self._lose(member, "its device is gone")
             else:
                 log.warning("cannot look at port name=%s error=%s", member.port.name, e)
 

@@ -261,7 +261,7 @@ def test_a_device_that_is_gone_ends_its_port_alone(wired, netns, how, caplog):
     net.wait_for_state(2, "gone")
 
     reachable(net)
-    gone = [r.getMessage() for r in caplog.records if "deleted" in r.getMessage()]
+    gone = [r.getMessage() for r in caplog.records if "device is gone" in r.getMessage()]
     assert len(gone) == 1
     net.switch.remove_port("p2")
 
