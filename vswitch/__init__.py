@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vswitch._fastpath import DROP_REASONS
     from vswitch.clock import Clock, FakeClock
     from vswitch.errors import VswitchError
-    from vswitch.ports import MemoryPort, Port, TapPort
+    from vswitch.ports import MemoryPort, NetdevPort, Port, TapPort
     from vswitch.switch import PortStatus, Station, Switch
 
 __version__ = "0.1.0"
@@ -29,6 +29,7 @@ __all__ = [
     "Clock",
     "FakeClock",
     "MemoryPort",
+    "NetdevPort",
     "Port",
     "PortStatus",
     "Station",
@@ -43,6 +44,7 @@ _HOME = {
     "Clock": "vswitch.clock",
     "FakeClock": "vswitch.clock",
     "MemoryPort": "vswitch.ports",
+    "NetdevPort": "vswitch.ports",
     "Port": "vswitch.ports",
     "PortStatus": "vswitch.switch",
     "Station": "vswitch.switch",

@@ -370,6 +370,17 @@ cdef class Datapath:
         cdef vsw_port *port = self._new_port(offloads, mtu)
         return self._attach(port, &vsw_port_tap_ops, fds)
 
+    def add_packet_port(self, fds, *, unsigned offloads, uint32_t mtu):
+        """The same for packet sockets, bound to one device (see `vswitch.linux.packet`)."""
+        cdef vsw_port *port = self._new_port(offloads, mtu)
+        cdef vsw_packet *s
+        cdef unsigned i
+        s = <vsw_packet *>self._allocate(len(fds) * sizeof(vsw_packet), port.id)
+        for i in range(<unsigned>len(fds)):
+            vsw_packet_init(&s[i])
+        port.priv = s
+        return self._attach(port, &vsw_port_packet_ops, fds)
+
     def add_memory_port(self, *, int fd, unsigned offloads, uint32_t mtu, uint64_t size):
         """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*
 

@@ -33,7 +33,7 @@ from vswitch._slowports import (
     signal,
 )
 from vswitch.clock import Clock
-from vswitch.errors import PortLimitError
+from vswitch.errors import PortError, PortLimitError
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
 
 NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
@@ -256,6 +256,14 @@ class Datapath:
         if not 1 <= len(fds) <= QUEUES_MAX:
             raise ValueError(f"a port has 1..{QUEUES_MAX} queues, not {len(fds)}")
         return self._attach(SlowTapPort(fds, mtu=mtu))
+
+    def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
+        """Refuse: a packet socket gives checksums and segments unfinished whatever one asks."""
+        raise PortError(
+            "--core python has no netdev ports: frames at a device's interface end may be "
+            "unfinished, and this core forwards finished frames only",
+            hint="leave --core away, or take the file end of a TAP",
+        )
 
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
         """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*"""

@@ -3,6 +3,7 @@
 `PortConfig.parse` reads a port as the command line spells it::
 
     tap0
+    netdev:eth1
     tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
 """
 
@@ -29,7 +30,8 @@ FDB_LIMIT_MAX = 4_194_304
 POLLERS_MAX = 64
 QUEUES_MAX = 16
 BUSY_POLL_MAX_US = 1_000_000
-KINDS = ("tap",)
+KINDS = ("tap", "netdev")
+AUTO = "auto"  # the end of a device that is free
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 
@@ -39,16 +41,17 @@ class PortConfig:
     """A port to be opened."""
 
     name: str
-    kind: str = "tap"
+    kind: str = AUTO
     queues: int = 1
     mtu: int | None = None  # bytes; None: the switch's, or what the device has
     mac: bytes | None = None  # of the interface end; None: as it is
     fdb_limit: int = 0  # stations; 0: only the switch's limit counts
     offloads: bool = True
+    force: bool = False  # take a device that the host uses, too
 
     @classmethod
     def parse(cls, text: str) -> PortConfig:
-        """Read ``[kind:]name[,key=value...]``.
+        """Read ``[kind:]name[,key=value...]``; ``force`` needs no value.
 
         Raises:
             ConfigError: the text is not a port.
@@ -56,8 +59,8 @@ class PortConfig:
         head, *options = text.split(",")
         kind, colon, name = head.partition(":")
         if not colon:
-            kind, name = "tap", head
-        if kind not in KINDS:
+            kind, name = AUTO, head
+        elif kind not in KINDS:
             raise ConfigError(
                 f"port {text!r}: unknown kind {kind!r}", hint=f"kinds are: {', '.join(KINDS)}"
             )
@@ -190,6 +193,10 @@ def _switch(what: str, text: str) -> bool:
     return text == "on"
 
 
+def _flag(what: str, text: str) -> bool:
+    return _switch(what, text or "on")
+
+
 # key on the command line -> (field, how to read its value)
 _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "queues": ("queues", _number(1, QUEUES_MAX)),
@@ -197,4 +204,5 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "mac": ("mac", parse_mac),
     "fdb-limit": ("fdb_limit", _number(0, FDB_LIMIT_MAX)),
     "offloads": ("offloads", _switch),
+    "force": ("force", _flag),
 }

@@ -60,6 +60,9 @@ class Core:
     def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
         return int(self.datapath.add_tap_port(fds, offloads=offloads, mtu=mtu))
 
+    def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
+        return int(self.datapath.add_packet_port(fds, offloads=offloads, mtu=mtu))
+
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
         return int(self.datapath.add_memory_port(fd=fd, offloads=offloads, mtu=mtu, size=size))
 

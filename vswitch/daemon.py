@@ -27,7 +27,7 @@ from vswitch.clock import time_of_day
 from vswitch.config import PortConfig, SwitchConfig
 from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError
-from vswitch.ports import Port, TapPort
+from vswitch.ports import Options, Port, open_port
 from vswitch.switch import PortStatus, Switch
 
 log = logging.getLogger(__name__)
@@ -114,14 +114,15 @@ def _open_ports(switch: Switch, config: SwitchConfig) -> None:
 
 
 def _open_port(port: PortConfig, config: SwitchConfig) -> Port:
-    return TapPort(
-        port.name,
+    options = Options(
         queues=port.queues,
         mtu=config.mtu if port.mtu is None else port.mtu,
         mac=port.mac,
         # The reference implementation forwards finished frames only.
         offloads=port.offloads and config.core == "c",
+        force=port.force,
     )
+    return open_port(port.kind, port.name, options)
 
 
 def _allow_files(config: SwitchConfig) -> None:

@@ -87,7 +87,7 @@ class Links:
             self._follow(member, member.port.link())
         except OSError as e:
             if e.errno == errno.EBADFD:
-                self._lose(member, "its device was deleted")
+                self._lose(member, "its device is gone")
             else:
                 log.warning("cannot look at port name=%s error=%s", member.port.name, e)
 
@@ -101,7 +101,7 @@ class Links:
             # Its stations cannot be heard any more; but frames go on being offered to the device,
             # which refuses them (tx_error). The news that it is up again takes a moment, and the
             # first frame of a fresh namespace, its ARP request, must not be lost for that.
-            self._take_down(member, "its interface was set down", logging.INFO)
+            self._take_down(member, "its link is down", logging.INFO)
         elif link.up and not member.up:
             log.info("port up name=%s", member.port.name)
             member.up = True

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from support.net import NamedTap, Net, configure
+from support.veth import VethNet, add_veth
 from vswitch import Switch
 
 
@@ -26,6 +27,24 @@ def joined(netns) -> Iterator[Callable[..., Net]]:
                 net.sides.append(ns)
                 if addresses:
                     configure(ns, i)
+            return net
+
+        yield make
+
+
+@pytest.fixture
+def wired(netns) -> Iterator[Callable[..., VethNet]]:
+    """The same with veths, whose near ends are the ports: ``wired({}, {"queues": 2})``."""
+    with ExitStack() as stack:
+
+        def make(*sides: dict[str, object], addresses: bool = True, **options: object) -> VethNet:
+            net = VethNet(stack.enter_context(Switch("test", **options)), hub=netns("hub"))
+            for i, port_options in enumerate(sides):
+                add_veth(net, netns(f"s{i}"), **port_options)
+                if addresses:
+                    configure(net.sides[i], i)
+            for i in range(len(sides)):
+                net.wait_for_state(i, "forwarding")
             return net
 
         yield make

@@ -28,6 +28,7 @@ from support.wait import wait_for
 pytestmark = pytest.mark.netns
 
 FACTS = "file end, 1 queue, mtu 1500, vnet header, csum tso4 tso6 ecn uso"
+INTERFACE_FACTS = FACTS.replace("file", "interface")
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +189,63 @@ def test_goes_on_when_its_reader_leaves(two, tmp_path):
         assert process.stderr.read() == ""
 
 
+# ---------------------------------------------------------------------- which end is free
+
+
+@pytest.fixture
+def veth():
+    name, peer = device("v"), device("w")
+    ip("link", "add", name, "type", "veth", "peer", "name", peer)
+    yield name
+    ip("link", "del", name, check=False)
+
+
+def test_a_veth_is_taken_at_its_interface_end(two, veth):
+    with running(*ports(two[0], veth)) as switch:
+        assert switch.out.startswith(
+            f"{two[0]}: created, {FACTS}\n{veth}: existing, {INTERFACE_FACTS}\n"
+        )
+        assert switch.end() == 0
+
+
+def test_a_tap_nobody_holds_is_taken_at_its_file_end():
+    with persistent_tap() as tap, running("--port", tap) as switch:
+        assert switch.out.startswith(f"{tap}: existing, {FACTS}\n")
+
+
+@pytest.mark.parametrize("queues", [1, 2])
+def test_a_tap_somebody_holds_is_taken_at_its_interface_end(two, queues):
+    holder = running("--port", f"{two[0]},queues={queues}")
+    with holder, running("--port", two[0], "--name", "other") as other:
+        assert other.out.startswith(f"{two[0]}: existing, {INTERFACE_FACTS}\n")
+
+
+def test_the_end_can_be_decided_by_hand(two):
+    with persistent_tap() as tap, running(*ports(f"netdev:{tap}", f"tap:{two[0]}")) as switch:
+        assert switch.out.startswith(
+            f"{tap}: existing, {INTERFACE_FACTS}\n{two[0]}: created, {FACTS}\n"
+        )
+
+
+def test_a_device_the_host_uses_is_taken_by_force_only(veth):
+    ip("addr", "add", "198.51.100.1/32", "dev", veth)
+
+    status, out, err = vswitch(*ports(veth))
+
+    assert (status, out) == (2, "")
+    assert err.startswith(f"vswitch: {veth} has the address 198.51.100.1: ")
+    assert f"--port {veth},force\n" in err
+    with running(*ports(f"{veth},force")) as switch:
+        assert switch.out.startswith(f"{veth}: existing, interface end, ")
+
+
+def test_the_readable_core_has_no_interface_ends(veth):
+    status, out, err = vswitch(*ports(veth), "--core", "python")
+
+    assert (status, out) == (2, "")
+    assert err.startswith("vswitch: --core python has no netdev ports: ")
+
+
 # ---------------------------------------------------------------------- more than one, and again
 
 
@@ -313,17 +371,14 @@ def refused(*args, before=()):
 
 
 def test_a_port_that_cannot_be_undoes_those_before_it(two):
-    assert refused(*ports(*two, "lo")) == (
-        "vswitch: lo is not a TAP but a device of another kind\n"
-        "hint: give a new name, and the TAP is created\n"
-    )
+    assert refused(*ports(*two, "lo")) == ("vswitch: lo is not an Ethernet device\n")
 
 
-def test_a_veth_is_not_a_tap(two):
+def test_a_veth_has_no_file_end(two):
     veth, peer = device("v"), device("w")
     ip("link", "add", veth, "type", "veth", "peer", "name", peer)
     try:
-        status, out, err = vswitch(*ports(two[0], veth))
+        status, out, err = vswitch(*ports(two[0], f"tap:{veth}"))
         left = exists(two[0])
     finally:
         ip("link", "del", veth)
@@ -331,7 +386,7 @@ def test_a_veth_is_not_a_tap(two):
     assert (status, out, left) == (2, "", False)
     assert err == (
         f"vswitch: {veth} is not a TAP but a veth device\n"
-        "hint: give a new name, and the TAP is created\n"
+        f"hint: its interface end: --port netdev:{veth}\n"
     )
 
 
@@ -351,9 +406,9 @@ def test_a_tun_is_not_a_tap(two):
     )
 
 
-def test_a_tap_held_by_someone_else_is_named_with_its_holder(two):
+def test_a_file_end_held_by_someone_else_is_named_with_its_holder(two):
     with running("--port", two[0]) as holder:
-        status, out, err = vswitch(*ports(two[1], two[0]), "--name", "other")
+        status, out, err = vswitch(*ports(two[1], f"tap:{two[0]}"), "--name", "other")
 
         assert (status, out) == (2, "")
         assert f"(pid {holder.process.pid})" in err
@@ -412,7 +467,7 @@ def test_a_low_soft_limit_of_open_files_is_raised(two):
     specs = [f"{name},queues=16" for name in two]
     low = ["prlimit", "--nofile=24:4096"]
 
-    assert refused(*ports(*specs, "lo"), before=low).startswith("vswitch: lo is not a TAP")
+    assert refused(*ports(*specs, "lo"), before=low).startswith("vswitch: lo is not an Ether")
 
 
 def test_no_tun_device_at_all(two, tmp_path):

@@ -14,10 +14,24 @@ exit 0
 """
 
 
+CLIENTS = pytest.mark.parametrize(
+    "client", [["udhcpc"], ["busybox", "udhcpc"]], ids=["udhcpc", "busybox"]
+)
+
+
 @pytest.mark.parametrize("offloads", [(True, True), (True, False), (False, True)])
-@pytest.mark.parametrize("client", [["udhcpc"], ["busybox", "udhcpc"]], ids=["udhcpc", "busybox"])
+@CLIENTS
 def test_a_client_gets_its_address_through_the_switch(joined, tmp_path, offloads, client):
-    net = joined(*({"offloads": o} for o in offloads), addresses=False)
+    get_address(joined(*({"offloads": o} for o in offloads), addresses=False), tmp_path, client)
+
+
+@CLIENTS
+def test_a_client_gets_its_address_through_veths(wired, tmp_path, client):
+    get_address(wired({}, {}, addresses=False), tmp_path, client)
+
+
+def get_address(net, tmp_path, client):
+    """Serve at the first side and ask at the second."""
     server, station = net.sides
     server.ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
     script = tmp_path / "configure"

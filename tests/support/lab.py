@@ -60,18 +60,21 @@ def check_balance(status: PortStatus) -> None:
 
 
 class SocketPort(Port):
-    """The TAP leaf over a datagram socket pair: `far` is the other end, records go both ways."""
+    """The TAP leaf, or that of packet sockets, over a datagram socket pair: `far` is the other
+    end, records go both ways."""
 
     kind = "socket"
 
-    def __init__(self, name: str, *, mtu: int = 1500) -> None:
+    def __init__(self, name: str, *, mtu: int = 1500, packet: bool = False) -> None:
         super().__init__(name, mtu=mtu, offloads=("csum", "tso4", "tso6", "ecn", "uso"))
+        self._packet = packet
         self.near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.near.setblocking(False)
         self.far.setblocking(False)
 
     def attach(self, core) -> int:
-        return core.add_tap_port([self.near.fileno()], offloads=self.offload_bits, mtu=self.mtu)
+        add = core.add_packet_port if self._packet else core.add_tap_port
+        return add([self.near.fileno()], offloads=self.offload_bits, mtu=self.mtu)
 
     def link(self) -> LinkState:
         return LinkState(up=True, mtu=self.mtu)

@@ -13,8 +13,10 @@ def refusal(call, *args, **kwargs):
 
 
 def test_a_port_is_a_tap_unless_it_says_otherwise():
-    assert PortConfig.parse("tap0") == PortConfig(name="tap0", kind="tap")
-    assert PortConfig.parse("tap:tap0") == PortConfig.parse("tap0")
+    assert PortConfig.parse("tap0") == PortConfig(name="tap0", kind="auto")
+    assert PortConfig.parse("tap:tap0") == PortConfig(name="tap0", kind="tap")
+    assert PortConfig.parse("netdev:eth1,force") == PortConfig("eth1", kind="netdev", force=True)
+    assert PortConfig.parse("eth1,force=off") == PortConfig("eth1")
 
 
 def test_a_port_has_options_after_commas():

@@ -12,14 +12,17 @@ from vswitch.errors import VswitchError
 HELP = """\
 Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
 
-A TAP that does not exist is created, and goes when the switch ends; one that exists is opened, and
-left as it was found. One line per port says what it got, one line says that frames flow; at the
-end come the counters, and what was dropped for which reason.
+A device that does not exist is made, a TAP, and goes when the switch ends. One that exists is left
+as it was found: of a TAP that nobody holds the file end is taken; of one that QEMU holds, of a veth
+or a network card the interface end. One line per port says what it got, one line says that frames
+flow; at the end come the counters, and what was dropped for which reason.
 
-A port is a TAP's name, with options after commas:
+A port is a device's name, with options after commas:
 
 \b
-  tap0                          create it, or open it
+  tap0                          create it, or take the end that is free
+  tap:tap0  netdev:veth0        the file end; the interface end
+  eth1,force                    even if the host uses it (address, bridge)
   tap0,queues=4,mtu=9000        four queues, for as many pollers; jumbo frames
   tap0,mac=02:00:00:00:00:01    address of the interface end
   tap0,fdb-limit=100            at most 100 stations behind this port

@@ -75,6 +75,14 @@ cdef extern from "datapath/port_tap.h" nogil:
     const vsw_port_ops vsw_port_tap_ops
 
 
+cdef extern from "datapath/port_packet.h" nogil:
+    struct vsw_packet:
+        pass
+
+    void vsw_packet_init(vsw_packet *s)
+    const vsw_port_ops vsw_port_packet_ops
+
+
 cdef extern from "datapath/port_memory.h" nogil:
     struct vsw_memory:
         vsw_ring in_ "in"

@@ -43,6 +43,7 @@ enum {
 
     VSW_VNET_FLAGS = 0, /* offsets of the fields */
     VSW_VNET_GSO_TYPE = 1,
+    VSW_VNET_HDR_LEN = 2,
     VSW_VNET_GSO_SIZE = 4,
     VSW_VNET_CSUM_START = 6,
     VSW_VNET_CSUM_OFFSET = 8,

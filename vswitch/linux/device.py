@@ -20,9 +20,11 @@ from contextlib import contextmanager
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
 SIOCGIFHWADDR, SIOCSIFHWADDR = 0x8927, 0x8924
+SIOCGIFINDEX = 0x8933
 SIOCETHTOOL = 0x8946
 ETHTOOL_GDRVINFO = 3  # <linux/ethtool.h>
 IFF_UP = 0x1
+IFF_RUNNING = 0x40
 ARPHRD_ETHER = 1
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 
@@ -55,9 +57,12 @@ def _setns(fd: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def _ask(request: int, name: str, value: bytes = b"") -> bytes:
+def _ask(request: int, name: str, value: bytes = b"", *, via: socket.socket | None = None) -> bytes:
+    question = struct.pack("16s24s", name.encode(), value)
+    if via:
+        return fcntl.ioctl(via, request, question)[16:]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        return fcntl.ioctl(s, request, struct.pack("16s24s", name.encode(), value))[16:]
+        return fcntl.ioctl(s, request, question)[16:]
 
 
 def exists(name: str) -> bool:
@@ -71,9 +76,20 @@ def exists(name: str) -> bool:
     return True
 
 
+def index(name: str) -> int:
+    """The device's number in its network namespace."""
+    return int(struct.unpack_from("i", _ask(SIOCGIFINDEX, name))[0])
+
+
 def is_up(name: str) -> bool:
     """Whether the device is administratively up."""
     return bool(struct.unpack_from("H", _ask(SIOCGIFFLAGS, name))[0] & IFF_UP)
+
+
+def has_link(name: str, *, via: socket.socket) -> bool:
+    """Whether the device is up and its wire works, in the network namespace of a socket."""
+    flags = int(struct.unpack_from("H", _ask(SIOCGIFFLAGS, name, via=via))[0])
+    return flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING
 
 
 def set_up(name: str, *, up: bool) -> None:
@@ -83,9 +99,9 @@ def set_up(name: str, *, up: bool) -> None:
     _ask(SIOCSIFFLAGS, name, struct.pack("H", flags))
 
 
-def mtu(name: str) -> int:
-    """The device's MTU in bytes."""
-    return int(struct.unpack_from("i", _ask(SIOCGIFMTU, name))[0])
+def mtu(name: str, *, via: socket.socket | None = None) -> int:
+    """The device's MTU in bytes; of one in the network namespace of a socket, if given."""
+    return int(struct.unpack_from("i", _ask(SIOCGIFMTU, name, via=via))[0])
 
 
 def set_mtu(name: str, mtu_bytes: int) -> None:
@@ -96,6 +112,11 @@ def set_mtu(name: str, mtu_bytes: int) -> None:
 def mac(name: str) -> bytes:
     """The device's Ethernet address, 6 bytes."""
     return _ask(SIOCGIFHWADDR, name)[2:8]
+
+
+def is_ethernet(name: str) -> bool:
+    """Whether the device carries Ethernet frames: a TUN does not, nor does lo."""
+    return bool(struct.unpack_from("H", _ask(SIOCGIFHWADDR, name))[0] == ARPHRD_ETHER)
 
 
 def set_mac(name: str, address: bytes) -> None:

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,12 +22,15 @@ NETLINK_ROUTE = 0
 SOL_NETLINK = 270
 NETLINK_LISTEN_ALL_NSID = 8
 RTMGRP_LINK = 1
-RTM_GETLINK = 18
-NLM_F_REQUEST = 1
-NLMSG_ERROR = 2
+RTM_GETLINK, RTM_GETADDR = 18, 22
+NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
+NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLMSGHDR_SIZE = IFINFOMSG_SIZE = 16
+IFADDRMSG_SIZE = 8
+RT_SCOPE_LINK = 253
+IFA_ADDRESS, IFA_LOCAL = 1, 2  # <linux/if_addr.h>
 # <linux/if_link.h>
-IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_DATA = 3, 18, 2
+IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_INFO_DATA = 3, 10, 18, 2
 IFLA_TUN_TYPE, IFLA_TUN_PI, IFLA_TUN_VNET_HDR = 3, 4, 5
 IFLA_TUN_MULTI_QUEUE, IFLA_TUN_NUM_QUEUES = 7, 8
 
@@ -63,6 +67,52 @@ def tun_info(name: str) -> TunInfo:
         no_pi=not value(IFLA_TUN_PI),
         queues=value(IFLA_TUN_NUM_QUEUES),
     )
+
+
+def master(name: str) -> str | None:
+    """The bridge, bond or team the device is part of; None without one.
+
+    Raises:
+        OSError: ENODEV when there is no such device.
+    """
+    number = _attributes(_get_link(name)[IFINFOMSG_SIZE:]).get(IFLA_MASTER)
+    return socket.if_indextoname(int.from_bytes(number, sys.byteorder)) if number else None
+
+
+def addresses(name: str) -> list[str]:
+    """The IP addresses of the device, without those IPv6 gives itself for its link.
+
+    Raises:
+        OSError: ENODEV when there is no such device.
+    """
+    index = struct.unpack_from("i", _get_link(name), 4)[0]  # ifi_index
+    header = struct.pack(
+        "IHHII", NLMSGHDR_SIZE + IFADDRMSG_SIZE, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0
+    )
+    found = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
+        s.bind((0, 0))
+        s.send(header + bytes(IFADDRMSG_SIZE))
+        for payload in _dump(s):
+            family, _, _, scope, where = struct.unpack_from("BBBBI", payload)
+            if where == index and not (family == socket.AF_INET6 and scope == RT_SCOPE_LINK):
+                values = _attributes(payload[IFADDRMSG_SIZE:])
+                address = values.get(IFA_LOCAL) or values[IFA_ADDRESS]
+                found.append(socket.inet_ntop(family, address))
+    return found
+
+
+def _dump(s: socket.socket) -> Iterator[bytes]:
+    """The payloads of a dump's messages."""
+    while True:
+        answer = s.recv(1 << 16)
+        at = 0
+        while at < len(answer):
+            size, kind = struct.unpack_from("IH", answer, at)
+            if kind in (NLMSG_DONE, NLMSG_ERROR):
+                return
+            yield answer[at + NLMSGHDR_SIZE : at + size]
+            at += (size + 3) & ~3
 
 
 def _get_link(name: str) -> bytes:

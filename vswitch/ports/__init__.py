@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from vswitch.ports.base import Core, LinkState, Port
 from vswitch.ports.memory import MemoryPort
+from vswitch.ports.netdev import NetdevPort
+from vswitch.ports.opening import Options, open_port
 from vswitch.ports.tap import TapPort
 
-__all__ = ["Core", "LinkState", "MemoryPort", "Port", "TapPort"]
+__all__ = [
+    "Core",
+    "LinkState",
+    "MemoryPort",
+    "NetdevPort",
+    "Options",
+    "Port",
+    "TapPort",
+    "open_port",
+]

@@ -23,6 +23,8 @@ class Core(Protocol):
 
     def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
 
+    def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
+
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
 
     def wire(self, port: int) -> Wire: ...
@@ -68,7 +70,7 @@ class Port(ABC):
         """Look at the wire.
 
         Raises:
-            OSError: the device is gone.
+            OSError: it could not be looked at; EBADFD says that the device is gone for good.
         """
 
     def watch(self) -> None:  # noqa: B027 - nothing to do for a port without a link

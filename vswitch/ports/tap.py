@@ -2,7 +2,7 @@
 
 The interface may stay on the host, or be moved into a container or namespace; the descriptor
 follows it. (A TAP whose file end QEMU holds is reached at its interface end instead, by another
-port kind.)
+port kind, see ``netdev.py``.)
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vswitch.config import QUEUES_MAX, check_interface_name, in_range
 from vswitch.errors import DeviceError, PortError
 from vswitch.linux import device, netlink, tun
 from vswitch.ports.base import Core, LinkState, Port
+from vswitch.ports.settings import Settings, configure, put_back
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +27,7 @@ LOOKS = 5  # at an interface that changes while we look
 class _Found:
     """A device as it was before we came: what `close` puts back."""
 
-    up: bool
-    mtu: int
-    mac: bytes
+    settings: Settings
     flags: int
 
 
@@ -74,7 +71,7 @@ class TapPort(Port):
                     offloads=offloads,
                 )
                 self.fds.append(queue.fd)
-            _configure(name, mtu=mtu, mac=mac)
+            configure(name, mtu=mtu, mac=mac)
             super().__init__(name, mtu=device.mtu(name), offloads=queue.offloads, queues=queues)
         except (DeviceError, OSError) as e:
             self._give_back(name)
@@ -162,13 +159,13 @@ def _look(name: str, queues: int) -> netlink.TunInfo:
     if (driver, bus) != ("tun", "tap"):
         what = f"a {driver} device" if driver else "a device of another kind"
         raise PortError(
-            f"{name} is not a TAP but {what}", hint="give a new name, and the TAP is created"
+            f"{name} is not a TAP but {what}", hint=f"its interface end: --port netdev:{name}"
         )
     info = netlink.tun_info(name)
     if info.queues:
         raise PortError(
             f"{name}: its file end is held by {tun.describe_holders(name)}",
-            hint="stop that program, or give another port name",
+            hint=f"stop that program, or take its interface end: --port netdev:{name}",
         )
     if queues > 1 and not info.multi_queue:
         raise PortError(
@@ -183,48 +180,15 @@ def _remember(name: str, info: netlink.TunInfo) -> _Found:
     flags |= tun.IFF_MULTI_QUEUE if info.multi_queue else 0
     flags |= tun.IFF_VNET_HDR if info.vnet_hdr else 0
     flags |= tun.IFF_NO_PI if info.no_pi else 0
-    return _Found(device.is_up(name), device.mtu(name), device.mac(name), flags)
-
-
-def _configure(name: str, *, mtu: int | None, mac: bytes | None) -> None:
-    if mac is not None and mac != device.mac(name):
-        with _explained(name, "set its address", f"address {mac.hex(':')}"):
-            device.set_mac(name, mac)
-    if mtu is not None and mtu != device.mtu(name):
-        with _explained(name, f"set its MTU to {mtu}", f"mtu {mtu}"):
-            device.set_mtu(name, mtu)
-    if not device.is_up(name):
-        with _explained(name, "bring the interface up", "up"):
-            device.set_up(name, up=True)
-
-
-@contextmanager
-def _explained(name: str, operation: str, setting: str) -> Iterator[None]:
-    """Turn a refusal into a DeviceError that names the line an administrator can run."""
-    try:
-        yield
-    except PermissionError as e:
-        hint = f"run as root, or have an administrator run: ip link set dev {name} {setting}"
-        raise DeviceError(name, operation, e, hint=hint) from e
-    except OSError as e:
-        raise DeviceError(name, operation, e) from e
+    return _Found(Settings.of(name), flags)
 
 
 def _restore(name: str, found: _Found) -> None:
     try:
         tun.restore_flags(name, found.flags)
-        _configure_back(name, found)
+        put_back(name, found.settings)
     except DeviceError as e:
         log.warning("left as it is name=%s error=%s", name, e)
     except OSError as e:
         if e.errno != errno.ENODEV:  # moved into a namespace, or deleted by somebody
             log.warning("left as it is name=%s error=%s", name, e)
-
-
-def _configure_back(name: str, found: _Found) -> None:
-    if device.mac(name) != found.mac:
-        device.set_mac(name, found.mac)
-    if device.mtu(name) != found.mtu:
-        device.set_mtu(name, found.mtu)
-    if device.is_up(name) != found.up:
-        device.set_up(name, up=found.up)

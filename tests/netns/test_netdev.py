@@ -1,0 +1,383 @@
+"""Ports at the interface end of a device: what crosses them, and what becomes of the device."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import struct
+
+import pytest
+
+from support import transfer
+from support.frames import BROADCAST, FINISHED, frame, mac, unfinished
+from support.net import DEVICE, NamedTap, address, configure
+from support.tap import open_tap, raw_socket
+from support.wait import wait_for
+from vswitch import MemoryPort, NetdevPort, Switch
+from vswitch.errors import PortError
+
+pytestmark = pytest.mark.netns
+
+MB = 1 << 20
+BOTH_WAYS = ((0, 1), (1, 0))
+TAG = bytes.fromhex("81006007")
+
+
+def reachable(net, a=0, b=1):
+    assert " 0% packet loss" in net.sides[a].run("ping", "-c1", "-W2", address(b))
+
+
+def exchange(net, n_bytes=4 * MB):
+    """TCP over IPv4 and IPv6, in both directions."""
+    for version, (a, b) in itertools.product((4, 6), BOTH_WAYS):
+        transfer.tcp(
+            net.sides[a], net.sides[b], address(a, version), address(b, version), n_bytes
+        )  # fmt: skip
+
+
+WIRES = list(itertools.product((1, 2), (1, 2), (True, False), (True, False)))
+
+
+@pytest.fixture(params=WIRES, ids=lambda w: "p{}-q{}-{:d}{:d}".format(*w))
+def net(request, wired):
+    pollers, queues, left, right = request.param
+    return wired(
+        {"queues": queues, "offloads": left}, {"queues": queues, "offloads": right},
+        pollers=pollers,
+    )  # fmt: skip
+
+
+def test_every_kind_of_traffic_arrives_whole(net):
+    for version, (a, b) in itertools.product((4, 6), BOTH_WAYS):
+        ends = net.sides[a], net.sides[b], address(a, version), address(b, version)
+
+        assert " 0% packet loss" in net.sides[a].run("ping", "-c1", "-W2", ends[3])
+        transfer.tcp(*ends, 4 * MB)
+        transfer.udp(*ends, MB // 2)
+        transfer.udp(*ends, MB // 2, per_send=40)
+
+    assert net.lost(0) == net.lost(1) == {}
+
+
+def test_super_frames_cross_whole(wired):
+    net = wired({}, {})
+
+    transfer.tcp(net.sides[0], net.sides[1], address(0), address(1), 16 * MB)
+
+    counters = net.counters(0)
+    assert counters["rx_bytes"] / counters["rx_frames"] > 4000
+
+
+@pytest.mark.parametrize("offloads", [True, False])
+def test_a_tap_and_a_veth_understand_each_other(wired, netns, offloads):
+    net = wired({"offloads": offloads})
+    ns = netns("tap")
+    with ns.entered():
+        net.ports.append(net.switch.add_port(NamedTap("tap", offloads=offloads)))
+    net.sides.append(ns)
+    configure(ns, 1)
+
+    exchange(net)
+    for a, b in BOTH_WAYS:
+        for per_send in (1, 40):
+            transfer.udp(
+                net.sides[a], net.sides[b], address(a), address(b), MB, per_send=per_send
+            )  # fmt: skip
+
+    assert net.lost(0) == net.lost(1) == {}
+
+
+def test_several_queues_share_the_flows_and_hear_nothing_twice(wired):
+    net = wired({"queues": 2}, {"queues": 2}, pollers=2)
+    net.probe = net.switch.add_port(MemoryPort("probe"))
+    sent = [frame(BROADCAST, mac(i), bytes([i])) for i in range(200)]
+
+    with net.sides[0].entered(), raw_socket(DEVICE) as sock:
+        for f in sent:
+            sock.send(f)
+
+    got = []
+    wait_for(lambda: got.extend(net.probe.receive()) or set(sent) <= set(got), "all frames")
+    assert sorted(f for f in got if f in sent) == sorted(sent)
+
+
+# ---------------------------------------------------------------------- frames as such
+
+
+def send(net, side, *records):
+    with net.sides[side].entered(), raw_socket(DEVICE, vnet_hdr=True) as sock:
+        for record in records:
+            sock.send(record)
+
+
+def heard(net, wanted):
+    got = []
+    wait_for(lambda: got.extend(net.probe.receive_with_header()) or any(wanted(f) for _, f in got),
+             "the frame")  # fmt: skip
+    return next((h, f) for h, f in got if wanted(f))
+
+
+@pytest.fixture
+def probed(wired):
+    """One side behind a veth, and a memory port `probe`."""
+    net = wired({})
+    net.probe = net.switch.add_port(MemoryPort("probe"))
+    return net
+
+
+@pytest.mark.parametrize("tags", [TAG, bytes.fromhex("88a80009") + TAG, bytes.fromhex("81000000")])
+@pytest.mark.parametrize("size", [46, 1490])
+def test_tagged_frames_come_through_untouched(probed, tags, size):
+    f = BROADCAST + mac(5) + tags + b"\x88\xb5" + os.urandom(size)
+    before = probed.counters(0)["rx_bytes"]
+
+    send(probed, 0, FINISHED + f)
+    _, got = heard(probed, lambda x: x[6:12] == mac(5))
+
+    assert got == f
+    assert probed.counters(0)["rx_bytes"] - before >= len(f)
+
+
+def test_tagged_frames_leave_untouched(probed):
+    f = probed.mac(0) + mac(5) + TAG + b"\x88\xb5" + os.urandom(1496)
+    with probed.sides[0].entered(), raw_socket(DEVICE) as sock:
+        sock.setsockopt(263, 8, 1)  # SOL_PACKET, PACKET_AUXDATA
+        probed.probe.send([f])
+
+        def next_marked():
+            data, extra, _, _ = sock.recvmsg(2000, 100)
+            return (data, extra) if data[6:12] == mac(5) else None
+
+        data, extra = wait_for(next_marked, "the frame")
+
+    tci, tpid = struct.unpack_from("HH", extra[0][2], 16)
+    assert data[:12] + struct.pack(">HH", tpid, tci) + data[12:] == f
+
+
+def test_an_unfinished_tagged_frame_keeps_a_header_that_fits(probed):
+    """csum_start counts the tag that was put back."""
+    header, f = unfinished(
+        BROADCAST,
+        mac(5),
+        version=4,
+        protocol="tcp",
+        payload=os.urandom(5000),
+        gso_size=1000,
+        tags=1,
+    )
+    send(probed, 0, header + f)
+
+    got_header, got = heard(probed, lambda x: x[6:12] == mac(5))
+
+    assert got == f
+    assert got_header[:2] + got_header[4:] == header[:2] + header[4:]
+
+
+def test_frames_for_other_stations_are_heard_and_our_own_are_not(probed):
+    f = frame(mac(77), mac(5), b"to somebody else")
+    send(probed, 0, FINISHED + f)
+    heard(probed, lambda x: x == f)
+    before = probed.counters(0)["rx_frames"]
+    ours = [frame(BROADCAST, mac(6), bytes([i])) for i in range(50)]
+
+    probed.probe.send(ours)
+    wait_for(lambda: probed.counters(0)["tx_frames"] >= 50, "frames to be sent")
+    send(probed, 0, FINISHED + f)
+    heard(probed, lambda x: x == f)
+
+    assert probed.counters(0)["rx_frames"] - before < 50
+    assert {s.mac: s.port for s in probed.switch.stations()}[mac(6)] == "probe"
+
+
+def test_a_frame_too_long_for_the_far_end_is_counted_and_no_more(wired):
+    net = wired({"mtu": 9000}, {"mtu": 9000})
+    net.sides[0].ip("link", "set", DEVICE, "mtu", "9000")
+    reachable(net)
+
+    net.sides[0].run("ping", "-c3", "-i0.01", "-W1", "-Mdo", "-s8000", address(1), check=False)
+
+    assert sum(net.lost(1).values()) == 3
+    reachable(net)
+
+
+def test_jumbo_frames_cross(wired):
+    net = wired({"mtu": 9000}, {"mtu": 9000})
+    for ns in net.sides:
+        ns.ip("link", "set", DEVICE, "mtu", "9000")
+
+    for a, b in BOTH_WAYS:
+        transfer.udp(net.sides[a], net.sides[b], address(a), address(b), MB, datagram=8972)
+    exchange(net, MB)
+
+    assert net.lost(0) == net.lost(1) == {}
+
+
+# ---------------------------------------------------------------------- the device
+
+
+def test_a_device_that_goes_down_and_up_is_followed(wired):
+    net = wired({}, {})
+    reachable(net)
+
+    net.hub.ip("link", "set", "p1", "down")
+    net.wait_for_state(1, "down")
+    assert net.mac(1) not in {s.mac for s in net.switch.stations()}
+    net.hub.ip("link", "set", "p1", "up", "mtu", "1400")
+    net.wait_for_state(1, "forwarding")
+
+    assert net.switch.port_status("p1").mtu == 1400
+    reachable(net)
+
+
+def test_a_wire_without_a_far_end_is_down(wired):
+    net = wired({}, {})
+
+    net.sides[1].ip("link", "set", DEVICE, "down")
+    net.wait_for_state(1, "down")
+    net.sides[1].ip("link", "set", DEVICE, "up")
+    net.wait_for_state(1, "forwarding")
+
+    reachable(net)
+
+
+def test_a_renamed_device_is_followed(wired):
+    net = wired({}, {})
+
+    net.hub.ip("link", "set", "p1", "name", "other", "mtu", "1400")
+    wait_for(lambda: net.switch.port_status("p1").mtu == 1400, "its new MTU")
+
+    reachable(net)
+    assert net.state(1) == "forwarding"
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_a_device_that_is_gone_ends_its_port_alone(wired, netns, how, caplog):
+    net = wired({}, {}, {})
+    if how == "deleted":
+        net.sides[2].ip("link", "del", DEVICE)
+    else:
+        net.hub.ip("link", "set", "p2", "netns", netns("away").name)
+    net.wait_for_state(2, "gone")
+
+    reachable(net)
+    gone = [r.getMessage() for r in caplog.records if "device is gone" in r.getMessage()]
+    assert len(gone) == 1
+    net.switch.remove_port("p2")
+
+
+def facts(ns, name):
+    link = json.loads(ns.ip("-j", "-d", "link", "show", name))[0]
+    return "UP" in link["flags"], link["mtu"], link["address"], link["promiscuity"]
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("up", [False, True])
+def test_a_device_is_left_as_found(netns, up, renamed):
+    hub = netns("hub")
+    hub.ip("link", "add", "p0", "type", "veth", "peer", "name", "p1")
+    hub.ip("link", "set", "p0", "up" if up else "down")
+    found = facts(hub, "p0")
+
+    with Switch("test") as switch:
+        with hub.entered():
+            switch.add_port(NetdevPort("p0", mtu=1400, mac=mac(9)))
+        taken = facts(hub, "p0")
+        if renamed:
+            hub.ip("link", "set", "p0", "name", "other")
+
+    assert taken == (True, 1400, mac(9).hex(":"), 1)
+    assert facts(hub, "other" if renamed else "p0") == found
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+@pytest.fixture
+def veth(netns):
+    hub = netns("hub")
+    hub.ip("link", "add", "p0", "type", "veth", "peer", "name", "p1")
+    with hub.entered():
+        yield hub
+
+
+def refusal(**options):
+    with pytest.raises(PortError) as caught:
+        NetdevPort("p0", **options)
+    return str(caught.value), caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/24", "2001:db8::1/64"])
+def test_a_device_with_an_address_is_refused(veth, text):
+    veth.ip("addr", "add", text, "dev", "p0")
+
+    assert refusal() == (
+        f"p0 has the address {text.partition('/')[0]}: the host answers there, beside the switch",
+        "ip addr flush dev p0; or, to take it all the same: --port p0,force",
+    )
+    NetdevPort("p0", force=True).close()
+
+
+def test_a_device_in_a_bridge_is_refused(veth):
+    veth.ip("link", "add", "br0", "type", "bridge")
+    veth.ip("link", "set", "p0", "master", "br0")
+
+    assert refusal() == (
+        "p0 is part of br0: both would forward its frames",
+        "ip link set dev p0 nomaster; or, to take it all the same: --port p0,force",
+    )
+    NetdevPort("p0", force=True).close()
+
+
+def test_the_address_ipv6_gives_itself_is_no_reason(veth):
+    veth.ip("link", "set", "p1", "up")
+    veth.ip("link", "set", "p0", "up")
+    wait_for(lambda: "fe80" in veth.ip("-6", "addr", "show", "p0"), "the address")
+
+    NetdevPort("p0").close()
+
+
+def test_no_device_and_no_ethernet(veth):
+    with pytest.raises(PortError, match="there is no device p7"):
+        NetdevPort("p7")
+    with pytest.raises(PortError, match="lo is not an Ethernet device"):
+        NetdevPort("lo", force=True)
+
+
+def test_the_readable_core_says_why_not(veth):
+    with Switch("test", core="python") as switch:
+        port = NetdevPort("p0")
+        try:
+            with pytest.raises(PortError, match="has no netdev ports"):
+                switch.add_port(port)
+        finally:
+            port.close()
+
+
+def test_a_tap_held_by_another_is_reached_at_its_interface_end(wired):
+    """As QEMU holds one: what the program writes comes out of the switch."""
+    net = wired({})
+    probe = net.switch.add_port(MemoryPort("probe"))
+    with net.hub.entered():
+        fd = open_tap("vm")
+        try:
+            net.switch.add_port(NetdevPort("vm"))
+            f = frame(BROADCAST, mac(5), b"from the machine")
+            os.write(fd, FINISHED + f)
+            got = []
+            wait_for(lambda: got.extend(probe.receive()) or f in got, "the frame")
+
+            answer = frame(mac(5), mac(6), b"to the machine")
+            probe.send([answer])
+            got = []
+
+            def arrived():
+                try:
+                    got.append(os.read(fd, 2000)[10:])
+                except BlockingIOError:
+                    return False
+                return answer in got
+
+            wait_for(arrived, "the answer")
+        finally:
+            os.close(fd)

@@ -1,0 +1,38 @@
+/* port_packet.h - what port_packet.c gives the loop, and the memory a queue receives into. */
+#ifndef VSW_PORT_PACKET_H
+#define VSW_PORT_PACKET_H
+
+#include "datapath/port.h"
+
+#include <linux/if_packet.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* Where a frame starts in its slot: a virtio-net header and a tag fit in front of it. */
+#define VSW_PACKET_AT 16u
+/* Frames up to 2,096 bytes stay in their slot.  A multiple of 64 and not of 4,096, or the first
+ * lines of all slots would be in the same few sets of the first-level cache. */
+#define VSW_PACKET_SLOT (2048u + 64u)
+#define VSW_PACKET_WHOLE ((VSW_PACKET_AT + VSW_FRAME_MAX + 1u + 63u) & ~63u)
+
+/* One queue's memory.  How long the next frame is nobody knows before it is read, so each message
+ * has two parts: the slot, and for what does not fit the tail of a buffer that can hold any frame;
+ * the slot's bytes are then copied in front of that tail.  A burst of short frames so lies close
+ * together, and pages of the large buffers exist only once a long frame has come. */
+struct vsw_packet {
+    _Alignas(64) unsigned want; /* messages to ask for next, 1..VSW_BURST */
+    struct mmsghdr message[VSW_BURST];
+    struct iovec part[VSW_BURST][2];
+    _Alignas(struct cmsghdr) uint8_t
+        control[VSW_BURST][CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+    _Alignas(64) uint8_t slot[VSW_BURST][VSW_PACKET_SLOT];
+    uint8_t whole[VSW_BURST][VSW_PACKET_WHOLE];
+};
+
+/* Prepare zeroed memory. */
+void vsw_packet_init(struct vsw_packet *s);
+
+/* priv of such a port: an array of struct vsw_packet, one for each queue. */
+extern const struct vsw_port_ops vsw_port_packet_ops;
+
+#endif

@@ -1,0 +1,157 @@
+"""Ports at the interface end of a device: a veth, a NIC, the TAP of a running QEMU.
+
+The host's stack stays where it was: it sees the frames as well, and answers those for addresses of
+its own. So a device it uses is refused, unless one insists.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vswitch.errors import DeviceError, PortError
+from vswitch.linux import device, netlink, packet
+from vswitch.ports.base import Core, LinkState, Port
+from vswitch.ports.settings import Settings, configure, put_back
+
+log = logging.getLogger(__name__)
+
+LOOKS = 5  # at a device that is renamed while we look
+
+
+class NetdevPort(Port):
+    """One device, one packet socket per queue.
+
+    Brings the device up. A device that is renamed is followed; one that is moved into another
+    namespace is gone, as if deleted.
+
+    Args:
+        name: The device's, in the calling thread's network namespace.
+        force: Take it even if it has an IP address or is part of a bridge.
+
+    Raises:
+        DeviceError: the kernel refused, see `vswitch.linux.packet.open_packet`.
+        PortError: there is no such device, or it cannot or should not be a port.
+    """
+
+    kind = "netdev"
+    has_link = True
+    end = "interface"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        queues: int = 1,
+        mtu: int | None = None,
+        mac: bytes | None = None,
+        offloads: bool = True,
+        force: bool = False,
+    ) -> None:
+        taken = packet.offloads() if offloads else ()
+        try:
+            _check(name, force=force)
+            self._found = Settings.of(name)
+        except OSError as e:
+            raise DeviceError(name, "look at the interface", e) from e
+        try:
+            configure(name, mtu=mtu, mac=mac)
+            # The MTU is read first: nothing can fail once the sockets are open.
+            super().__init__(name, mtu=device.mtu(name), offloads=taken, queues=queues)
+            self._sockets: list[socket.socket] = packet.open_packet(name, queues=queues)
+        except (DeviceError, OSError) as e:
+            _put_back(name, self._found)
+            if isinstance(e, DeviceError):
+                raise
+            raise DeviceError(name, "set up the interface", e) from e
+
+    def attach(self, core: Core) -> int:
+        fds = [s.fileno() for s in self._sockets]
+        return core.add_packet_port(fds, offloads=self.offload_bits, mtu=self.mtu)
+
+    def link(self) -> LinkState:
+        for look in range(LOOKS):
+            try:
+                up, mtu = packet.link(self._sockets[0])
+                break
+            except OSError as e:
+                if e.errno != errno.ENODEV or look == LOOKS - 1:
+                    raise
+        return LinkState(up=up, mtu=mtu)
+
+    def watch(self) -> None:
+        """Have link events delivered for this device even from another network namespace."""
+        try:
+            namespace = packet.namespace(self._sockets[0])
+        except PermissionError:  # without CAP_NET_ADMIN one hears of one's own namespace only
+            return
+        try:
+            if not device.is_here(namespace):
+                netlink.watch_namespace(namespace)
+        finally:
+            os.close(namespace)
+
+    def close(self) -> None:
+        if not self._sockets:
+            return
+        try:
+            with self._at_home():
+                _put_back(packet.current_name(self._sockets[0]), self._found)
+        except OSError as e:
+            if e.errno != errno.EBADFD:  # the device is gone
+                log.warning("left as it is name=%s error=%s", self.name, e)
+        for s in self._sockets:
+            s.close()
+        self._sockets = []
+
+    @contextmanager
+    def _at_home(self) -> Iterator[None]:
+        """Be in the device's network namespace."""
+        try:
+            namespace = packet.namespace(self._sockets[0])
+        except PermissionError:  # then nothing can be set either, there or here
+            yield
+            return
+        try:
+            if device.is_here(namespace):
+                yield
+            else:
+                with device.entered(namespace):
+                    yield
+        finally:
+            os.close(namespace)
+
+
+def _check(name: str, *, force: bool) -> None:
+    """Raise PortError unless the device can and should be a port."""
+    if not device.exists(name):
+        raise PortError(
+            f"there is no device {name}", hint=f"--port {name} creates a TAP of that name"
+        )
+    if not device.is_ethernet(name):
+        raise PortError(f"{name} is not an Ethernet device")
+    if force:
+        return
+    anyway = f"or, to take it all the same: --port {name},force"
+    if master := netlink.master(name):
+        raise PortError(
+            f"{name} is part of {master}: both would forward its frames",
+            hint=f"ip link set dev {name} nomaster; {anyway}",
+        )
+    if addresses := netlink.addresses(name):
+        raise PortError(
+            f"{name} has the address {addresses[0]}: the host answers there, beside the switch",
+            hint=f"ip addr flush dev {name}; {anyway}",
+        )
+
+
+def _put_back(name: str, found: Settings) -> None:
+    try:
+        put_back(name, found)
+    except OSError as e:
+        if e.errno != errno.ENODEV:  # deleted by somebody
+            log.warning("left as it is name=%s error=%s", name, e)
