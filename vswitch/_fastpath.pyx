@@ -386,6 +386,20 @@ cdef class Datapath:
         port.priv = m
         return self._attach(port, &vsw_port_memory_ops, [fd])
 
+    def add_stream_port(self, int fd, *, uint32_t mtu):
+        """Attach a stream socket with frames behind their lengths; return its number.  *Parked.*"""
+        cdef vsw_port *port = self._new_port(0, mtu)
+        port.priv = self._allocate(sizeof(vsw_stream), port.id)
+        return self._attach(port, &vsw_port_stream_ops, [fd])
+
+    def add_dgram_port(self, int fd, *, bytes peer, uint32_t mtu):
+        """Attach a datagram socket, connected or with *peer*, a path; its number.  *Parked.*"""
+        cdef vsw_port *port = self._new_port(0, mtu)
+        port.priv = self._allocate(sizeof(vsw_dgram), port.id)
+        if vsw_dgram_set_peer(<vsw_dgram *>port.priv, peer, len(peer)) < 0:
+            raise ValueError(f"path too long: {peer!r}")
+        return self._attach(port, &vsw_port_dgram_ops, [fd])
+
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL:
         cdef unsigned i
         for i in range(<unsigned>VSW_PORTS_MAX):

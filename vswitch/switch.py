@@ -32,7 +32,8 @@ from vswitch.config import RESERVED, SwitchConfig
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, Core
 from vswitch.errors import PortError
 from vswitch.links import Links, Member
-from vswitch.ports import Port
+from vswitch.listeners import Listeners
+from vswitch.ports import Port, QemuListener
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,6 +132,12 @@ class Switch:
             salt=salt,
         )
         self._links = Links(self._core, self.paused)
+        self._listeners = Listeners(
+            self._core,
+            self._members,
+            add=lambda port, limit: self.add_port(port, fdb_limit=limit),
+            remove=self.remove_port,
+        )
 
     # ------------------------------------------------------------------ life
 
@@ -167,6 +174,7 @@ class Switch:
         os.eventfd_write(self._bell, 1)
         for thread in self._threads:
             thread.join()
+        self._listeners.close()
         for name in list(self._members):
             self.remove_port(name)
         self._links.close()
@@ -224,6 +232,16 @@ class Switch:
                 self._core.datapath.remove_port(member.number)
             del self._members[name]
             member.port.close()
+
+    def listen(self, listener: QemuListener) -> QemuListener:
+        """Make a port of everyone who connects to *listener*, which the switch closes from now on.
+
+        Such a port is removed when its connection ends.
+        """
+        with self._lock:
+            self._listeners.add(listener)
+            os.eventfd_write(self._bell, 1)  # the control thread has more to wait for
+        return listener
 
     def set_port(
         self,
@@ -400,11 +418,12 @@ class Switch:
             raise RuntimeError("a switch with poller threads is not polled by hand")
         with self._lock:
             self._sweep()
+            self._listeners.admit()
             total = 0
             while n := self._core.datapath.poll(self.clock.now_s()):
                 total += n
             self._handle_punts()
-            self._links.find_failed(self._members.values())
+            self._find_ended()
             return total
 
     # ------------------------------------------------------------------ the control thread
@@ -416,21 +435,30 @@ class Switch:
                 self._sweep()
                 self._handle_punts()
                 with self._lock:
-                    self._links.find_failed(self._members.values())
+                    self._find_ended()
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
 
     def _wait(self) -> None:
-        watched: list[Any] = [self._bell]
-        if self._links.events:
-            watched.append(self._links.events)
-        ready, _, _ = select.select(watched, [], [], SWEEP_S)
+        waiter = select.poll()  # select() knows no descriptor above 1023
+        waiter.register(self._bell, select.POLLIN)
+        with self._lock:
+            events = self._links.events
+            doors = self._listeners.waiting_on()
+        for watched in ([events] if events else []) + doors:
+            waiter.register(watched, select.POLLIN)
+        ready = {fd for fd, _ in waiter.poll(1000 * SWEEP_S)}
         if self._bell in ready:
             os.eventfd_read(self._bell)
-        if self._links.events and self._links.events in ready:
-            self._links.events.clear()
-            with self._lock:
+        with self._lock:
+            self._listeners.admit()
+            if events and events.fileno() in ready:
+                events.clear()
                 self._links.look(self._members.values())
+
+    def _find_ended(self) -> None:
+        self._listeners.remove_ended()
+        self._links.find_failed(self._members.values())
 
     def _sweep(self) -> None:
         now_s = self.clock.now_s()

@@ -7,7 +7,18 @@ asks which kind a port is.
 from __future__ import annotations
 
 from vswitch.ports.base import Core, LinkState, Port
+from vswitch.ports.dgram import DgramPort
 from vswitch.ports.memory import MemoryPort
+from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
 
-__all__ = ["Core", "LinkState", "MemoryPort", "Port", "TapPort"]
+__all__ = [
+    "Core",
+    "DgramPort",
+    "LinkState",
+    "MemoryPort",
+    "Port",
+    "QemuListener",
+    "QemuPort",
+    "TapPort",
+]
