@@ -62,12 +62,15 @@ class Listeners:
         """Descriptors to be watched now."""
         return [] if self._tired else [listener.fileno() for listener in self._all]
 
+    def retry(self) -> None:
+        """Once a second: there may be descriptors again."""
+        self._tired = False
+
     def admit(self) -> None:
         """Make a port of everyone who knocks."""
-        self._tired = False
         for listener in self._all:
             for _ in range(ADMIT_MAX):
-                if self._tired or not self._admit_one(listener):
+                if not self._admit_one(listener):
                     break
 
     def _admit_one(self, listener: QemuListener) -> bool:

@@ -451,7 +451,8 @@ class Switch:
         if self._bell in ready:
             os.eventfd_read(self._bell)
         with self._lock:
-            self._listeners.admit()
+            if ready.intersection(doors):
+                self._listeners.admit()
             if events and events.fileno() in ready:
                 events.clear()
                 self._links.look(self._members.values())
@@ -464,6 +465,7 @@ class Switch:
         now_s = self.clock.now_s()
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
+            self._listeners.retry()
             if self._core.fdb.counters()["entries"]:
                 self._core.fdb.expire(now_s)
 
