@@ -1,11 +1,13 @@
 """Ports and listeners over sockets, as the command line spells them."""
 
 import os
+import socket
 
 import pytest
 
+from vswitch import DgramPort, QemuPort, Switch
 from vswitch.config import PortConfig, SwitchConfig
-from vswitch.errors import ConfigError
+from vswitch.errors import ConfigError, PortError
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,13 @@ def test_the_readable_core_has_no_ports_over_sockets():
 
     with pytest.raises(ConfigError, match="--core python has no qemu ports"):
         SwitchConfig(core="python", listeners=(place,))
+
+
+@pytest.mark.parametrize("kind", [QemuPort, DgramPort])
+def test_a_program_is_told_so_as_well(kind):
+    near, far = socket.socketpair()
+    with Switch(core="python") as switch, far:
+        port = kind("vm", near)
+        with pytest.raises(PortError, match="no ports over sockets"):
+            switch.add_port(port)
+        port.close()
