@@ -229,3 +229,21 @@ def test_without_descriptors_the_others_go_on_and_it_is_tried_again(lab, place, 
 
     assert "lan-1" in net.switch.ports
     vm.close()
+
+
+def test_who_leaves_between_two_looks_is_not_called_down(lab, place, caplog, monkeypatch):
+    """The poller may find the end after we looked for ended ones; the next look removes it."""
+    caplog.set_level("INFO")
+    net = lab("a")
+    net.switch.listen(QemuListener(place))
+    vm = StreamPeer.connect(place)
+    net.switch.poll()
+    with monkeypatch.context() as m:
+        m.setattr(net.switch._listeners, "remove_ended", lambda: None)
+        vm.close()
+        net.switch.poll()
+
+    net.switch.poll()
+
+    assert "port down" not in caplog.text
+    assert names(net) == []
