@@ -49,6 +49,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("_fastpath", sorted(glob("vswitch/datapath/port_*.c"))),
+            extension("_memory", []),
             extension("_tables", []),
         ],
         build_dir=f"build/cython-{PROFILE}",

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from vswitch._fastpath import DROP_REASONS
     from vswitch.clock import Clock, FakeClock
     from vswitch.errors import VswitchError
-    from vswitch.ports import MemoryPort, NetdevPort, Port, TapPort
+    from vswitch.ports import (
+        DgramPort,
+        MemoryPort,
+        NetdevPort,
+        Port,
+        QemuListener,
+        QemuPort,
+        TapPort,
+    )
     from vswitch.switch import PortStatus, Station, Switch
 
 __version__ = "0.1.0"
@@ -27,11 +35,14 @@ __version__ = "0.1.0"
 __all__ = [
     "DROP_REASONS",
     "Clock",
+    "DgramPort",
     "FakeClock",
     "MemoryPort",
     "NetdevPort",
     "Port",
     "PortStatus",
+    "QemuListener",
+    "QemuPort",
     "Station",
     "Switch",
     "TapPort",
@@ -42,11 +53,14 @@ __all__ = [
 _HOME = {
     "DROP_REASONS": "vswitch._fastpath",
     "Clock": "vswitch.clock",
+    "DgramPort": "vswitch.ports",
     "FakeClock": "vswitch.clock",
     "MemoryPort": "vswitch.ports",
     "NetdevPort": "vswitch.ports",
     "Port": "vswitch.ports",
     "PortStatus": "vswitch.switch",
+    "QemuListener": "vswitch.ports",
+    "QemuPort": "vswitch.ports",
     "Station": "vswitch.switch",
     "Switch": "vswitch.switch",
     "TapPort": "vswitch.ports",

@@ -8,11 +8,6 @@ from vswitch.datapath.port cimport VSW_PORTS_MAX, vsw_counters, vsw_port, vsw_po
 from vswitch.datapath.ring cimport vsw_ring
 
 
-cdef class Memory:
-    cdef void *at
-    cdef size_t size
-
-
 cdef class Datapath:
     cdef dict _memory  # owner (a port number, or None) -> what it allocated
     cdef vsw_port *_port
@@ -48,4 +43,5 @@ cdef class Datapath:
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL
     cdef int _attach(self, vsw_port *port, const vsw_port_ops *ops, fds) except -1
     cdef void _reset_counters(self, uint16_t port)
+    cdef bint _is_memory(self, vsw_port *p)
     cdef vsw_port *_port_at(self, unsigned port) except NULL

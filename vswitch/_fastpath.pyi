@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import final
 
+from vswitch._memory import Memory
+
 PROFILE: str
 PUNT_BYTES: int
 PORTS_MAX: int
@@ -14,12 +16,6 @@ MTU_EXTRA: int
 OFFLOADS: dict[str, int]
 VERDICTS: dict[str, int]
 DROP_REASONS: tuple[tuple[str, str, str], ...]  # name, "rx" or "tx", what it means
-
-@final
-class Memory:
-    def __new__(cls, size: int) -> Memory: ...
-    # It has the buffer protocol; only Python 3.12 shows that as a method.
-    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class Datapath:
@@ -43,6 +39,8 @@ class Datapath:
     def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
     def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
+    def add_stream_port(self, fd: int, *, mtu: int) -> int: ...
+    def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int: ...
     def set_port(
         self,
         port: int,

@@ -12,10 +12,10 @@ flow, the forwarding database and the rings, is in ``_tables.pyx``.
 import os
 
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from vswitch._memory cimport Memory
 from vswitch.datapath.fdb cimport *
 from vswitch.datapath.frame cimport *
 from vswitch.datapath.poller cimport *
@@ -24,24 +24,6 @@ from vswitch.datapath.ring cimport *
 
 from vswitch.errors import PortLimitError
 
-
-cdef extern from "<sys/mman.h>" nogil:
-    enum:
-        PROT_READ
-        PROT_WRITE
-        MAP_PRIVATE
-        MAP_ANONYMOUS
-        MADV_HUGEPAGE
-    void *MAP_FAILED
-    void *mmap(void *addr, size_t size, int prot, int flags, int fd, long offset)
-    int munmap(void *addr, size_t size)
-    int madvise(void *addr, size_t size, int advice)
-
-cdef extern from "datapath/sanitize.h" nogil:
-    enum:
-        VSW_REDZONE
-    void vsw_poison(void *at, size_t size)
-    void vsw_unpoison(void *at, size_t size)
 
 cdef extern from *:
     const char *VSW_PROFILE  # setup.py: release, debug or asan
@@ -62,29 +44,6 @@ DROP_REASONS = tuple(
      vsw_drop_reason_of(i).text.decode())
     for i in range(VSW_DROP_N)
 )
-
-
-@cython.final
-cdef class Memory:
-    """Zeroed pages that live as long as somebody looks at them; a writable buffer for Python."""
-
-    def __cinit__(self, size_t size):
-        cdef int protection = PROT_READ | PROT_WRITE
-        cdef size_t mapped = size + VSW_REDZONE
-        self.at = mmap(NULL, mapped, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        if self.at == MAP_FAILED:
-            self.at = NULL
-            raise MemoryError(f"cannot allocate {size} bytes")
-        self.size = size
-        vsw_poison(<char *>self.at + size, VSW_REDZONE)
-
-    def __dealloc__(self):
-        if self.at is not NULL:
-            vsw_unpoison(self.at, self.size + VSW_REDZONE)
-            munmap(self.at, self.size + VSW_REDZONE)
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, self.at, <Py_ssize_t>self.size, 0, flags)
 
 
 # final: no subclass, so the calls below are direct and C can inline them.  no_gc: the garbage
@@ -294,8 +253,6 @@ cdef class Datapath:
             raise ValueError(f"salt must have 16 bytes, not {len(salt)}")
         self._fdb = <vsw_fdb *>self._allocate(sizeof(vsw_fdb))
         self._fdb.bucket = <vsw_fdb_bucket *>self._allocate(size)
-        # Fewer TLB misses on a large table; where the kernel declines nothing else changes.
-        madvise(self._fdb.bucket, size, MADV_HUGEPAGE)
         self._fdb.mask = buckets - 1
         self._fdb.limit = limit
         self._fdb.ageing_s = ageing_s
@@ -397,6 +354,20 @@ cdef class Datapath:
         port.priv = m
         return self._attach(port, &vsw_port_memory_ops, [fd])
 
+    def add_stream_port(self, int fd, *, uint32_t mtu):
+        """Attach a stream socket with frames behind their lengths; return its number.  *Parked.*"""
+        cdef vsw_port *port = self._new_port(0, mtu)
+        port.priv = self._allocate(sizeof(vsw_stream), port.id)
+        return self._attach(port, &vsw_port_stream_ops, [fd])
+
+    def add_dgram_port(self, int fd, *, bytes peer, uint32_t mtu):
+        """Attach a datagram socket, connected or with *peer*, a path; its number.  *Parked.*"""
+        cdef vsw_port *port = self._new_port(0, mtu)
+        port.priv = self._allocate(sizeof(vsw_dgram), port.id)
+        if vsw_dgram_set_peer(<vsw_dgram *>port.priv, peer, len(peer)) < 0:
+            raise ValueError(f"path too long: {peer!r}")
+        return self._attach(port, &vsw_port_dgram_ops, [fd])
+
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL:
         cdef unsigned i
         for i in range(<unsigned>VSW_PORTS_MAX):
@@ -441,6 +412,9 @@ cdef class Datapath:
         cdef unsigned i
         for i in range(self._n_pollers):
             memset(&self._poller[i].counters[port], 0, sizeof(vsw_counters))
+
+    cdef bint _is_memory(self, vsw_port *p):
+        return p.ops == &vsw_port_memory_ops
 
     cdef vsw_port *_port_at(self, unsigned port) except NULL:
         # The loop indexes its tables with what the fdb says, unchecked.

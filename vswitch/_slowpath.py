@@ -4,7 +4,7 @@
 ``_fastpath`` and ``_tables``: methods, arguments and errors are theirs, and so is the layout of
 the counters and rows in memory.  What differs:
 
-- There is one poller.
+- There is one poller, and there are no ports over sockets.
 - A frame that comes with work left undone (``datapath/vnet.h``) is dropped as ``bad_offload``:
   open TAPs without offloads, then the kernel finishes every frame.
 - The virtio-net header of what is sent and punted is always zero.
@@ -270,6 +270,14 @@ class Datapath:
         if size < 2 * FRAME_MAX or size & (size - 1):
             raise ValueError(f"size must be a power of two above {2 * FRAME_MAX}, not {size}")
         return self._attach(SlowMemoryPort(fd, mtu=mtu, size=size))
+
+    def add_stream_port(self, fd: int, *, mtu: int) -> int:
+        """There is none here: PortError."""
+        raise PortError("the readable core has no ports over sockets", hint="leave core away")
+
+    def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int:
+        """There is none here: PortError."""
+        raise PortError("the readable core has no ports over sockets", hint="leave core away")
 
     def _attach(self, port: SlowPort) -> int:
         if len(self._ports) == PORTS_MAX:

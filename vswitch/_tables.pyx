@@ -11,7 +11,8 @@ from libc.string cimport memcpy
 
 from posix.unistd cimport close
 
-from vswitch._fastpath cimport Datapath, Memory
+from vswitch._fastpath cimport Datapath
+from vswitch._memory cimport Memory
 from vswitch.datapath.fdb cimport *
 from vswitch.datapath.frame cimport *
 from vswitch.datapath.poller cimport vsw_eventfd_signal
@@ -130,7 +131,7 @@ cdef class Wire:
 
     def __cinit__(self, Datapath datapath not None, unsigned port):
         cdef vsw_port *p = datapath._port_at(port)
-        if p.priv is NULL:
+        if not datapath._is_memory(p):
             raise ValueError(f"port {port} is not a memory port")
         self._keep = datapath._memory[port]
         self._memory = <vsw_memory *>p.priv

@@ -5,6 +5,9 @@
     tap0
     netdev:eth1
     tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
+    qemu:/tmp/vm.sock
+    dgram:/tmp/switch.sock,remote=/tmp/vm.sock,mode=0660
+    udp:127.0.0.1:5000,remote=127.0.0.1:5001,name=vm0
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
+from vswitch import options as read
 from vswitch.errors import ConfigError
 
 # IEEE 802.1Q-2018 table 8-1 and the protocols' own standards: last nibble of 01-80-C2-00-00-0x.
@@ -30,7 +35,7 @@ FDB_LIMIT_MAX = 4_194_304
 POLLERS_MAX = 64
 QUEUES_MAX = 16
 BUSY_POLL_MAX_US = 1_000_000
-KINDS = ("tap", "netdev")
+KINDS = ("tap", "netdev", "qemu", "dgram", "udp")
 AUTO = "auto"  # the end of a device that is free
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
@@ -48,6 +53,11 @@ class PortConfig:
     fdb_limit: int = 0  # stations; 0: only the switch's limit counts
     offloads: bool = True
     force: bool = False  # take a device that the host uses, too
+    address: str = ""  # of a socket: its path, or HOST:PORT
+    remote: str = ""  # the peer's
+    mode: int = 0o660  # of the socket's file
+    owner: int = -1  # of the socket's file: user id, -1: ours
+    group: int = -1
 
     @classmethod
     def parse(cls, text: str) -> PortConfig:
@@ -64,22 +74,25 @@ class PortConfig:
             raise ConfigError(
                 f"port {text!r}: unknown kind {kind!r}", hint=f"kinds are: {', '.join(KINDS)}"
             )
+        if kind in _SOCKET_OPTIONS:
+            return _socket(cls(name="", kind=kind, address=name), f"port {text!r}", options)
         check_interface_name(text, name)
-        port = cls(name=name, kind=kind)
-        seen: set[str] = set()
-        for option in options:
-            key, _, value = option.partition("=")
-            if key in seen:
-                raise ConfigError(f"port {text!r}: option {key!r} is given twice")
-            seen.add(key)
-            if key not in _OPTIONS:
-                raise ConfigError(
-                    f"port {text!r}: unknown option {key!r}",
-                    hint=f"options are: {', '.join(_OPTIONS)}",
-                )
-            field, read = _OPTIONS[key]
-            port = replace(port, **{field: read(f"port {text!r}: {key}", value)})
-        return port
+        known = [key for key in _OPTIONS if key not in _SOCKETS_ONLY]
+        return _with_options(cls(name=name, kind=kind), f"port {text!r}", options, known)
+
+    @classmethod
+    def parse_listener(cls, text: str) -> PortConfig:
+        """Read ``qemu:PATH[,key=value...]``: where VMs connect; the name is their ports' base.
+
+        Raises:
+            ConfigError: the text is no such place.
+        """
+        head, *options = text.split(",")
+        kind, _, path = head.partition(":")
+        if kind != "qemu":
+            raise ConfigError(f"--listen {text!r}: not a place to listen", hint="as qemu:PATH")
+        port = cls(name="", kind=kind, address=path)
+        return _socket(port, f"--listen {text!r}", options, listens=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class SwitchConfig:
 
     name: str = "vswitch"
     ports: tuple[PortConfig, ...] = ()
+    listeners: tuple[PortConfig, ...] = ()
     ageing_s: int = 300
     fdb_limit: int = 65536
     mtu: int | None = None
@@ -110,6 +124,9 @@ class SwitchConfig:
             raise ConfigError(
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
             )
+        sockets = [p.kind for p in (*self.ports, *self.listeners) if p.kind in _SOCKET_OPTIONS]
+        if self.core == "python" and sockets:
+            raise ConfigError(f"--core python has no {sockets[0]} ports", hint="leave --core away")
         _check_unique([p.name for p in self.ports])
 
 
@@ -148,6 +165,50 @@ def in_range(what: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise ConfigError(f"{what} must be in {low}..{high}, not {value}")
     return value
+
+
+def _socket(
+    port: PortConfig, what: str, options: Iterable[str], *, listens: bool = False
+) -> PortConfig:
+    """Check a port over a socket, read its options, and find its name."""
+    known = _LISTENER_OPTIONS if listens else _SOCKET_OPTIONS[port.kind]
+    port = _with_options(port, what, options, known)
+    if "remote" in known and not port.remote:
+        raise ConfigError(f"{what}: whom to send to is missing", hint="add remote=...")
+    if port.kind == "udp":
+        _, number = read.host_port(what, port.address)
+        read.host_port(f"{what}: remote", port.remote)
+        name = f"udp{number}"
+    else:
+        for path in (port.address, port.remote) if port.remote else (port.address,):
+            in_range(f"{what}: bytes in the path of a socket", len(path.encode()), 1, 107)
+        name = PurePath(port.address).name.removesuffix(".sock")
+    port = replace(port, name=port.name or name)
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", port.name):
+        raise ConfigError(
+            f"{what}: a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
+            f"which {port.name!r} has not",
+            hint="give it one: name=NAME",
+        )
+    return port
+
+
+def _with_options(
+    port: PortConfig, what: str, options: Iterable[str], known: Iterable[str]
+) -> PortConfig:
+    seen: set[str] = set()
+    for option in options:
+        key, _, value = option.partition("=")
+        if key in seen:
+            raise ConfigError(f"{what}: option {key!r} is given twice")
+        seen.add(key)
+        if key not in known:
+            kind = "a device" if port.kind == AUTO else port.kind
+            says = f"{kind} has no option" if key in _OPTIONS else "unknown option"
+            raise ConfigError(f"{what}: {says} {key!r}", hint=f"options are: {', '.join(known)}")
+        field, reader = _OPTIONS[key]
+        port = replace(port, **{field: reader(f"{what}: {key}", value)})
+    return port
 
 
 def check_interface_name(what: str, name: str) -> None:
@@ -205,4 +266,16 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "fdb-limit": ("fdb_limit", _number(0, FDB_LIMIT_MAX)),
     "offloads": ("offloads", _switch),
     "force": ("force", _flag),
+    "name": ("name", read.text),
+    "remote": ("remote", read.text),
+    "mode": ("mode", read.mode),
+    "owner": ("owner", read.user),
+    "group": ("group", read.group),
+}
+_SOCKETS_ONLY = ("name", "remote", "mode", "owner", "group")
+_LISTENER_OPTIONS = ("mtu", "fdb-limit", "name", "mode", "owner", "group")
+_SOCKET_OPTIONS = {
+    "qemu": ("mtu", "fdb-limit", "name"),
+    "dgram": ("mtu", "fdb-limit", *_SOCKETS_ONLY),
+    "udp": ("mtu", "fdb-limit", "name", "remote"),
 }

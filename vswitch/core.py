@@ -66,6 +66,12 @@ class Core:
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
         return int(self.datapath.add_memory_port(fd=fd, offloads=offloads, mtu=mtu, size=size))
 
+    def add_stream_port(self, fd: int, *, mtu: int) -> int:
+        return int(self.datapath.add_stream_port(fd, mtu=mtu))
+
+    def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int:
+        return int(self.datapath.add_dgram_port(fd, peer=peer, mtu=mtu))
+
     def wire(self, port: int) -> Any:
         """The far end of memory port number *port*."""
         return self._tables.Wire(self.datapath, port)

@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,11 +27,13 @@ from vswitch.clock import time_of_day
 from vswitch.config import PortConfig, SwitchConfig
 from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError
-from vswitch.ports import Options, Port, open_port
+from vswitch.options import host_port
+from vswitch.ports import DgramPort, Options, Port, QemuListener, QemuPort, open_port
 from vswitch.switch import PortStatus, Switch
 
 log = logging.getLogger(__name__)
 
+SOCKET_MTU = 1500  # of a port without a device: what VMs have unless told otherwise
 FILES_BESIDES = 200  # those of Python, of the API and its clients
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
@@ -55,8 +57,9 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
             switch = _make(config)
             undo.callback(switch.close)
             _open_ports(switch, config)
+            _listen(switch, config)
             switch.start()
-            _announce(switch, path)
+            _announce(switch, path, config.listeners)
             undo.enter_context(_served(switch, listener))
             _wait(switch, signals, stats_s)
             ports = _status(switch)
@@ -64,7 +67,7 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
 
 
 def _check(config: SwitchConfig) -> None:
-    if not config.ports:
+    if not config.ports and not config.listeners:
         raise ConfigError("a switch needs ports", hint="vswitch --port tap0 --port tap1")
     if len(config.ports) > PORTS_MAX:
         raise PortLimitError(PORTS_MAX)
@@ -114,6 +117,8 @@ def _open_ports(switch: Switch, config: SwitchConfig) -> None:
 
 
 def _open_port(port: PortConfig, config: SwitchConfig) -> Port:
+    if port.address:
+        return _open_socket(port, port.mtu or config.mtu or SOCKET_MTU)
     options = Options(
         queues=port.queues,
         mtu=config.mtu if port.mtu is None else port.mtu,
@@ -125,10 +130,43 @@ def _open_port(port: PortConfig, config: SwitchConfig) -> Port:
     return open_port(port.kind, port.name, options)
 
 
+def _open_socket(port: PortConfig, mtu: int) -> Port:
+    if port.kind == "qemu":
+        return QemuPort.connect(port.name, Path(port.address), mtu=mtu)
+    if port.kind == "udp":
+        local, remote = host_port(port.name, port.address), host_port(port.name, port.remote)
+        return DgramPort.udp(port.name, local, remote=remote, mtu=mtu)
+    return DgramPort.unix(
+        port.name,
+        Path(port.address),
+        remote=Path(port.remote),
+        mode=port.mode,
+        owner=port.owner,
+        group=port.group,
+        mtu=mtu,
+    )
+
+
+def _listen(switch: Switch, config: SwitchConfig) -> None:
+    for place in config.listeners:
+        listener = QemuListener(
+            Path(place.address),
+            name=place.name,
+            mode=place.mode,
+            owner=place.owner,
+            group=place.group,
+            mtu=place.mtu or config.mtu or SOCKET_MTU,
+            fdb_limit=place.fdb_limit,
+        )
+        switch.listen(listener)
+
+
 def _allow_files(config: SwitchConfig) -> None:
     """See that as many files can be open as it takes: each queue of a port is one."""
     needed = sum(port.queues for port in config.ports) + FILES_BESIDES + 4 * config.pollers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if config.listeners:  # as many as may come, if so many are allowed
+        needed = max(needed, min(needed + PORTS_MAX, hard))
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise ConfigError(
             f"{text.plural(len(config.ports), 'port')} need {needed} open files, "
@@ -142,10 +180,12 @@ def _allow_files(config: SwitchConfig) -> None:
 # ---------------------------------------------------------------------- running it
 
 
-def _announce(switch: Switch, path: Path) -> None:
+def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> None:
     ports = _status(switch)
     for port in ports:
         _say(f"{port.name}: {text.port_facts(port)}")
+    for place in listeners:
+        _say(f"qemu:{place.address}: listening; who connects becomes {place.name}-1, -2, ...")
     mtus = {port.mtu for port in ports}
     if len(mtus) > 1:
         log.warning(
@@ -153,7 +193,7 @@ def _announce(switch: Switch, path: Path) -> None:
             min(mtus),
             " ".join(f"{port.name}={port.mtu}" for port in ports),
         )
-    among = "between" if len(ports) > 1 else "on"
+    among = "on" if len(ports) == 1 else "between"
     _say(
         f"{switch.name}: forwarding {among} {text.plural(len(ports), 'port')} "
         f"(core {switch.config.core}, pid {os.getpid()}, api {path})"

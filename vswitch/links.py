@@ -76,8 +76,9 @@ class Links:
     def find_failed(self, members: Iterable[Member]) -> None:
         """Take down the ports that pollers could not read any more."""
         for member in members:
-            error = self._core.datapath.port_error(member.number)
-            if error and not member.gone:
+            if member.gone or member.port.passing:  # who passes is removed, see listeners.py
+                continue
+            if error := self._core.datapath.port_error(member.number):
                 self._lose(member, f"cannot be read: {os.strerror(error)}")
 
     def _look_at(self, member: Member) -> None:

@@ -32,7 +32,8 @@ from vswitch.config import RESERVED, SwitchConfig
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
 from vswitch.errors import PortError
 from vswitch.links import Links, Member
-from vswitch.ports import Port
+from vswitch.listeners import Listeners
+from vswitch.ports import Port, QemuListener
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,6 +136,12 @@ class Switch:
             )
             undo.pop_all()
         self._links = Links(self._core, self.paused)
+        self._listeners = Listeners(
+            self._core,
+            self._members,
+            add=lambda port, limit: self.add_port(port, fdb_limit=limit),
+            remove=self.remove_port,
+        )
 
     # ------------------------------------------------------------------ life
 
@@ -177,6 +184,7 @@ class Switch:
         with ExitStack() as rest:  # all of it, whatever one of them raises
             rest.callback(os.close, self._bell)
             rest.callback(self._links.close)
+            rest.callback(self._listeners.close)
             for name in self.ports:
                 rest.callback(self.remove_port, name)
 
@@ -242,6 +250,16 @@ class Switch:
             self._disconnect(member.number)
             del self._members[name]
             member.port.close()
+
+    def listen(self, listener: QemuListener) -> QemuListener:
+        """Make a port of everyone who connects to *listener*, which the switch closes from now on.
+
+        Such a port is removed when its connection ends.
+        """
+        with self._lock:
+            self._listeners.add(listener)
+            os.eventfd_write(self._bell, 1)  # the control thread has more to wait for
+        return listener
 
     def set_port(
         self,
@@ -433,11 +451,12 @@ class Switch:
             raise RuntimeError("a switch with poller threads is not polled by hand")
         with self._lock:
             self._sweep()
+            self._listeners.admit()
             total = 0
             while n := self._core.datapath.poll(self.clock.now_s()):
                 total += n
             self._deliver(self._take_punts())
-            self._links.find_failed(self._members.values())
+            self._find_ended()
             return total
 
     # ------------------------------------------------------------------ the control thread
@@ -449,29 +468,37 @@ class Switch:
                 self._sweep()
                 self._deliver(self._take_punts())
                 with self._lock:
-                    self._links.find_failed(self._members.values())
+                    self._find_ended()
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
 
     def _wait(self) -> None:
-        watched: list[Any] = [self._bell]
-        if self._links.events:
-            watched.append(self._links.events)
-        poll = select.poll()  # not select(), which ends at descriptor 1023
-        for fd in watched:
-            poll.register(fd, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(SWEEP_S * 1000)}
+        waiter = select.poll()  # select() knows no descriptor above 1023
+        waiter.register(self._bell, select.POLLIN)
+        with self._lock:
+            events = self._links.events
+            doors = self._listeners.waiting_on()
+        for watched in ([events] if events else []) + doors:
+            waiter.register(watched, select.POLLIN)
+        ready = {fd for fd, _ in waiter.poll(1000 * SWEEP_S)}
         if self._bell in ready:
             os.eventfd_read(self._bell)
-        if self._links.events and self._links.events.fileno() in ready:
-            self._links.events.clear()
-            with self._lock:
+        with self._lock:
+            if ready.intersection(doors):
+                self._listeners.admit()
+            if events and events.fileno() in ready:
+                events.clear()
                 self._links.look(self._members.values())
+
+    def _find_ended(self) -> None:
+        self._listeners.remove_ended()
+        self._links.find_failed(self._members.values())
 
     def _sweep(self) -> None:
         now_s = self.clock.now_s()
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
+            self._listeners.retry()
             if self._by_hand:
                 self._core.fdb.expire(now_s)
             elif self._core.fdb.counters()["entries"]:

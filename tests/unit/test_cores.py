@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import socket
 import threading
 import time
 from types import SimpleNamespace
@@ -383,3 +384,14 @@ def test_a_stopped_datapath_takes_no_poller_any_more(core):
 def test_there_is_no_second_poller(core):
     with pytest.raises(ValueError, match="poller must be in"):
         core.Datapath().run(1)
+
+
+def test_a_wire_wants_a_memory_port():
+    datapath = _fastpath.Datapath()
+    near, far = socket.socketpair()
+    with near, far:
+        number = datapath.add_stream_port(near.fileno(), mtu=1500)
+
+        with pytest.raises(ValueError, match="not a memory port"):
+            _tables.Wire(datapath, number)
+        datapath.remove_port(number)

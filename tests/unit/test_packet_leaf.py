@@ -23,7 +23,7 @@ def lab():
 
 @pytest.fixture
 def port(lab):
-    port = SocketPort("near", mtu=65535, packet=True)
+    port = SocketPort("near", mtu=65521, packet=True)
     for s in (port.near, port.far):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     lab.switch.add_port(port)
@@ -45,7 +45,7 @@ def receive(port):
 
 
 def test_a_burst_of_all_lengths_comes_in_as_it_was_sent(lab, port):
-    lab.add("wide", mtu=65535, size_bytes=1 << 20)
+    lab.add("wide", mtu=65521, size_bytes=1 << 20)
     for length in LENGTHS:
         f = made(length)
         port.far.send(FINISHED + f)
@@ -55,7 +55,7 @@ def test_a_burst_of_all_lengths_comes_in_as_it_was_sent(lab, port):
 
 def test_messages_wait_in_order(lab, port):
     """In one burst of short frames, and where a burst of long ones is cut short."""
-    lab.add("wide", mtu=65535, size_bytes=1 << 20)
+    lab.add("wide", mtu=65521, size_bytes=1 << 20)
     for lengths in ([60] * 8, [60, 65000, 60, 2097], [3000, 60, 1514]):
         sent = [made(length) for length in lengths]
         for f in sent:

@@ -28,12 +28,25 @@ A port is a device's name, with options after commas:
   tap0,fdb-limit=100            at most 100 stations behind this port
   tap0,offloads=off             take finished frames only, no segments to cut
 
+or a socket's address, which needs no root; "qemu" is what QEMU calls stream:
+
+\b
+  qemu:PATH                     connect to QEMU or passt, which listens there
+  dgram:PATH,remote=PATH        a frame per datagram, from and to these paths
+  udp:HOST:PORT,remote=HOST:PORT,name=vm0
+
+VMs connect by themselves to --listen qemu:PATH[,mode=0660,owner=USER,group=GROUP,name=NAME];
+they become ports NAME-1, NAME-2, ..., by default called after the file.
+
 Examples:
 
 \b
   vswitch --port tap0 --port tap1
   vswitch run --name lab --port tap0,mtu=9000 --port tap1,mtu=9000 --stats 1
   vswitch run --port tap0 --port tap1 --forward stp,lldp
+  vswitch run --listen qemu:/tmp/lan.sock
+  qemu-system-x86_64 -device virtio-net,netdev=n \\
+    -netdev stream,id=n,server=off,addr.type=unix,addr.path=/tmp/lan.sock ...
 
 Two namespaces on one switch, in a second terminal:
 
@@ -54,6 +67,13 @@ Two namespaces on one switch, in a second terminal:
     multiple=True,
     metavar="PORT",
     help="A port, as above; once for each.",
+)
+@click.option(
+    "--listen",
+    "listeners",
+    multiple=True,
+    metavar="qemu:PATH",
+    help="A unix socket where any number of VMs connect; each becomes a port while it does.",
 )
 @click.option("--name", default="vswitch", show_default=True, help="What others call this switch.")
 @click.option(
@@ -129,6 +149,7 @@ Two namespaces on one switch, in a second terminal:
 def command(
     *,
     ports: tuple[str, ...],
+    listeners: tuple[str, ...],
     name: str,
     ageing: int,
     fdb_limit: int,
@@ -156,6 +177,7 @@ def command(
     config = SwitchConfig(
         name=name,
         ports=tuple(map(PortConfig.parse, ports)),
+        listeners=tuple(map(PortConfig.parse_listener, listeners)),
         ageing_s=ageing,
         fdb_limit=fdb_limit,
         mtu=mtu,

@@ -90,6 +90,7 @@ static inline int vsw_poller_watch(struct vsw_poller *p, struct vsw_queue *q)
     struct epoll_event readable = {.events = EPOLLIN, .data.ptr = q};
 
     q->poller = p->id;
+    q->epoll_fd = p->epoll_fd;
     if (q->fd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, q->fd, &readable) < 0)
         return -errno;
     return 0;

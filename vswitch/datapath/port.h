@@ -69,6 +69,7 @@ struct vsw_queue {
     void *priv; /* the kind's own state */
     int fd;     /* readable when frames wait; -1 when the kind has none */
     int error;  /* errno that ended reception, 0 while it lives */
+    int epoll_fd; /* of its poller, for a kind that waits for room as well */
     uint16_t poller;
     uint8_t active; /* on its poller's list of queues worth reading */
 };

@@ -91,3 +91,18 @@ cdef extern from "datapath/port_memory.h" nogil:
         uint8_t discard
 
     const vsw_port_ops vsw_port_memory_ops
+
+
+cdef extern from "datapath/port_stream.h" nogil:
+    struct vsw_stream:
+        pass
+
+    const vsw_port_ops vsw_port_stream_ops
+
+
+cdef extern from "datapath/port_dgram.h" nogil:
+    struct vsw_dgram:
+        pass
+
+    int vsw_dgram_set_peer(vsw_dgram *d, const char *path, size_t len)
+    const vsw_port_ops vsw_port_dgram_ops

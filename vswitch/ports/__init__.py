@@ -7,18 +7,23 @@ asks which kind a port is.
 from __future__ import annotations
 
 from vswitch.ports.base import Core, LinkState, Port
+from vswitch.ports.dgram import DgramPort
 from vswitch.ports.memory import MemoryPort
 from vswitch.ports.netdev import NetdevPort
 from vswitch.ports.opening import Options, open_port
+from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
 
 __all__ = [
     "Core",
+    "DgramPort",
     "LinkState",
     "MemoryPort",
     "NetdevPort",
     "Options",
     "Port",
+    "QemuListener",
+    "QemuPort",
     "TapPort",
     "open_port",
 ]

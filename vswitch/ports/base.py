@@ -27,6 +27,10 @@ class Core(Protocol):
 
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
 
+    def add_stream_port(self, fd: int, *, mtu: int) -> int: ...
+
+    def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int: ...
+
     def wire(self, port: int) -> Wire: ...
 
 
@@ -49,6 +53,7 @@ class Port(ABC):
     has_link = False  # whether a device behind it goes down, up and away by itself
     end = ""  # which end of the device it holds, if its device has two
     created = False  # the device was made by this port and goes with it
+    passing = False  # it comes and goes with a connection: removed when that ends
     vnet_header = True  # frames cross its wire with their virtio-net header
 
     def __init__(self, name: str, *, mtu: int, offloads: Sequence[str], queues: int = 1) -> None:

@@ -1,0 +1,108 @@
+"""Ports and listeners over sockets, as the command line spells them."""
+
+import os
+import socket
+
+import pytest
+
+from vswitch import DgramPort, QemuPort, Switch
+from vswitch.config import PortConfig, SwitchConfig
+from vswitch.errors import ConfigError, PortError
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("qemu:/tmp/vm.sock", {"name": "vm", "address": "/tmp/vm.sock"}),
+        ("qemu:passt_1.socket,name=net", {"name": "net", "address": "passt_1.socket"}),
+        (
+            "dgram:/tmp/here,remote=/tmp/there,mode=600",
+            {"name": "here", "address": "/tmp/here", "remote": "/tmp/there", "mode": 0o600},
+        ),
+        (
+            "udp:127.0.0.1:5000,remote=[::1]:5001,mtu=9000",
+            {"name": "udp5000", "address": "127.0.0.1:5000", "remote": "[::1]:5001", "mtu": 9000},
+        ),
+    ],
+)
+def test_a_port_over_a_socket_has_an_address_and_a_name(text, facts):
+    port = PortConfig.parse(text)
+
+    assert port == PortConfig(kind=text.partition(":")[0], **facts)
+
+
+def test_a_listener_names_its_ports_and_who_may_connect():
+    place = PortConfig.parse_listener("qemu:/run/lan.sock,mode=0666,owner=root,group=0,fdb-limit=5")
+
+    assert (place.name, place.address, place.mode) == ("lan", "/run/lan.sock", 0o666)
+    assert (place.owner, place.group, place.fdb_limit) == (0, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("qemu:/x,queues=2", "port 'qemu:/x,queues=2': qemu has no option 'queues'"),
+        ("qemu:/x,offloads=on", "port 'qemu:/x,offloads=on': qemu has no option 'offloads'"),
+        ("qemu:/x,mode=600", "port 'qemu:/x,mode=600': qemu has no option 'mode'"),
+        ("qemu:/x,speed=1", "port 'qemu:/x,speed=1': unknown option 'speed'"),
+        ("tap0,remote=/x", "port 'tap0,remote=/x': a device has no option 'remote'"),
+        ("tap0,name=x", "port 'tap0,name=x': a device has no option 'name'"),
+        ("dgram:/x", "port 'dgram:/x': whom to send to is missing"),
+        ("udp:1.2.3.4:5", "port 'udp:1.2.3.4:5': whom to send to is missing"),
+        ("udp:1.2.3.4,remote=a:1", "port 'udp:1.2.3.4,remote=a:1': not HOST:PORT: '1.2.3.4'"),
+        ("udp:a:1,remote=b", "port 'udp:a:1,remote=b': remote: not HOST:PORT: 'b'"),
+        ("udp:a:0,remote=b:1", "port 'udp:a:0,remote=b:1': not HOST:PORT: 'a:0'"),
+        ("dgram:/x,remote=", "port 'dgram:/x,remote=': remote is empty"),
+        (
+            "dgram:/x,remote=/y,mode=9",
+            "port 'dgram:/x,remote=/y,mode=9': mode: not the permissions of a file: '9'",
+        ),
+        (
+            "dgram:/x,remote=/y,owner=no such",
+            "port 'dgram:/x,remote=/y,owner=no such': owner: no such user: 'no such'",
+        ),
+        (
+            "qemu:/a b",
+            "port 'qemu:/a b': a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
+            "which 'a b' has not",
+        ),
+        ("qemu:", "port 'qemu:': bytes in the path of a socket must be in 1..107, not 0"),
+    ],
+)
+def test_what_is_no_socket_is_refused_in_one_sentence(text, sentence):
+    with pytest.raises(ConfigError) as caught:
+        PortConfig.parse(text)
+
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("tap0", "--listen 'tap0': not a place to listen"),
+        ("dgram:/x", "--listen 'dgram:/x': not a place to listen"),
+        ("qemu:/x,remote=/y", "--listen 'qemu:/x,remote=/y': qemu has no option 'remote'"),
+    ],
+)
+def test_what_is_no_place_to_listen_is_refused(text, sentence):
+    with pytest.raises(ConfigError) as caught:
+        PortConfig.parse_listener(text)
+
+    assert str(caught.value) == sentence
+
+
+def test_the_readable_core_has_no_ports_over_sockets():
+    place = PortConfig.parse_listener(f"qemu:{os.devnull}")
+
+    with pytest.raises(ConfigError, match="--core python has no qemu ports"):
+        SwitchConfig(core="python", listeners=(place,))
+
+
+@pytest.mark.parametrize("kind", [QemuPort, DgramPort])
+def test_a_program_is_told_so_as_well(kind):
+    near, far = socket.socketpair()
+    with Switch(core="python") as switch, far:
+        port = kind("vm", near)
+        with pytest.raises(PortError, match="no ports over sockets"):
+            switch.add_port(port)
+        port.close()

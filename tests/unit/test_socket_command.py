@@ -1,0 +1,63 @@
+"""The command with ports over sockets, as an ordinary user: nothing of it needs root."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from support.command import running, vswitch
+from support.frames import BROADCAST, frame, mac
+from support.stream_peer import StreamPeer
+from support.wait import wait_for
+
+A, B, C = mac(1), mac(2), mac(3)
+NOBODY = os.geteuid() == 0  # or we are an ordinary user already
+
+
+def open_folder(tmp_path: Path) -> Path:
+    """A folder that the other user reaches, too."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    tmp_path.chmod(0o777)
+    return tmp_path
+
+
+def test_vms_talk_over_every_kind_of_socket(tmp_path):
+    folder = open_folder(tmp_path)
+    there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    there.bind(str(folder / "there"))
+    (folder / "there").chmod(0o666)
+    there.settimeout(5)
+    with running(
+        "--listen", f"qemu:{folder}/lan.sock,mode=0666",
+        "--port", f"dgram:{folder}/here,remote={folder}/there,name=vm0",
+        nobody=NOBODY,
+    ) as switch:  # fmt: skip
+        assert "lan.sock: listening" in switch.out
+        vms = [StreamPeer.connect(folder / "lan.sock") for _ in range(2)]
+        wait_for(lambda: len(switch.ports()) == 3, "two ports more")
+        sent = frame(BROADCAST, A)
+
+        vms[0].send(sent)
+
+        assert wait_for(vms[1].frames, "the broadcast") == [sent]
+        assert there.recv(2000) == sent
+        facts = switch.ports()
+        assert {facts[name]["kind"] for name in ("lan-1", "lan-2")} == {"qemu"}
+        vms[0].close()
+        wait_for(lambda: "lan-1" not in switch.ports(), "the port to go")
+        assert switch.end() == 0
+        assert "port left name=lan-1" in switch.err
+    assert not (folder / "lan.sock").exists()
+    assert not (folder / "here").exists()
+    vms[1].close()
+    there.close()
+
+
+def test_where_nobody_listens_the_command_ends_with_a_sentence(tmp_path):
+    status, _, err = vswitch("run", "--port", f"qemu:{tmp_path}/none", "--api", f"{tmp_path}/api")
+
+    assert status == 2
+    assert "none: cannot connect to" in err
+    assert "Traceback" not in err

@@ -1,0 +1,204 @@
+/* port_stream.c - frames behind their lengths on a stream socket; see port_stream.h. */
+#include "datapath/port_stream.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define FRONT 16 /* bytes before a frame in the arena: room for its virtio-net header, and aligned */
+
+/* ------------------------------------------------------------------ transmit */
+
+static void stream_lock(struct vsw_stream *s)
+{
+    while (atomic_flag_test_and_set_explicit(&s->busy, memory_order_acquire))
+        sched_yield(); /* its holder is in a system call, or has lost the CPU */
+}
+
+static void stream_unlock(struct vsw_stream *s)
+{
+    atomic_flag_clear_explicit(&s->busy, memory_order_release);
+}
+
+/* Have epoll report room for a rest, or not; a queue that failed is not watched any more. */
+static void stream_watch(struct vsw_queue *q, bool room)
+{
+    struct epoll_event event = {.events = room ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = q};
+
+    epoll_ctl(q->epoll_fd, EPOLL_CTL_MOD, q->fd, &event);
+}
+
+static void stream_set_rest(struct vsw_queue *q, struct vsw_stream *s, uint32_t len)
+{
+    uint32_t had = atomic_load_explicit(&s->rest_len, memory_order_relaxed);
+
+    atomic_store_explicit(&s->rest_len, len, memory_order_relaxed);
+    if (!had != !len)
+        stream_watch(q, len > 0);
+}
+
+/* Write without waiting; bytes taken, or -errno. */
+static ssize_t stream_send(int fd, struct iovec *iov, unsigned n)
+{
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+    ssize_t done;
+
+    do
+        done = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (done < 0 && errno == EINTR);
+    return done < 0 ? -errno : done;
+}
+
+/* Keep what the socket did not take of the frame @iov[0..1], of which it took @done bytes. */
+static void stream_keep(struct vsw_queue *q, struct vsw_stream *s, const struct iovec *iov,
+                        size_t done)
+{
+    uint32_t len = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        size_t skip = done < iov[i].iov_len ? done : iov[i].iov_len;
+
+        memcpy(s->rest + len, (const uint8_t *)iov[i].iov_base + skip, iov[i].iov_len - skip);
+        len += (uint32_t)(iov[i].iov_len - skip);
+        done -= skip;
+    }
+    s->rest_at = 0;
+    stream_set_rest(q, s, len);
+}
+
+/* Send the rest, if there is one; whether nothing is left of it.  Locked. */
+static bool stream_flush(struct vsw_queue *q, struct vsw_stream *s)
+{
+    uint32_t len = atomic_load_explicit(&s->rest_len, memory_order_relaxed);
+    struct iovec iov = {s->rest + s->rest_at, len};
+    ssize_t done;
+
+    if (!len)
+        return true;
+    done = stream_send(q->fd, &iov, 1);
+    if (done <= 0)
+        return false;
+    s->rest_at += (uint32_t)done;
+    stream_set_rest(q, s, len - (uint32_t)done);
+    return (uint32_t)done == len;
+}
+
+/* Whether the error @err of a send means that there is no room now. */
+static bool stream_is_full(ssize_t err)
+{
+    return err == -EAGAIN || err == -ENOBUFS || err == -ENOMEM;
+}
+
+/* Account for @n frames @iov, two entries each, of which the socket took @done bytes or none
+ * because of an error; keep the rest of the one it took in part.  Locked. */
+static void stream_settle(struct vsw_queue *q, const struct iovec *iov, unsigned n, ssize_t done,
+                          struct vsw_counters *c)
+{
+    size_t left = done < 0 ? 0 : (size_t)done;
+
+    for (unsigned i = 0; i < n; i++, iov += 2) {
+        size_t size = iov[0].iov_len + iov[1].iov_len;
+
+        if (!left) {
+            c->drops[done >= 0 || stream_is_full(done) ? VSW_DROP_TX_FULL : VSW_DROP_TX_ERROR]++;
+            continue;
+        }
+        if (left < size)
+            stream_keep(q, q->priv, iov, left);
+        left -= left < size ? left : size;
+        c->tx_frames++;
+        c->tx_bytes += iov[1].iov_len;
+    }
+}
+
+static void stream_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
+                            struct vsw_counters *c)
+{
+    struct vsw_stream *s = q->priv;
+    uint8_t prefix[VSW_BURST][VSW_STREAM_PREFIX];
+    struct iovec iov[2 * VSW_BURST];
+    ssize_t done = -EAGAIN;
+
+    for (unsigned i = 0; i < n; i++) {
+        vsw_put_be32(prefix[i], in[i]->len);
+        iov[2 * i] = (struct iovec){prefix[i], VSW_STREAM_PREFIX};
+        iov[2 * i + 1] = (struct iovec){(void *)(uintptr_t)in[i]->data, in[i]->len};
+    }
+    stream_lock(s);
+    if (stream_flush(q, s))
+        done = stream_send(q->fd, iov, 2 * n);
+    stream_settle(q, iov, n, done, c);
+    stream_unlock(s);
+}
+
+/* ------------------------------------------------------------------ receive */
+
+/* Copy the complete frames of the buffer into the arena, each behind a virtio-net header that
+ * asks for nothing.  In the buffer the ten bytes before a frame are its length and the end of
+ * the frame before, which is still to be sent.  Returns how many, or -EPROTO when the first
+ * thing there is no length. */
+static int stream_cut(struct vsw_stream *s, struct vsw_burst *b)
+{
+    uint8_t *at = b->arena;
+    int n = 0;
+
+    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES &&
+           s->end - s->start >= VSW_STREAM_PREFIX) {
+        const uint8_t *from = s->buffer + s->start;
+        uint32_t len = vsw_be32(from);
+
+        if (len == 0 || len > VSW_FRAME_MAX)
+            return n ? n : -EPROTO;
+        if (s->end - s->start - VSW_STREAM_PREFIX < len)
+            break;
+        memset(at, 0, FRONT);
+        memcpy(at + FRONT, from + VSW_STREAM_PREFIX, len);
+        b->frame[n].data = at + FRONT;
+        b->frame[n++].len = len;
+        at += (FRONT + len + 63) & ~63u;
+        s->start += VSW_STREAM_PREFIX + len;
+    }
+    return n;
+}
+
+/* Read a chunk behind what is there, a frame's beginning at most; 0 or -errno. */
+static int stream_fill(struct vsw_queue *q, struct vsw_stream *s)
+{
+    ssize_t len;
+
+    memmove(s->buffer, s->buffer + s->start, s->end - s->start);
+    s->end -= s->start;
+    s->start = 0;
+    do
+        len = recv(q->fd, s->buffer + s->end, VSW_STREAM_CHUNK, MSG_DONTWAIT);
+    while (len < 0 && errno == EINTR);
+    if (len <= 0)
+        return len ? -errno : -ECONNRESET;
+    s->end += (uint32_t)len;
+    return 0;
+}
+
+static int stream_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
+{
+    struct vsw_stream *s = q->priv;
+    int n, err;
+
+    if (atomic_load_explicit(&s->rest_len, memory_order_relaxed)) {
+        stream_lock(s);
+        stream_flush(q, s);
+        stream_unlock(s);
+    }
+    /* As long as it takes to complete one frame: so many bytes at most. */
+    while ((n = stream_cut(s, b)) == 0) {
+        err = stream_fill(q, s);
+        if (err == -EAGAIN)
+            return 0;
+        if (err < 0)
+            return err;
+    }
+    return n;
+}
+
+const struct vsw_port_ops vsw_port_stream_ops = {stream_rx_burst, stream_tx_burst};
