@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#define COPY_MAX 256u /* a frame so short is quicker copied behind its length than listed */
 #define FRONT 16 /* bytes before a frame in the arena: room for its virtio-net header, and aligned */
 
 /* ------------------------------------------------------------------ transmit */
@@ -51,21 +52,19 @@ static ssize_t stream_send(int fd, struct iovec *iov, unsigned n)
     return done < 0 ? -errno : done;
 }
 
-/* Keep what the socket did not take of the frame @iov[0..1], of which it took @done bytes. */
-static void stream_keep(struct vsw_queue *q, struct vsw_stream *s, const struct iovec *iov,
+/* Keep what the socket did not take of @f and its length, of which it took @done bytes. */
+static void stream_keep(struct vsw_queue *q, struct vsw_stream *s, const struct vsw_frame *f,
                         size_t done)
 {
-    uint32_t len = 0;
+    size_t skip = done < VSW_STREAM_PREFIX ? done : VSW_STREAM_PREFIX;
+    size_t from = done - skip, front = VSW_STREAM_PREFIX - skip;
+    uint8_t prefix[VSW_STREAM_PREFIX];
 
-    for (unsigned i = 0; i < 2; i++) {
-        size_t skip = done < iov[i].iov_len ? done : iov[i].iov_len;
-
-        memcpy(s->rest + len, (const uint8_t *)iov[i].iov_base + skip, iov[i].iov_len - skip);
-        len += (uint32_t)(iov[i].iov_len - skip);
-        done -= skip;
-    }
+    vsw_put_be32(prefix, f->len);
+    memcpy(s->rest, prefix + skip, front);
+    memcpy(s->rest + front, f->data + from, f->len - from);
     s->rest_at = 0;
-    stream_set_rest(q, s, len);
+    stream_set_rest(q, s, (uint32_t)(front + f->len - from));
 }
 
 /* Send the rest, if there is one; whether nothing is left of it.  Locked. */
@@ -91,45 +90,65 @@ static bool stream_is_full(ssize_t err)
     return err == -EAGAIN || err == -ENOBUFS || err == -ENOMEM;
 }
 
-/* Account for @n frames @iov, two entries each, of which the socket took @done bytes or none
- * because of an error; keep the rest of the one it took in part.  Locked. */
-static void stream_settle(struct vsw_queue *q, const struct iovec *iov, unsigned n, ssize_t done,
-                          struct vsw_counters *c)
+/* Account for @n frames of which the socket took @done bytes, lengths included, or none because
+ * of an error; keep the rest of the one it took in part.  Locked. */
+static void stream_settle(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
+                          ssize_t done, struct vsw_counters *c)
 {
     size_t left = done < 0 ? 0 : (size_t)done;
 
-    for (unsigned i = 0; i < n; i++, iov += 2) {
-        size_t size = iov[0].iov_len + iov[1].iov_len;
+    for (unsigned i = 0; i < n; i++) {
+        size_t size = VSW_STREAM_PREFIX + (size_t)in[i]->len;
 
         if (!left) {
             c->drops[done >= 0 || stream_is_full(done) ? VSW_DROP_TX_FULL : VSW_DROP_TX_ERROR]++;
             continue;
         }
         if (left < size)
-            stream_keep(q, q->priv, iov, left);
+            stream_keep(q, q->priv, in[i], left);
         left -= left < size ? left : size;
         c->tx_frames++;
-        c->tx_bytes += iov[1].iov_len;
+        c->tx_bytes += in[i]->len;
     }
+}
+
+/* List @n frames behind their lengths in @iov; lengths and short frames go into @at, one piece
+ * for as long as they follow each other.  Returns the number of entries. */
+static unsigned stream_list(const struct vsw_frame *const *in, unsigned n, struct iovec *iov,
+                            uint8_t *at)
+{
+    unsigned used = 0;
+    bool open = false; /* the last entry ends at @at */
+
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t len = in[i]->len, copied = len <= COPY_MAX ? len : 0;
+
+        if (!open)
+            iov[used++] = (struct iovec){at, 0};
+        vsw_put_be32(at, len);
+        memcpy(at + VSW_STREAM_PREFIX, in[i]->data, copied);
+        at += VSW_STREAM_PREFIX + copied;
+        iov[used - 1].iov_len += VSW_STREAM_PREFIX + copied;
+        open = copied == len;
+        if (!open)
+            iov[used++] = (struct iovec){(void *)(uintptr_t)in[i]->data, len};
+    }
+    return used;
 }
 
 static void stream_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
                             struct vsw_counters *c)
 {
     struct vsw_stream *s = q->priv;
-    uint8_t prefix[VSW_BURST][VSW_STREAM_PREFIX];
+    uint8_t staged[VSW_BURST * (VSW_STREAM_PREFIX + COPY_MAX)];
     struct iovec iov[2 * VSW_BURST];
+    unsigned used = stream_list(in, n, iov, staged);
     ssize_t done = -EAGAIN;
 
-    for (unsigned i = 0; i < n; i++) {
-        vsw_put_be32(prefix[i], in[i]->len);
-        iov[2 * i] = (struct iovec){prefix[i], VSW_STREAM_PREFIX};
-        iov[2 * i + 1] = (struct iovec){(void *)(uintptr_t)in[i]->data, in[i]->len};
-    }
     stream_lock(s);
     if (stream_flush(q, s))
-        done = stream_send(q->fd, iov, 2 * n);
-    stream_settle(q, iov, n, done, c);
+        done = stream_send(q->fd, iov, used);
+    stream_settle(q, in, n, done, c);
     stream_unlock(s);
 }
 
