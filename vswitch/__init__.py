@@ -28,7 +28,8 @@ if TYPE_CHECKING:
         QemuPort,
         TapPort,
     )
-    from vswitch.switch import PortStatus, Station, Switch
+    from vswitch.status import PortStatus, Station
+    from vswitch.switch import Switch
 
 __version__ = "0.1.0"
 
@@ -58,10 +59,10 @@ _HOME = {
     "MemoryPort": "vswitch.ports",
     "NetdevPort": "vswitch.ports",
     "Port": "vswitch.ports",
-    "PortStatus": "vswitch.switch",
+    "PortStatus": "vswitch.status",
     "QemuListener": "vswitch.ports",
     "QemuPort": "vswitch.ports",
-    "Station": "vswitch.switch",
+    "Station": "vswitch.status",
     "Switch": "vswitch.switch",
     "TapPort": "vswitch.ports",
     "VswitchError": "vswitch.errors",

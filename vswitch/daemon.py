@@ -29,7 +29,8 @@ from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError
 from vswitch.options import host_port
 from vswitch.ports import DgramPort, Options, Port, QemuListener, QemuPort, open_port
-from vswitch.switch import PortStatus, Switch
+from vswitch.status import PortStatus
+from vswitch.switch import Switch
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vswitch.clock import Clock, FakeClock
@@ -34,6 +34,7 @@ from vswitch.errors import PortError
 from vswitch.links import Links, Member
 from vswitch.listeners import Listeners
 from vswitch.ports import Port, QemuListener
+from vswitch.status import PortStatus, Station
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,36 +44,6 @@ AnyPort = TypeVar("AnyPort", bound=Port)
 PuntHandler = Callable[[str, bytes], None]
 
 SWEEP_S = 1  # how often places of expired stations are freed
-
-
-@dataclass(frozen=True, slots=True)
-class PortStatus:
-    """What there is to know about a port at one moment."""
-
-    name: str
-    number: int
-    kind: str
-    end: str  # which end of its device the port holds: "file", or "" if there is but one
-    created: bool  # by this switch: the device goes when the port does
-    state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
-    mtu: int  # bytes
-    queues: int
-    vnet_header: bool
-    offloads: tuple[str, ...]
-    stations: int
-    counters: dict[str, int]  # names of COUNTER_NAMES
-    drops: dict[str, int]  # by reason, names of vswitch.DROP_REASONS
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """One entry of the forwarding database."""
-
-    mac: bytes
-    vid: int  # 0 while the switch is VLAN-unaware
-    port: str
-    static: bool
-    age_s: int  # since last heard; 0 for a static one
 
 
 class Switch:

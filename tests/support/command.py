@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -158,3 +159,27 @@ def running(*args: str, nobody: bool = False, tun: Path | None = None) -> Iterat
         finally:
             process.kill()
             process.wait(10)
+
+
+def ports(*names):
+    return [word for name in names for word in ("--port", name)]
+
+
+def state_of(name):
+    """Everything ip(8) says of a device that a switch could leave changed."""
+    link = json.loads(ip("-j", "-d", "link", "show", name))[0]
+    return {
+        "up": "UP" in link["flags"],
+        **{key: link[key] for key in ("mtu", "address")},
+        **{
+            key: link["linkinfo"]["info_data"].get(key) for key in ("vnet_hdr", "multi_queue", "pi")
+        },
+    }
+
+
+def shout(name, frames=3):
+    """Send broadcast frames into a device's interface end."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind((name, 0))
+        for _ in range(frames):
+            s.send(b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9]) + b"\x88\xb5" + bytes(46))

@@ -30,7 +30,8 @@ from vswitch.control.schema import (
     SwitchInfo,
 )
 from vswitch.errors import ConfigError, PortError, VswitchError
-from vswitch.switch import Station, Switch
+from vswitch.status import Station
+from vswitch.switch import Switch
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -1,0 +1,35 @@
+"""What a switch tells of itself: facts of one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PortStatus:
+    """What there is to know about a port at one moment."""
+
+    name: str
+    number: int
+    kind: str
+    end: str  # which end of its device the port holds: "file", or "" if there is but one
+    created: bool  # by this switch: the device goes when the port does
+    state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
+    mtu: int  # bytes
+    queues: int
+    vnet_header: bool
+    offloads: tuple[str, ...]
+    stations: int
+    counters: dict[str, int]  # names of COUNTER_NAMES
+    drops: dict[str, int]  # by reason, names of vswitch.DROP_REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One entry of the forwarding database."""
+
+    mac: bytes
+    vid: int  # 0 while the switch is VLAN-unaware
+    port: str
+    static: bool
+    age_s: int  # since last heard; 0 for a static one
