@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from support.command import device, devices
 from support.net import NamedTap, Net, configure
 from support.veth import VethNet, add_veth
 from vswitch import Switch
@@ -48,3 +50,17 @@ def wired(netns) -> Iterator[Callable[..., VethNet]]:
             return net
 
         yield make
+
+
+@pytest.fixture
+def nothing_left():
+    """Whatever a test does, no device and no socket stays."""
+    sockets = set(Path("/run/vswitch").glob("*"))
+    yield
+    assert devices() == set()
+    assert set(Path("/run/vswitch").glob("*")) == sockets
+
+
+@pytest.fixture
+def two():
+    return device("a"), device("b")

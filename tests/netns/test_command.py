@@ -6,11 +6,12 @@ import re
 import signal
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from support.command import (
+    FACTS,
+    INTERFACE_FACTS,
     command,
     device,
     devices,
@@ -26,24 +27,7 @@ from support.command import (
 )
 from support.wait import wait_for
 
-pytestmark = pytest.mark.netns
-
-FACTS = "file end, 1 queue, mtu 1500, vnet header, csum tso4 tso6 ecn uso"
-INTERFACE_FACTS = FACTS.replace("file", "interface")
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    """Whatever a test does, no device and no socket stays."""
-    sockets = set(Path("/run/vswitch").glob("*"))
-    yield
-    assert devices() == set()
-    assert set(Path("/run/vswitch").glob("*")) == sockets
-
-
-@pytest.fixture
-def two():
-    return device("a"), device("b")
+pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("nothing_left")]
 
 
 # ---------------------------------------------------------------------- the main job

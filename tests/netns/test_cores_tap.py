@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import hashlib
@@ -12,16 +11,16 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
 
+from support.wait import wait_for
 from vswitch import _fastpath, _slowpath
+from vswitch.linux import device
 
 pytestmark = pytest.mark.netns
 
-CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETLE = 0x400454CA, 0x400454D0, 0x400454DC  # <linux/if_tun.h>
 IFF_TAP_NO_PI_VNET_HDR = 0x0002 | 0x1000 | 0x4000
 
@@ -35,13 +34,8 @@ def ip(*command):
 @contextlib.contextmanager
 def entered(namespace):
     """Move the calling thread into a namespace, and back whatever happens."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{namespace}") as there:
-        assert libc.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        try:
-            yield
-        finally:
-            assert libc.setns(home.fileno(), CLONE_NEWNET) == 0
+    with open(f"/run/netns/{namespace}") as there, device.entered(there.fileno()):
+        yield
 
 
 def open_tap(namespace):
@@ -55,8 +49,6 @@ def open_tap(namespace):
 
 @pytest.fixture
 def namespaces():
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
     names = [f"vsw-{os.getpid()}-{side}" for side in ("left", "right")]
     try:
         for name in names:
@@ -117,10 +109,7 @@ def test_tcp_carries_a_megabyte_unharmed(lan):
 def test_a_deleted_tap_takes_only_its_own_port_down(lan):
     ip("-n", lan.names[1], "link", "del", "eth0")
 
-    deadline = time.monotonic() + 10
-    while not lan.datapath.port_error(1):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: lan.datapath.port_error(1), "the port fails")
 
     assert lan.datapath.port_error(1) == errno.EBADFD
     assert lan.datapath.port_error(0) == 0

@@ -17,6 +17,8 @@ from pathlib import Path
 from support.wait import wait_for
 
 NOBODY = 65534
+FACTS = "file end, 1 queue, mtu 1500, vnet header, csum tso4 tso6 ecn uso"
+INTERFACE_FACTS = FACTS.replace("file", "interface")
 ROOT = Path(__file__).parents[2]
 
 _serial = itertools.count()
