@@ -19,22 +19,22 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from vswitch import text
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
-from vswitch.config import PortConfig, SwitchConfig
+from vswitch.config import SwitchConfig
 from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError
-from vswitch.options import host_port
-from vswitch.ports import DgramPort, Options, Port, QemuListener, QemuPort, open_port
+from vswitch.portconfig import PortConfig
+from vswitch.ports import open_listener, open_port
 from vswitch.status import PortStatus
 from vswitch.switch import Switch
 
 log = logging.getLogger(__name__)
 
-SOCKET_MTU = 1500  # of a port without a device: what VMs have unless told otherwise
 FILES_BESIDES = 200  # those of Python, of the API and its clients
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
@@ -58,7 +58,6 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
             switch = _make(config)
             undo.callback(switch.close)
             _open_ports(switch, config)
-            _listen(switch, config)
             switch.start()
             _announce(switch, path, config.listeners)
             undo.enter_context(_served(switch, listener))
@@ -109,57 +108,24 @@ def _make(config: SwitchConfig) -> Switch:
 
 def _open_ports(switch: Switch, config: SwitchConfig) -> None:
     for port_config in config.ports:
-        port = _open_port(port_config, config)
+        port = open_port(_resolved(port_config, config))
         try:
             switch.add_port(port, fdb_limit=port_config.fdb_limit)
         except BaseException:
             port.close()
             raise
+    for place in config.listeners:
+        switch.listen(open_listener(_resolved(place, config)))
 
 
-def _open_port(port: PortConfig, config: SwitchConfig) -> Port:
-    if port.address:
-        return _open_socket(port, port.mtu or config.mtu or SOCKET_MTU)
-    options = Options(
-        queues=port.queues,
-        mtu=config.mtu if port.mtu is None else port.mtu,
-        mac=port.mac,
+def _resolved(port: PortConfig, config: SwitchConfig) -> PortConfig:
+    """A port's configuration with what it takes from its switch."""
+    return replace(
+        port,
+        mtu=port.mtu or config.mtu,
         # The reference implementation forwards finished frames only.
         offloads=port.offloads and config.core == "c",
-        force=port.force,
     )
-    return open_port(port.kind, port.name, options)
-
-
-def _open_socket(port: PortConfig, mtu: int) -> Port:
-    if port.kind == "qemu":
-        return QemuPort.connect(port.name, Path(port.address), mtu=mtu)
-    if port.kind == "udp":
-        local, remote = host_port(port.name, port.address), host_port(port.name, port.remote)
-        return DgramPort.udp(port.name, local, remote=remote, mtu=mtu)
-    return DgramPort.unix(
-        port.name,
-        Path(port.address),
-        remote=Path(port.remote),
-        mode=port.mode,
-        owner=port.owner,
-        group=port.group,
-        mtu=mtu,
-    )
-
-
-def _listen(switch: Switch, config: SwitchConfig) -> None:
-    for place in config.listeners:
-        listener = QemuListener(
-            Path(place.address),
-            name=place.name,
-            mode=place.mode,
-            owner=place.owner,
-            group=place.group,
-            mtu=place.mtu or config.mtu or SOCKET_MTU,
-            fdb_limit=place.fdb_limit,
-        )
-        switch.listen(listener)
 
 
 def _allow_files(config: SwitchConfig) -> None:

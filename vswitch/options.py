@@ -1,12 +1,57 @@
-"""How values of options are read, beyond numbers: sockets, users, permissions."""
+"""How values of options are read: numbers, addresses, sockets, users, permissions."""
 
 from __future__ import annotations
 
 import grp
 import pwd
 import re
+from collections.abc import Callable
 
 from vswitch.errors import ConfigError
+
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
+
+
+def in_range(what: str, value: int, low: int, high: int) -> int:
+    """*value*, or ConfigError when it is not in *low*..*high*."""
+    if not low <= value <= high:
+        raise ConfigError(f"{what} must be in {low}..{high}, not {value}")
+    return value
+
+
+def number(low: int, high: int) -> Callable[[str, str], int]:
+    """A reader of decimal numbers in *low*..*high*."""
+
+    def read(what: str, value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,10}", value):
+            raise ConfigError(f"{what}: not a number: {value!r}")
+        return in_range(what, int(value), low, high)
+
+    return read
+
+
+def on_off(what: str, value: str) -> bool:
+    """Read ``on`` or ``off``."""
+    if value not in ("on", "off"):
+        raise ConfigError(f"{what} is on or off, not {value!r}")
+    return value == "on"
+
+
+def flag(what: str, value: str) -> bool:
+    """The same; nothing is ``on``."""
+    return on_off(what, value or "on")
+
+
+def mac(what: str, value: str) -> bytes:
+    """Read an Ethernet address of an interface: unicast, not zero."""
+    if not _MAC.fullmatch(value):
+        raise ConfigError(
+            f"{what}: not an Ethernet address: {value!r}", hint="as 02:00:00:00:00:01"
+        )
+    address = bytes.fromhex(value.replace(":", "").replace("-", ""))
+    if address[0] & 1 or not any(address):
+        raise ConfigError(f"{what}: a station's address is unicast and not zero, not {value}")
+    return address
 
 
 def text(what: str, value: str) -> str:

@@ -13,6 +13,8 @@ class PortStatus:
     number: int
     kind: str
     end: str  # which end of its device the port holds: "file", or "" if there is but one
+    address: str  # of a port over a socket or a file: its path, or HOST:PORT; else ""
+    remote: str  # its peer's, if it is known
     created: bool  # by this switch: the device goes when the port does
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
     mtu: int  # bytes

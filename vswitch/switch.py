@@ -267,6 +267,8 @@ class Switch:
                 number=member.number,
                 kind=member.port.kind,
                 end=member.port.end,
+                address=member.port.address,
+                remote=member.port.remote,
                 created=member.port.created,
                 state=member.state,
                 mtu=member.port.mtu,

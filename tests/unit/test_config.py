@@ -2,8 +2,10 @@
 
 import pytest
 
-from vswitch.config import PortConfig, SwitchConfig, parse_forward, parse_mac
+from vswitch import options
+from vswitch.config import SwitchConfig, parse_forward
 from vswitch.errors import ConfigError
+from vswitch.portconfig import PortConfig
 
 
 def refusal(call, *args, **kwargs):
@@ -100,4 +102,4 @@ def test_reserved_addresses_are_named_or_numbered():
 
 @pytest.mark.parametrize("text", ["01:00:00:00:00:00", "00:00:00:00:00:00", "02:00:00:00:00", "x"])
 def test_a_station_address_is_unicast_and_whole(text):
-    refusal(parse_mac, "mac", text)
+    refusal(options.mac, "mac", text)

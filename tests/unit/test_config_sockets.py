@@ -6,8 +6,9 @@ import socket
 import pytest
 
 from vswitch import DgramPort, QemuPort, Switch
-from vswitch.config import PortConfig, SwitchConfig
+from vswitch.config import SwitchConfig
 from vswitch.errors import ConfigError, PortError
+from vswitch.portconfig import PortConfig
 
 
 @pytest.mark.parametrize(

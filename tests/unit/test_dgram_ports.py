@@ -157,6 +157,19 @@ def test_udp_carries_frames_between_two_addresses_and_hears_no_other(lab):
     stranger.close()
 
 
+def test_a_port_says_where_it_is_and_who_is_at_the_other_end(lab, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    switch = lab("c").switch
+    switch.add_port(DgramPort.unix("a", here, remote=there))
+    switch.add_port(DgramPort.udp("b", ("::1", 0), remote=("::1", 9)))
+
+    a, b = switch.port_status("a"), switch.port_status("b")
+
+    assert (a.address, a.remote) == (str(here), str(there))
+    assert b.address.startswith("[::1]:")
+    assert b.remote == "[::1]:9"
+
+
 def test_udp_outlives_a_peer_that_is_not_there(lab):
     net = lab("a")
     reserved, peer = free_udp()

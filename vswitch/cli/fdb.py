@@ -91,12 +91,12 @@ def flush(
     switch: str | None,
     api: Path | None,
 ) -> None:
-    from vswitch.config import parse_mac
+    from vswitch.options import mac as check_mac
     from vswitch.text import plural
 
     asked = words(given, {"dev": port, "br": switch})
     if mac is not None:
-        parse_mac("--mac", mac)
+        check_mac("--mac", mac)
     with ask(asked["br"], api) as client:
         click.echo(f"{plural(client.flush(port=asked['dev'], mac=mac), 'station')} forgotten")
 

@@ -164,7 +164,8 @@ def command(
     verbose: bool,
     log_format: str,
 ) -> None:
-    from vswitch.config import RESERVED, PortConfig, SwitchConfig, parse_forward
+    from vswitch.config import RESERVED, SwitchConfig, parse_forward
+    from vswitch.portconfig import PortConfig
 
     if transparent and forward is not None:
         raise click.UsageError("--transparent and --forward exclude one another")

@@ -52,6 +52,8 @@ class PortInfo(Struct, frozen=True):
     number: int
     kind: str
     end: str  # which end of the device the switch holds: "file", or "" if it has none
+    address: str  # of a port over a socket or a file: its path, or HOST:PORT; else ""
+    remote: str  # its peer's, if it is known
     created: bool  # by this switch: the device goes when the switch does
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
     mtu: int

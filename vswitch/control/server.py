@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from vswitch import __version__
+from vswitch import __version__, options
 from vswitch._fastpath import DROP_REASONS
-from vswitch.config import RESERVED, parse_mac
+from vswitch.config import RESERVED
 from vswitch.control.schema import (
     DropReason,
     Error,
@@ -118,7 +118,7 @@ class _Handlers:
 
     async def flush_fdb(self, request: web.Request) -> web.Response:
         given = _parameters(request, "port", "mac")
-        mac = parse_mac("mac", given["mac"]) if "mac" in given else None
+        mac = options.mac("mac", given["mac"]) if "mac" in given else None
         return _json(FlushResult(self._switch.flush(given.get("port"), mac=mac)))
 
 

@@ -60,7 +60,7 @@ def open_queue(
     A device this call creates disappears when its last queue is closed.
 
     Args:
-        name: Interface name, 1..15 bytes, as `vswitch.config.check_interface_name` has them.
+        name: Interface name, 1..15 bytes, as `vswitch.portconfig.check_interface_name` has them.
         multi_queue: The device has, or is to have, more than one queue.
         create: The device must not exist yet.
         offloads: Take checksums and segments unfinished, as far as the kernel gives them.

@@ -10,7 +10,7 @@ from vswitch.ports.base import Core, LinkState, Port
 from vswitch.ports.dgram import DgramPort
 from vswitch.ports.memory import MemoryPort
 from vswitch.ports.netdev import NetdevPort
-from vswitch.ports.opening import Options, open_port
+from vswitch.ports.opening import open_listener, open_port
 from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
 
@@ -20,10 +20,10 @@ __all__ = [
     "LinkState",
     "MemoryPort",
     "NetdevPort",
-    "Options",
     "Port",
     "QemuListener",
     "QemuPort",
     "TapPort",
+    "open_listener",
     "open_port",
 ]

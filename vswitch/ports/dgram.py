@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vswitch.errors import DeviceError, PortError
 from vswitch.linux.socketfile import PATH_MAX_BYTES, SocketFile
@@ -64,6 +66,7 @@ class DgramPort(Port):
         file = SocketFile(local, socket.SOCK_DGRAM, mode=mode, owner=owner, group=group)
         port = cls(name, file.socket, mtu=mtu)
         port._file, port._peer = file, peer
+        port.address, port.remote = os.fspath(local), os.fspath(remote)
         return port
 
     @classmethod
@@ -86,6 +89,7 @@ class DgramPort(Port):
             raise DeviceError(name, f"use {local[0]}:{local[1]} for UDP", e) from e
         port = cls(name, datagrams, mtu=mtu)
         port.kind = "udp"
+        port.address, port.remote = _text(datagrams.getsockname()), _text(datagrams.getpeername())
         return port
 
     def attach(self, core: Core) -> int:
@@ -98,6 +102,11 @@ class DgramPort(Port):
         self._socket.close()
         if self._file:
             self._file.close()
+
+
+def _text(address: Sequence[Any]) -> str:
+    host, port, *_ = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _resolve(

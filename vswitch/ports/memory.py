@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterable, Sequence
 
 from vswitch._fastpath import OFFLOADS
-from vswitch.config import MTU_MAX, MTU_MIN
 from vswitch.errors import PortError
+from vswitch.portconfig import MTU_MAX, MTU_MIN
 from vswitch.ports.base import Core, LinkState, Port, Wire
 
 FINISHED = bytes(10)  # virtio-net header of a frame that leaves no work undone

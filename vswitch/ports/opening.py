@@ -1,66 +1,122 @@
-"""Which end of a device a port takes, if nobody says.
+"""From a port's configuration to the port: a function per kind.
 
-no such device                    a new TAP, and its file end
-a TAP that nobody holds           its file end
-a TAP that another program holds  its interface end
-any other device                  its interface end
+Which end of a device a port takes, if nobody says::
+
+    no such device                    a new TAP, and its file end
+    a TAP that nobody holds           its file end
+    a TAP that another program holds  its interface end
+    any other device                  its interface end
 """
 
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from vswitch.errors import DeviceError
 from vswitch.linux import device, netlink
+from vswitch.options import host_port
+from vswitch.portconfig import AUTO, PortConfig
 from vswitch.ports.base import Port
+from vswitch.ports.dgram import DgramPort
 from vswitch.ports.netdev import NetdevPort
+from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What may be asked of a port that is opened by name."""
-
-    queues: int = 1
-    mtu: int | None = None  # bytes; None: as the device has it
-    mac: bytes | None = None
-    offloads: bool = True
-    force: bool = False  # take a device that the host uses, too
+SOCKET_MTU = 1500  # of a port without a device: what VMs have unless told otherwise
 
 
-def open_port(kind: str, name: str, options: Options) -> Port:
-    """Open a port of *kind*: "tap" or "netdev", or "auto" for what the table above says.
+def open_port(config: PortConfig) -> Port:
+    """Open a port as *config* says, of any kind.
 
     Raises:
         PortError: as the port kind says.
     """
-    if kind == "netdev" or (kind == "auto" and _has_interface_end_only(name)):
-        return _open_netdev(name, options)
+    return _OPENERS[config.kind](config)
+
+
+def open_listener(config: PortConfig) -> QemuListener:
+    """Open a place where VMs connect.
+
+    Raises:
+        PortError: it cannot be.
+    """
+    return QemuListener(
+        Path(config.address),
+        name=config.name,
+        mode=config.mode,
+        owner=config.owner,
+        group=config.group,
+        mtu=config.mtu or SOCKET_MTU,
+        fdb_limit=config.fdb_limit,
+    )
+
+
+def _open_device(config: PortConfig) -> Port:
+    """Take the end of a device that is free, see above."""
+    if _has_interface_end_only(config.name):
+        return _open_netdev(config)
     try:
-        return TapPort(
-            name,
-            queues=options.queues,
-            mtu=options.mtu,
-            mac=options.mac,
-            offloads=options.offloads,
-        )
+        return _open_tap(config)
     except DeviceError as e:
         # Of a TAP with one queue the kernel does not say whether it is held: one has to try.
-        if kind != "auto" or e.errno != errno.EBUSY:
+        if e.errno != errno.EBUSY:
             raise
-        return _open_netdev(name, options)
+        return _open_netdev(config)
 
 
-def _open_netdev(name: str, options: Options) -> NetdevPort:
-    return NetdevPort(
-        name,
-        queues=options.queues,
-        mtu=options.mtu,
-        mac=options.mac,
-        offloads=options.offloads,
-        force=options.force,
+def _open_tap(config: PortConfig) -> Port:
+    return TapPort(
+        config.name,
+        queues=config.queues,
+        mtu=config.mtu,
+        mac=config.mac,
+        offloads=config.offloads,
     )
+
+
+def _open_netdev(config: PortConfig) -> Port:
+    return NetdevPort(
+        config.name,
+        queues=config.queues,
+        mtu=config.mtu,
+        mac=config.mac,
+        offloads=config.offloads,
+        force=config.force,
+    )
+
+
+def _open_qemu(config: PortConfig) -> Port:
+    return QemuPort.connect(config.name, Path(config.address), mtu=config.mtu or SOCKET_MTU)
+
+
+def _open_dgram(config: PortConfig) -> Port:
+    return DgramPort.unix(
+        config.name,
+        Path(config.address),
+        remote=Path(config.remote),
+        mode=config.mode,
+        owner=config.owner,
+        group=config.group,
+        mtu=config.mtu or SOCKET_MTU,
+    )
+
+
+def _open_udp(config: PortConfig) -> Port:
+    local = host_port(config.name, config.address)
+    remote = host_port(config.name, config.remote)
+    return DgramPort.udp(config.name, local, remote=remote, mtu=config.mtu or SOCKET_MTU)
+
+
+_OPENERS: Mapping[str, Callable[[PortConfig], Port]] = {
+    AUTO: _open_device,
+    "tap": _open_tap,
+    "netdev": _open_netdev,
+    "qemu": _open_qemu,
+    "dgram": _open_dgram,
+    "udp": _open_udp,
+}
 
 
 def _has_interface_end_only(name: str) -> bool:

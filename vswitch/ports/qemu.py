@@ -58,7 +58,9 @@ class QemuPort(Port):
             connection.close()
             hint = f"start its QEMU or passt first, or let it come to us: --listen qemu:{path}"
             raise DeviceError(name, f"connect to {path}", e, hint=hint) from e
-        return cls(name, connection, mtu=mtu)
+        port = cls(name, connection, mtu=mtu)
+        port.remote = os.fspath(path)
+        return port
 
     def attach(self, core: Core) -> int:
         return core.add_stream_port(self._connection.fileno(), mtu=self.mtu)
@@ -120,7 +122,9 @@ class QemuListener:
 
     def port(self, name: str, connection: socket.socket) -> QemuPort:
         """The port of an accepted connection."""
-        return QemuPort(name, connection, mtu=self.mtu, passing=True)
+        port = QemuPort(name, connection, mtu=self.mtu, passing=True)
+        port.address = os.fspath(self.path)
+        return port
 
     def close(self) -> None:
         """Accept nobody any more, and remove the file; a second call does nothing."""

@@ -12,9 +12,10 @@ import logging
 import os
 from dataclasses import dataclass
 
-from vswitch.config import QUEUES_MAX, check_interface_name, in_range
 from vswitch.errors import DeviceError, PortError
 from vswitch.linux import device, netlink, tun
+from vswitch.options import in_range
+from vswitch.portconfig import QUEUES_MAX, check_interface_name
 from vswitch.ports.base import Core, LinkState, Port
 from vswitch.ports.settings import Settings, configure, put_back
 
@@ -55,7 +56,7 @@ class TapPort(Port):
         mac: bytes | None = None,
         offloads: bool = True,
     ) -> None:
-        check_interface_name(name, name)
+        check_interface_name(f"port {name!r}", name)
         in_range(f"{name}: queues", queues, 1, QUEUES_MAX)
         self.created = not device.exists(name)
         info = None if self.created else _look(name, queues)

@@ -1,0 +1,195 @@
+"""What a port is to be: text in, frozen facts out, everything checked here.
+
+`PortConfig.parse` reads a port as the command line spells it::
+
+    tap0
+    netdev:eth1
+    tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
+    qemu:/tmp/vm.sock
+    dgram:/tmp/switch.sock,remote=/tmp/vm.sock,mode=0660
+    udp:127.0.0.1:5000,remote=127.0.0.1:5001,name=vm0
+
+A kind is an entry of KINDS: its options, and how its address is checked and becomes a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any
+
+from vswitch import options as read
+from vswitch.errors import ConfigError
+from vswitch.options import in_range
+
+MTU_MIN, MTU_MAX = 68, 65521  # RFC 791; the longest a TAP takes (tun.c: 65535 - 14)
+FDB_LIMIT_MAX = 4_194_304
+QUEUES_MAX = 16
+SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
+AUTO = "auto"  # the end of a device that is free
+
+
+@dataclass(frozen=True, slots=True)
+class PortConfig:
+    """A port to be opened."""
+
+    name: str
+    kind: str = AUTO
+    queues: int = 1
+    mtu: int | None = None  # bytes; None: the switch's, or what the device has
+    mac: bytes | None = None  # of the interface end; None: as it is
+    fdb_limit: int = 0  # stations; 0: only the switch's limit counts
+    offloads: bool = True
+    force: bool = False  # take a device that the host uses, too
+    address: str = ""  # of a socket: its path, or HOST:PORT
+    remote: str = ""  # the peer's
+    mode: int = 0o660  # of the socket's file
+    owner: int = -1  # of the socket's file: user id, -1: ours
+    group: int = -1
+
+    @classmethod
+    def parse(cls, text: str) -> PortConfig:
+        """Read ``[kind:]name[,key=value...]``; ``force`` needs no value.
+
+        Raises:
+            ConfigError: the text is not a port.
+        """
+        head, *options = text.split(",")
+        kind, colon, address = head.partition(":")
+        if not colon:
+            kind, address = AUTO, head
+        elif kind not in KINDS or kind == AUTO:
+            kinds = ", ".join(k for k in KINDS if k != AUTO)
+            raise ConfigError(f"port {text!r}: unknown kind {kind!r}", hint=f"kinds are: {kinds}")
+        return _read(KINDS[kind], cls("", kind, address=address), f"port {text!r}", options)
+
+    @classmethod
+    def parse_listener(cls, text: str) -> PortConfig:
+        """Read ``qemu:PATH[,key=value...]``: where VMs connect; the name is their ports' base.
+
+        Raises:
+            ConfigError: the text is no such place.
+        """
+        head, *options = text.split(",")
+        kind, _, address = head.partition(":")
+        if kind not in LISTENERS:
+            raise ConfigError(f"--listen {text!r}: not a place to listen", hint="as qemu:PATH")
+        port = cls("", kind, address=address)
+        return _read(LISTENERS[kind], port, f"--listen {text!r}", options)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How ports of a kind are spelled."""
+
+    options: tuple[str, ...]
+    # Checks what stands behind "kind:", given what an error is to begin with; says what the port
+    # is called if nobody does.
+    default_name: Callable[[PortConfig, str], str]
+    in_python: bool = False  # whether --core python has it, too
+
+
+def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[str]) -> PortConfig:
+    port = _with_options(port, what, options, kind.options)
+    name = port.name or kind.default_name(port, what)
+    if "name" not in kind.options:  # a device is its name
+        return replace(port, name=name, address="")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
+        raise ConfigError(
+            f"{what}: a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
+            f"which {name!r} has not",
+            hint="give it one: name=NAME",
+        )
+    return replace(port, name=name)
+
+
+def _with_options(
+    port: PortConfig, what: str, options: Iterable[str], known: Iterable[str]
+) -> PortConfig:
+    seen: set[str] = set()
+    for option in options:
+        key, _, value = option.partition("=")
+        if key in seen:
+            raise ConfigError(f"{what}: option {key!r} is given twice")
+        seen.add(key)
+        if key not in known:
+            kind = "a device" if port.kind == AUTO else port.kind
+            says = f"{kind} has no option" if key in _OPTIONS else "unknown option"
+            raise ConfigError(f"{what}: {says} {key!r}", hint=f"options are: {', '.join(known)}")
+        field, reader = _OPTIONS[key]
+        port = replace(port, **{field: reader(f"{what}: {key}", value)})
+    return port
+
+
+def check_interface_name(what: str, name: str) -> None:
+    """Raise ConfigError unless *name* can be a network interface's (see netdevice(7))."""
+    size = len(name.encode())
+    if not 1 <= size <= 15:
+        raise ConfigError(f"{what}: an interface name has 1 to 15 bytes, this one has {size}")
+    # dev_valid_name() and dev_alloc_name() in the kernel's net/core/dev.c; "%d" would be a number.
+    if name in (".", "..") or any(c in "/:%\0" or c.isspace() for c in name):
+        raise ConfigError(f"{what}: an interface name has no '/', ':', '%' or white space")
+
+
+def _device(port: PortConfig, what: str) -> str:
+    check_interface_name(what, port.address)
+    return port.address
+
+
+def _path(port: PortConfig, what: str) -> str:
+    _check_path(what, port.address)
+    return PurePath(port.address).name.removesuffix(".sock")
+
+
+def _path_pair(port: PortConfig, what: str) -> str:
+    _check_remote(port, what)
+    _check_path(what, port.remote)
+    return _path(port, what)
+
+
+def _host_pair(port: PortConfig, what: str) -> str:
+    _check_remote(port, what)
+    _, number = read.host_port(what, port.address)
+    read.host_port(f"{what}: remote", port.remote)
+    return f"udp{number}"
+
+
+def _check_remote(port: PortConfig, what: str) -> None:
+    if not port.remote:
+        raise ConfigError(f"{what}: whom to send to is missing", hint="add remote=...")
+
+
+def _check_path(what: str, path: str) -> None:
+    size = len(path.encode())
+    in_range(f"{what}: bytes in the path of a socket", size, 1, SOCKET_PATH_MAX_BYTES)
+
+
+# key on the command line -> (field, how to read its value)
+_OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
+    "queues": ("queues", read.number(1, QUEUES_MAX)),
+    "mtu": ("mtu", read.number(MTU_MIN, MTU_MAX)),
+    "mac": ("mac", read.mac),
+    "fdb-limit": ("fdb_limit", read.number(0, FDB_LIMIT_MAX)),
+    "offloads": ("offloads", read.on_off),
+    "force": ("force", read.flag),
+    "name": ("name", read.text),
+    "remote": ("remote", read.text),
+    "mode": ("mode", read.mode),
+    "owner": ("owner", read.user),
+    "group": ("group", read.group),
+}
+_DEVICE = ("queues", "mtu", "mac", "fdb-limit", "offloads", "force")
+_FILE = ("mode", "owner", "group")
+_SOCKET = ("mtu", "fdb-limit", "name")
+
+KINDS: Mapping[str, Kind] = {
+    AUTO: Kind(_DEVICE, _device, in_python=True),
+    "tap": Kind(_DEVICE, _device, in_python=True),
+    "netdev": Kind(_DEVICE, _device, in_python=True),
+    "qemu": Kind(_SOCKET, _path),
+    "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
+    "udp": Kind((*_SOCKET, "remote"), _host_pair),
+}
+LISTENERS: Mapping[str, Kind] = {"qemu": Kind((*_SOCKET, *_FILE), _path)}
