@@ -11,7 +11,7 @@
 PY = .venv/bin/python
 SETUP = scripts/setup.sh
 DEMO_PACKAGES = iproute2 iputils-ping iperf3
-TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool tcpdump
+TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool qemu-system-x86 tcpdump
 BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch vde2
 FRAMES = 10000000
 SANITIZED = LD_PRELOAD="$$(cc -print-file-name=libasan.so)" PYTHONMALLOC=malloc \
@@ -25,6 +25,7 @@ demo:
 
 test:
 	@$(SETUP) $(TEST_PACKAGES)
+	@tests/vms/image.sh || echo "the tests with virtual machines are left out" >&2
 	@$(PY) -m pytest $(PYTEST)
 
 check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.wait import wait_for
+from support.dhcp import dnsmasq
 
 pytestmark = pytest.mark.netns
 
@@ -37,15 +37,8 @@ def get_address(net, tmp_path, client):
     script = tmp_path / "configure"
     script.write_text(SCRIPT)
     script.chmod(0o755)
-    dnsmasq = [
-        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
-        "--interface=eth0", "--bind-interfaces", "--dhcp-authoritative", "--no-ping",
-        "--dhcp-range=192.0.2.100,192.0.2.150,1h", f"--dhcp-leasefile={tmp_path}/leases",
-        f"--pid-file={tmp_path}/pid", "--log-facility=-",
-    ]  # fmt: skip
 
-    with server.background(*dnsmasq):
-        wait_for(lambda: ":67 " in server.run("ss", "-lun"), "dnsmasq listens")
+    with dnsmasq(server, "eth0", tmp_path):
         station.run(
             *client, "-i", "eth0", "-n", "-q", "-f", "-t", "10", "-T", "1", "-s", str(script)
         )

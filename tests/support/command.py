@@ -134,16 +134,19 @@ class Running:
 
 
 @contextmanager
-def running(*args: str, nobody: bool = False, tun: Path | None = None) -> Iterator[Running]:
+def running(
+    *args: str, nobody: bool = False, tun: Path | None = None, before: Sequence[str] = ()
+) -> Iterator[Running]:
     """``vswitch run`` with *args*, from its line "forwarding" on; killed at the end.
 
-    *tun* is what the command finds as /dev/net/tun.
+    *tun* is what the command finds as /dev/net/tun, *before* what is put before the command, as
+    `Netns.command` gives it.
     """
     with tempfile.TemporaryDirectory(prefix="vsw") as name:
         folder = Path(name)
         if nobody:
             os.chown(folder, NOBODY, NOBODY)
-        before = with_tun(tun) if tun else []
+        before = [*before, *(with_tun(tun) if tun else [])]
         given = ("run", *args, "--api", str(folder / "api.sock"))
         with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
             process = subprocess.Popen(

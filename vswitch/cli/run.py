@@ -45,7 +45,7 @@ Examples:
   vswitch run --name lab --port tap0,mtu=9000 --port tap1,mtu=9000 --stats 1
   vswitch run --port tap0 --port tap1 --forward stp,lldp
   vswitch run --listen qemu:/tmp/lan.sock
-  qemu-system-x86_64 -device virtio-net,netdev=n \\
+  qemu-system-x86_64 -device virtio-net,netdev=n,mac=52:54:00:00:00:01 \\
     -netdev stream,id=n,server=off,addr.type=unix,addr.path=/tmp/lan.sock ...
 
 Two namespaces on one switch, in a second terminal:
