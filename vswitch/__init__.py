@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         QemuPort,
         TapPort,
     )
-    from vswitch.status import PortStatus, Station
+    from vswitch.status import ListenerStatus, PortStatus, Station
     from vswitch.switch import Switch
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ __all__ = [
     "Clock",
     "DgramPort",
     "FakeClock",
+    "ListenerStatus",
     "MemoryPort",
     "NetdevPort",
     "Port",
@@ -56,6 +57,7 @@ _HOME = {
     "Clock": "vswitch.clock",
     "DgramPort": "vswitch.ports",
     "FakeClock": "vswitch.clock",
+    "ListenerStatus": "vswitch.status",
     "MemoryPort": "vswitch.ports",
     "NetdevPort": "vswitch.ports",
     "Port": "vswitch.ports",

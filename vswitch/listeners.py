@@ -14,6 +14,7 @@ from vswitch.core import Core
 from vswitch.errors import PortError
 from vswitch.links import Member
 from vswitch.ports import Port, QemuListener
+from vswitch.status import ListenerStatus
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,23 @@ class Listeners:
         for listener in self._all:
             listener.close()
         self._all.clear()
+
+    def status(self) -> list[ListenerStatus]:
+        """What there is to know about each now."""
+        return [
+            ListenerStatus(
+                name=listener.name,
+                kind=listener.kind,
+                address=os.path.abspath(listener.path),
+                mtu=listener.mtu,
+                ports=sum(self._is_of(member.port, listener) for member in self._members.values()),
+            )
+            for listener in self._all
+        ]
+
+    @staticmethod
+    def _is_of(port: Port, listener: QemuListener) -> bool:
+        return port.passing and port.address == os.fspath(listener.path)
 
     def waiting_on(self) -> list[int]:
         """Descriptors to be watched now."""

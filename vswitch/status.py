@@ -13,6 +13,7 @@ class PortStatus:
     number: int
     kind: str
     end: str  # which end of its device the port holds: "file", or "" if there is but one
+    driver: str  # of the device behind it: "tap", "veth", "e1000e"; "" if there is none
     address: str  # of a port over a socket or a file: its path, or HOST:PORT; else ""
     remote: str  # its peer's, if it is known
     created: bool  # by this switch: the device goes when the port does
@@ -24,6 +25,17 @@ class PortStatus:
     stations: int
     counters: dict[str, int]  # names of COUNTER_NAMES
     drops: dict[str, int]  # by reason, names of vswitch.DROP_REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStatus:
+    """A place where VMs connect, at one moment."""
+
+    name: str  # what its ports are called after
+    kind: str
+    address: str  # its path, absolute, or HOST:PORT
+    mtu: int  # bytes, of its ports
+    ports: int  # connected now
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from vswitch.errors import PortError
 from vswitch.links import Links, Member
 from vswitch.listeners import Listeners
 from vswitch.ports import Port, QemuListener
-from vswitch.status import PortStatus, Station
+from vswitch.status import ListenerStatus, PortStatus, Station
 
 if TYPE_CHECKING:
     import numpy as np
@@ -267,6 +267,7 @@ class Switch:
                 number=member.number,
                 kind=member.port.kind,
                 end=member.port.end,
+                driver=member.port.driver,
                 address=member.port.address,
                 remote=member.port.remote,
                 created=member.port.created,
@@ -279,6 +280,11 @@ class Switch:
                 counters=counters,
                 drops=drops,
             )
+
+    def listener_status(self) -> list[ListenerStatus]:
+        """The places where VMs connect."""
+        with self._lock:
+            return self._listeners.status()
 
     def _member(self, name: str) -> Member:
         try:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from support.served import served
-from vswitch import cli
+from vswitch import QemuListener, cli
 from vswitch.cli.fdb import as_bridge, lines
 from vswitch.control import address
 from vswitch.control.schema import FdbEntry
@@ -71,6 +71,15 @@ def test_show_is_a_tree_and_a_table(vswitch, running):
         "dropped  frames  reason\n"
         "a             1  bad_source  the source address is a group address or zero\n"
     )
+
+
+def test_show_says_where_vms_connect(vswitch, running, tmp_path):
+    running.switch.listen(QemuListener(tmp_path / "lan", mtu=9000))
+
+    assert (
+        f"\n    listener lan: 0 ports\n        qemu:{tmp_path}/lan, mtu 9000\n\n"
+    ) in vswitch("show")[1]
+    assert json.loads(vswitch("show", "-j")[1])["listeners"][0]["name"] == "lan"
 
 
 def test_show_fits_80_columns(vswitch, running):

@@ -5,13 +5,16 @@ import json
 import os
 import socket
 import stat
+from contextlib import closing
 
 import pytest
 
 from support.served import served
+from support.stream_peer import StreamPeer
+from vswitch import QemuListener
 from vswitch.config import RESERVED
 from vswitch.control import address, client
-from vswitch.control.schema import FdbEntry
+from vswitch.control.schema import FdbEntry, ListenerInfo
 from vswitch.errors import ApiError, ConfigError
 
 A, B = (bytes([2, 0, 0, 0, 0, i]) for i in (1, 2))
@@ -82,6 +85,19 @@ def test_ports_say_what_they_negotiated_and_counted(ask):
     assert (a.stations, a.counters["rx_frames"], b.counters["tx_frames"]) == (1, 1, 1)
 
 
+def test_listeners_say_where_vms_connect_and_how_many_did(ask, small, tmp_path):
+    small.switch.listen(QemuListener(tmp_path / "lan.sock", mtu=9000))
+    small.ports["a"].address = f"{tmp_path}/lan.sock"  # is no VM's, whatever it is called
+    small.switch.listen(QemuListener(tmp_path / "other.sock", name="more"))
+    with closing(StreamPeer.connect(tmp_path / "lan.sock")):
+        small.switch.poll()
+
+        assert ask.listeners() == [
+            ListenerInfo("lan", "qemu", f"{tmp_path}/lan.sock", mtu=9000, ports=1),
+            ListenerInfo("more", "qemu", f"{tmp_path}/other.sock", mtu=1500, ports=0),
+        ]
+
+
 def test_fdb_is_in_order_of_address(ask, small):
     small.clock.advance(5)
 
@@ -124,6 +140,7 @@ def test_flush_takes_what_was_learned_and_leaves_what_was_pinned(ask, small, que
         ("DELETE", "/v1/fdb?mac=xx", 400, "mac: not an Ethernet address: 'xx'"),
         ("DELETE", "/v1/fdb?vlan=1", 400, "/v1/fdb has no parameter 'vlan'"),
         ("DELETE", "/v1/fdb?port=a&port=b", 400, "parameter 'port' is given twice"),
+        ("GET", "/v1/listeners?x=1", 400, "/v1/listeners has no parameter 'x'"),
         ("GET", "/v1/ports?x=1", 400, "/v1/ports has no parameter 'x'"),
     ],
 )

@@ -12,7 +12,7 @@ from vswitch.cli._common import ask, print_json, switch_options
 from vswitch.text import counters_table, plural, port_facts
 
 if TYPE_CHECKING:
-    from vswitch.control.schema import PortInfo, SwitchInfo
+    from vswitch.control.schema import ListenerInfo, PortInfo, SwitchInfo
 
 HELP = """\
 Show a running switch: what its ports negotiated, their counters, and why frames were dropped.
@@ -33,16 +33,17 @@ shortened; -j has all of them in full.
 @switch_options
 def command(as_json: bool, switch: str | None, api: Path | None) -> None:
     with ask(switch, api) as client:
-        info, ports = client.switch(), client.ports()
+        info, ports, listeners = client.switch(), client.ports(), client.listeners()
     if as_json:
         import msgspec
 
-        print_json({"switch": msgspec.to_builtins(info), "ports": msgspec.to_builtins(ports)})
+        shown = {"switch": info, "ports": ports, "listeners": listeners}
+        print_json(msgspec.to_builtins(shown))
     else:
-        click.echo(describe(info, ports))
+        click.echo(describe(info, ports, listeners))
 
 
-def describe(info: SwitchInfo, ports: Sequence[PortInfo]) -> str:
+def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[ListenerInfo]) -> str:
     """The switch as a tree, and its counters as a table."""
     fdb = info.fdb
     refused = fdb.refused + fdb.crowded
@@ -58,6 +59,9 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo]) -> str:
     for port in ports:
         lines.append(f"    port {port.name}: {port.state}, {plural(port.stations, 'station')}")
         lines.append(f"        {port_facts(port)}")
+    for place in listeners:
+        lines.append(f"    listener {place.name}: {plural(place.ports, 'port')}")
+        lines.append(f"        {place.kind}:{place.address}, mtu {place.mtu}")
     reasons = {reason.name: (reason.where, reason.text) for reason in info.drop_reasons}
     return "\n".join([*lines, "", counters_table(ports, reasons)])
 

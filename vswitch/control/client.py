@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from vswitch.control import address
-from vswitch.control.schema import Error, FdbEntry, FlushResult, PortInfo, SwitchInfo
+from vswitch.control.schema import Error, FdbEntry, FlushResult, ListenerInfo, PortInfo, SwitchInfo
 from vswitch.errors import ApiError
 
 T = TypeVar("T")
@@ -83,6 +83,9 @@ class Client:
 
     def ports(self) -> list[PortInfo]:
         return self._ask("GET", "/v1/ports", list[PortInfo])
+
+    def listeners(self) -> list[ListenerInfo]:
+        return self._ask("GET", "/v1/listeners", list[ListenerInfo])
 
     def fdb(self, *, port: str | None = None) -> list[FdbEntry]:
         """The stations, in order of address; of one port only, if it is given."""

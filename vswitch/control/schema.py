@@ -52,6 +52,7 @@ class PortInfo(Struct, frozen=True):
     number: int
     kind: str
     end: str  # which end of the device the switch holds: "file", or "" if it has none
+    driver: str  # of the device behind it: "tap", "veth", "e1000e"; "" if there is none
     address: str  # of a port over a socket or a file: its path, or HOST:PORT; else ""
     remote: str  # its peer's, if it is known
     created: bool  # by this switch: the device goes when the switch does
@@ -63,6 +64,16 @@ class PortInfo(Struct, frozen=True):
     stations: int
     counters: dict[str, int]
     drops: dict[str, int]  # frames by name of `SwitchInfo.drop_reasons`
+
+
+class ListenerInfo(Struct, frozen=True):
+    """An element of GET /v1/listeners"""
+
+    name: str  # what its ports are called after
+    kind: str
+    address: str  # its path, absolute, or HOST:PORT
+    mtu: int
+    ports: int  # connected now
 
 
 class FdbEntry(Struct, frozen=True, omit_defaults=True):

@@ -26,6 +26,7 @@ from vswitch.control.schema import (
     FdbEntry,
     FdbInfo,
     FlushResult,
+    ListenerInfo,
     PortInfo,
     SwitchInfo,
 )
@@ -70,6 +71,7 @@ def application(switch: Switch) -> web.Application:
         [
             web.get("/v1/switch", handlers.show_switch),
             web.get("/v1/ports", handlers.show_ports),
+            web.get("/v1/listeners", handlers.show_listeners),
             web.get("/v1/fdb", handlers.show_fdb),
             web.delete("/v1/fdb", handlers.flush_fdb),
         ]
@@ -108,6 +110,14 @@ class _Handlers:
                 msgspec.convert(self._switch.port_status(name), PortInfo, from_attributes=True)
                 for name in self._switch.ports
             ]
+        )
+
+    async def show_listeners(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        return _json(
+            msgspec.convert(
+                self._switch.listener_status(), list[ListenerInfo], from_attributes=True
+            )
         )
 
     async def show_fdb(self, request: web.Request) -> web.Response:
@@ -161,7 +171,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except VswitchError as e:
         return _json(Error(str(e), e.hint), status=400)
     except web.HTTPNotFound:
-        hint = "try /v1/switch, /v1/ports or /v1/fdb"
+        hint = "try /v1/switch, /v1/ports, /v1/listeners or /v1/fdb"
         return _json(Error(f"nothing at {request.path}", hint), status=404)
     except web.HTTPMethodNotAllowed as e:
         hint = f"allowed: {', '.join(sorted(e.allowed_methods))}"

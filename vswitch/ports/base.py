@@ -52,6 +52,7 @@ class Port(ABC):
     kind: str
     has_link = False  # whether a device behind it goes down, up and away by itself
     end = ""  # which end of the device it holds, if its device has two
+    driver = ""  # of the device behind it: "tap", "veth", ...
     address = ""  # of a socket or a file: its path, or HOST:PORT
     remote = ""  # the peer's, if it is known
     created = False  # the device was made by this port and goes with it

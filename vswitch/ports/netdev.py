@@ -55,6 +55,8 @@ class NetdevPort(Port):
         taken = packet.offloads() if offloads else ()
         try:
             _check(name, force=force)
+            driver, bus = device.driver(name)
+            self.driver = bus if driver == "tun" else driver  # tun(4) makes TUNs and TAPs
             self._found = Settings.of(name)
         except OSError as e:
             raise DeviceError(name, "look at the interface", e) from e

@@ -88,6 +88,8 @@ class QemuListener:
         PortError: it cannot be.
     """
 
+    kind = "qemu"
+
     def __init__(
         self,
         path: Path,

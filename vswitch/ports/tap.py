@@ -46,6 +46,7 @@ class TapPort(Port):
     kind = "tap"
     has_link = True
     end = "file"
+    driver = "tap"
 
     def __init__(
         self,
