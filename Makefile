@@ -11,7 +11,8 @@
 PY = .venv/bin/python
 SETUP = scripts/setup.sh
 DEMO_PACKAGES = iproute2 iputils-ping iperf3
-TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool qemu-system-x86 tcpdump
+TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool qemu-system-x86 tcpdump \
+	libvirt0 libxml2-utils
 BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch vde2
 FRAMES = 10000000
 SANITIZED = LD_PRELOAD="$$(cc -print-file-name=libasan.so)" PYTHONMALLOC=malloc \

@@ -76,9 +76,9 @@ def test_show_is_a_tree_and_a_table(vswitch, running):
 def test_show_says_where_vms_connect(vswitch, running, tmp_path):
     running.switch.listen(QemuListener(tmp_path / "lan", mtu=9000))
 
-    assert (
-        f"\n    listener lan: 0 ports\n        qemu:{tmp_path}/lan, mtu 9000\n\n"
-    ) in vswitch("show")[1]
+    assert (f"\n    listener lan: 0 ports\n        qemu:{tmp_path}/lan, mtu 9000\n\n") in vswitch(
+        "show"
+    )[1]
     assert json.loads(vswitch("show", "-j")[1])["listeners"][0]["name"] == "lan"
 
 
@@ -172,7 +172,11 @@ def test_no_switch_is_status_1(vswitch, nobody):
     [
         ("shw", "no command 'shw' in vswitch\nhint: did you mean show?\n"),
         ("fdb shwo", "no command 'shwo' in vswitch fdb\nhint: did you mean show?\n"),
-        ("frob", "no command 'frob' in vswitch\nhint: did you mean run or show or fdb?\n"),
+        (
+            "frob",
+            "no command 'frob' in vswitch\nhint: did you mean run or show or fdb or qemu-args or "
+            "libvirt-xml or docker-args?\n",
+        ),
         ("--prot a", "no option --prot\nhint: did you mean --port?\n"),
         ("show --frob", "no option --frob\nhint: see vswitch show --help\n"),
         ("show x", "got unexpected extra argument (x)\nhint: see vswitch show --help\n"),
@@ -228,7 +232,20 @@ def test_a_missing_core_is_explained(vswitch, nobody, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "line", ["", "--help", "-h", "run --help", "show -h", "fdb -h", "fdb show -h", "fdb flush -h"]
+    "line",
+    [
+        "",
+        "--help",
+        "-h",
+        "run --help",
+        "show -h",
+        "fdb -h",
+        "fdb show -h",
+        "fdb flush -h",
+        "qemu-args -h",
+        "libvirt-xml -h",
+        "docker-args -h",
+    ],
 )
 def test_help_is_on_standard_output_and_fits_80_columns(vswitch, line):
     status, out, err = vswitch(*line.split())

@@ -28,6 +28,7 @@ devices, for namespaces, containers and virtual machines.
   vswitch show                      its ports, counters, and what was dropped
   vswitch fdb show                  its stations, as "bridge fdb show" does
   vswitch fdb flush dev tap0        forget the stations behind a port
+  vswitch qemu-args lan             the options that plug a VM into a port
 
 Without a command the options are those of "vswitch run". Data goes to standard output, everything
 else to standard error. Exit status: 0; 1 when a running switch could not be asked, or said no;
@@ -45,7 +46,14 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 @click.group(
     cls=Words,
-    modules={"run": "vswitch.cli.run", "show": "vswitch.cli.show", "fdb": "vswitch.cli.fdb"},
+    modules={
+        "run": "vswitch.cli.run",
+        "show": "vswitch.cli.show",
+        "fdb": "vswitch.cli.fdb",
+        "qemu-args": "vswitch.cli.qemu_args",
+        "libvirt-xml": "vswitch.cli.libvirt_xml",
+        "docker-args": "vswitch.cli.docker_args",
+    },
     default="run",
     bare="--help",
     help=HELP,
