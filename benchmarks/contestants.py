@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from cpu import Placement
 from processes import BenchmarkError, Process, run
@@ -94,7 +94,7 @@ class Contestant(ABC):
 
 
 class Vswitch(Contestant):
-    """This project, from the source tree the benchmark is in."""
+    """This project, from the source tree the benchmark is in; on TAPs, or on veth pairs."""
 
     many_ports = True
 
@@ -103,7 +103,10 @@ class Vswitch(Contestant):
         return "" if there else "the source tree has no vswitch/__main__.py"
 
     def open(self) -> None:
-        ports = [word for device in self.devices for word in ("--port", device)]
+        devices = self.devices
+        if self.name == "vswitch-veth":
+            devices = [_add_veth(self.wires, device) for device in devices]
+        ports = [word for device in devices for word in ("--port", device)]
         name = f"bench{os.getpid()}"
         api = str(self.tools / f"{name}.sock")
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
@@ -136,9 +139,48 @@ class Bridge(Contestant):
         ip("middle", "link", "add", "br0", "type", "bridge")
         ip("middle", "link", "set", "br0", "up")
         for device in self.devices:
-            far = f"{device}b"
-            ip("middle", "link", "add", device, "type", "veth", "peer", "name", far)
-            ip("middle", "link", "set", far, "master", "br0", "up")
+            ip("middle", "link", "set", _add_veth(self.wires, device), "master", "br0")
+
+
+class BetweenVeths(Contestant):
+    """A program at the near ends of veth pairs; their far ends become the wires."""
+
+    finished_frames = False  # it has no virtio-net header: the ends must leave nothing undone
+
+    def open(self) -> None:
+        near = [_add_veth(self.wires, device) for device in self.devices]
+        self.start_s = self.start(*self.command(near)).wait_for("forwarding")
+
+    @abstractmethod
+    def command(self, near: list[str]) -> list[str]:
+        """The program that prints ``forwarding``, between those devices."""
+
+    def ready(self) -> None:
+        if self.finished_frames:
+            _finish_at_the_ends(self.wires)
+        super().ready()
+
+
+class BareVeth(BetweenVeths):
+    """The ceilings at the interface end, one per way to receive and send there."""
+
+    COMMANDS: ClassVar = {
+        "bare-mmsg": ("bare_packet",),
+        "bare-mmsg-again": ("bare_packet",),
+        "bare-ring": ("bare_ring",),
+        "bare-ring-v3": ("bare_ring", "--v3"),
+        "bare-ring-tx": ("bare_ring", "--tx"),
+        "bare-xdp": ("bare_xdp",),
+        "bare-xdp-drv": ("bare_xdp", "--native"),
+    }
+
+    @property
+    def finished_frames(self) -> bool:
+        return self.name.startswith("bare-xdp")
+
+    def command(self, near: list[str]) -> list[str]:
+        program, *options = self.COMMANDS[self.name]
+        return [str(self.tools / program), *options, *near]
 
 
 class Ovs(Contestant):
@@ -181,17 +223,12 @@ class Ovs(Contestant):
                 words += ["--", "add-port", "br0", device]
                 words += ["--", "set", "interface", device, "type=tap"]
                 continue
-            far = f"{device}b"
-            ip = self.wires.ip
-            ip("middle", "link", "add", device, "type", "veth", "peer", "name", far)
-            ip("middle", "link", "set", far, "up")
-            words += ["--", "add-port", "br0", far]
+            words += ["--", "add-port", "br0", _add_veth(self.wires, device)]
         return words
 
     def ready(self) -> None:
         if self.name == "ovs-veth":
-            for side in ("left", "right"):
-                self.wires.run(side, "ethtool", "-K", "eth0", "tx", "off")
+            _finish_at_the_ends(self.wires)
         super().ready()
 
 
@@ -212,9 +249,11 @@ class Vde(Contestant):
 
 CONTESTANTS: dict[str, type[Contestant]] = {
     "vswitch": Vswitch,
+    "vswitch-veth": Vswitch,
     "bare": Bare,
     "bare-again": Bare,
     "bare-spin": Bare,
+    **dict.fromkeys(BareVeth.COMMANDS, BareVeth),
     "bridge": Bridge,
     "ovs-tap": Ovs,
     "ovs-veth": Ovs,
@@ -222,6 +261,20 @@ CONTESTANTS: dict[str, type[Contestant]] = {
     "ovs-veth-tso": Ovs,
     "vde": Vde,
 }
+
+
+def _add_veth(wires: Wires, device: str) -> str:
+    """Make the veth pair of which *device* is to be a wire; the name of its other end, up."""
+    near = f"{device}b"
+    wires.ip("middle", "link", "add", device, "type", "veth", "peer", "name", near)
+    wires.ip("middle", "link", "set", near, "up")
+    return near
+
+
+def _finish_at_the_ends(wires: Wires) -> None:
+    """Have both ends make their checksums and cut their segments themselves."""
+    for side in ("left", "right"):
+        wires.run(side, "ethtool", "-K", "eth0", "tx", "off")
 
 
 def _wait_for_file(path: Path) -> None:
