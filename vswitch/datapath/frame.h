@@ -23,7 +23,10 @@
 
 /* Chosen by us. */
 #define VSW_FRAME_MAX 65568u /* a 65,535-byte IP packet behind an Ethernet header and two tags */
-#define VSW_BURST 32u        /* frames a queue may deliver in one round */
+#define VSW_BURST 128u       /* frames a queue may deliver in one round */
+/* The same where a frame costs a system call, or a part of one: more would not make it cheaper,
+ * and the first has to wait for the last.  A stream brings many with one call, and takes many. */
+#define VSW_BURST_CALLS 32u
 
 /* Work a sender left undone, and the same bits as what a port can take unfinished. */
 enum vsw_offload {

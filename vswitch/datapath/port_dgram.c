@@ -22,12 +22,12 @@ static int dgram_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
     uint8_t *at = b->arena;
     int n = 0, lonely = 0;
 
-    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES) {
+    while (n < (int)VSW_BURST_CALLS && at < b->arena + VSW_BURST_BYTES) {
         ssize_t len = recv(q->fd, at + FRONT, VSW_FRAME_MAX + 1, MSG_DONTWAIT);
 
         if (len < 0) {
             /* That the peer is not there is told once for each answer of his host. */
-            if (errno == EINTR || (dgram_is_lonely(errno) && ++lonely < (int)VSW_BURST))
+            if (errno == EINTR || (dgram_is_lonely(errno) && ++lonely < (int)VSW_BURST_CALLS))
                 continue;
             if (errno == EAGAIN || dgram_is_lonely(errno) || n) /* a lasting error comes back on the next burst */
                 break;

@@ -27,7 +27,7 @@ static int memory_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 
     if (!m->replays)
         vsw_ring_done(&m->in);
-    while (n < (int)VSW_BURST) {
+    while (n < (int)VSW_BURST_CALLS) {
         record = vsw_ring_peek(&m->in);
         if (!record && (n || !(record = memory_refill(q, m))))
             break;

@@ -23,8 +23,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 void vsw_packet_init(struct vsw_packet *s)
 {
-    s->want = VSW_BURST;
-    for (unsigned i = 0; i < VSW_BURST; i++) {
+    s->want = VSW_BURST_CALLS;
+    for (unsigned i = 0; i < VSW_BURST_CALLS; i++) {
         struct msghdr *m = &s->message[i].msg_hdr;
 
         s->part[i][0].iov_base = s->slot[i] + VSW_PACKET_AT - VSW_VNET_LEN;
@@ -95,8 +95,8 @@ static int packet_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
      * make VSW_BURST_BYTES if the next are like these. */
     uint32_t mean = n_bytes / (uint32_t)n + 1;
     s->want = VSW_BURST_BYTES / mean;
-    if (s->want > VSW_BURST)
-        s->want = VSW_BURST;
+    if (s->want > VSW_BURST_CALLS)
+        s->want = VSW_BURST_CALLS;
     else if (s->want == 0)
         s->want = 1;
     return (int)n;

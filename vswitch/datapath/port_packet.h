@@ -20,13 +20,13 @@
  * the slot's bytes are then copied in front of that tail.  A burst of short frames so lies close
  * together, and pages of the large buffers exist only once a long frame has come. */
 struct vsw_packet {
-    _Alignas(64) unsigned want; /* messages to ask for next, 1..VSW_BURST */
-    struct mmsghdr message[VSW_BURST];
-    struct iovec part[VSW_BURST][2];
+    _Alignas(64) unsigned want; /* messages to ask for next, 1..VSW_BURST_CALLS */
+    struct mmsghdr message[VSW_BURST_CALLS];
+    struct iovec part[VSW_BURST_CALLS][2];
     _Alignas(struct cmsghdr) uint8_t
-        control[VSW_BURST][CMSG_SPACE(sizeof(struct tpacket_auxdata))];
-    _Alignas(64) uint8_t slot[VSW_BURST][VSW_PACKET_SLOT];
-    uint8_t whole[VSW_BURST][VSW_PACKET_WHOLE];
+        control[VSW_BURST_CALLS][CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+    _Alignas(64) uint8_t slot[VSW_BURST_CALLS][VSW_PACKET_SLOT];
+    uint8_t whole[VSW_BURST_CALLS][VSW_PACKET_WHOLE];
 };
 
 /* Prepare zeroed memory. */

@@ -27,7 +27,7 @@ static int tap_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
     uint8_t *at = b->arena;
     int n = 0;
 
-    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES) {
+    while (n < (int)VSW_BURST_CALLS && at < b->arena + VSW_BURST_BYTES) {
         /* The frame starts at the 16th byte of a cache line: its header and the virtio-net
          * header in front share the line. */
         uint8_t *data = at + 16;
