@@ -1,6 +1,7 @@
 """Typed face of the compiled datapath; the docstrings are in ``_fastpath.pyx``."""
 
 from collections.abc import Iterable, Sequence
+from mmap import mmap
 from typing import final
 
 from vswitch._memory import Memory
@@ -12,6 +13,7 @@ QUEUES_MAX: int
 FDB_LIMIT_MAX: int
 POLLERS_MAX: int
 FRAME_MAX: int
+RING_SLOT: int
 MTU_EXTRA: int
 OFFLOADS: dict[str, int]
 VERDICTS: dict[str, int]
@@ -37,7 +39,9 @@ class Datapath:
     def resume(self) -> None: ...
     def stop(self) -> None: ...
     def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
-    def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
+    def add_packet_port(
+        self, fds: Sequence[int], *, offloads: int, mtu: int, rings: Sequence[mmap | None] = ()
+    ) -> int: ...
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
     def add_stream_port(self, fd: int, *, mtu: int) -> int: ...
     def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int: ...

@@ -35,6 +35,7 @@ QUEUES_MAX = VSW_QUEUES_MAX
 FDB_LIMIT_MAX = 4_194_304
 POLLERS_MAX = 64
 FRAME_MAX = VSW_FRAME_MAX
+RING_SLOT = VSW_RING_SLOT
 MTU_EXTRA = VSW_MTU_EXTRA
 OFFLOADS = {"csum": 1, "tso4": 2, "tso6": 4, "ecn": 8, "uso": 16}
 VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
@@ -101,6 +102,8 @@ cdef class Datapath:
         cdef vsw_port *port = q.port
         cdef vsw_counters *c = &p.counters[port.id]
         cdef int n = vsw_port_rx(q, &p.burst)
+        if p.burst.lost:
+            self._count_lost(p, c)
         if n <= 0:
             if n < 0:
                 vsw_poller_fail(p, q, -n)
@@ -111,6 +114,11 @@ cdef class Datapath:
         self._decide(p, c, port)
         self._transmit(p)
         return <unsigned>n
+
+    cdef void _count_lost(self, vsw_poller *p, vsw_counters *c) noexcept nogil:
+        c.rx_frames += p.burst.lost
+        c.drops[VSW_DROP_RX_FULL] += p.burst.lost
+        p.burst.lost = 0
 
     cdef inline void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil:
         cdef vsw_frame *f
@@ -327,14 +335,23 @@ cdef class Datapath:
         cdef vsw_port *port = self._new_port(offloads, mtu)
         return self._attach(port, &vsw_port_tap_ops, fds)
 
-    def add_packet_port(self, fds, *, unsigned offloads, uint32_t mtu):
-        """The same for packet sockets, bound to one device (see `vswitch.linux.packet`)."""
+    def add_packet_port(self, fds, *, unsigned offloads, uint32_t mtu, rings=()):
+        """The same for packet sockets, bound to one device (see `vswitch.linux.packet`).
+
+        *rings*: of each socket its mapped rx ring, or None; kept until the port is removed.
+        """
         cdef vsw_port *port = self._new_port(offloads, mtu)
         cdef vsw_packet *s
+        cdef uint8_t[::1] ring
         cdef unsigned i
         s = <vsw_packet *>self._allocate(len(fds) * sizeof(vsw_packet), port.id)
         for i in range(<unsigned>len(fds)):
-            vsw_packet_init(&s[i])
+            if i < len(rings) and rings[i] is not None:
+                ring = rings[i]
+                self._memory[port.id].append(ring)
+                vsw_packet_init(&s[i], &ring[0], <uint32_t>(ring.shape[0] // VSW_RING_SLOT))
+            else:
+                vsw_packet_init(&s[i], NULL, 0)
         port.priv = s
         return self._attach(port, &vsw_port_packet_ops, fds)
 

@@ -22,6 +22,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
+from mmap import mmap
 
 from vswitch._slowports import (
     FINISHED,
@@ -257,7 +258,9 @@ class Datapath:
             raise ValueError(f"a port has 1..{QUEUES_MAX} queues, not {len(fds)}")
         return self._attach(SlowTapPort(fds, mtu=mtu))
 
-    def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
+    def add_packet_port(
+        self, fds: Sequence[int], *, offloads: int, mtu: int, rings: Sequence[mmap | None] = ()
+    ) -> int:
         """Refuse: a packet socket gives checksums and segments unfinished whatever one asks."""
         raise PortError(
             "--core python has no netdev ports: frames at a device's interface end may be "

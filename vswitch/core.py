@@ -7,6 +7,7 @@ ports; the switch does not know which one it drives.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from mmap import mmap
 from types import ModuleType
 from typing import Any
 
@@ -60,8 +61,10 @@ class Core:
     def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
         return int(self.datapath.add_tap_port(fds, offloads=offloads, mtu=mtu))
 
-    def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
-        return int(self.datapath.add_packet_port(fds, offloads=offloads, mtu=mtu))
+    def add_packet_port(
+        self, fds: Sequence[int], *, offloads: int, mtu: int, rings: Sequence[mmap | None] = ()
+    ) -> int:
+        return int(self.datapath.add_packet_port(fds, offloads=offloads, mtu=mtu, rings=rings))
 
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
         return int(self.datapath.add_memory_port(fd=fd, offloads=offloads, mtu=mtu, size=size))

@@ -48,8 +48,7 @@ FRAME_MAX = 65_568  # a 65,535-byte IP packet behind an Ethernet header and two 
 MTU_EXTRA = ETH_LEN + TAG_LEN  # how much longer than its MTU a frame may be, as in Linux
 PUNT_FRAMES = 512  # that may wait for the control plane
 
-# Why a frame is not forwarded. The first group is counted on the port where it came in, the
-# second on the port where it, or one copy of it, was to leave.
+# Why a frame is not forwarded: counted where it came in, or where a copy of it was to leave.
 RX_DROPS = (
     "runt",  # shorter than an Ethernet header, or longer than any frame
     "bad_source",  # the source is a group address or zero
@@ -59,6 +58,7 @@ RX_DROPS = (
     "hairpin",  # its station is behind the port it came from
     "no_egress",  # no other port may send it
     "punt_full",  # the control plane did not keep up
+    "rx_full",  # (never here: the kernel had no room for it before we read)
 )
 TX_DROPS = ("tx_full", "tx_error", "too_long", "tx_offload")
 

@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from support.frames import BROADCAST, FINISHED, frame, mac, unfinished
+from support.lab import check_balance
 from support.net import DEVICE
 from support.tap import raw_socket
 from support.wait import wait_for
@@ -101,3 +102,26 @@ def test_frames_for_other_stations_are_heard_and_our_own_are_not(probed):
 
     assert probed.counters(0)["rx_frames"] - before < 50
     assert {s.mac: s.port for s in probed.switch.stations()}[mac(6)] == "probe"
+
+
+SHORT = FINISHED + frame(BROADCAST, mac(5))
+SUPER = b"".join(
+    unfinished(BROADCAST, mac(5), version=4, protocol="tcp", payload=bytes(60000), gso_size=1448)
+)
+
+
+@pytest.mark.parametrize(("record", "n"), [(SHORT, 4000), (SUPER, 600)], ids=["ring", "queue"])
+def test_frames_that_the_kernel_had_no_room_for_are_counted(probed, record, n):
+    with probed.switch.paused():
+        send(probed, 0, *[record] * n)
+
+    def all_counted():
+        probed.probe.receive()
+        return probed.counters(0)["rx_frames"] >= n
+
+    wait_for(all_counted, "every frame is counted")
+    status = probed.switch.port_status("p0")
+    assert 0 < status.drops["rx_full"] < n
+    check_balance(status)
+    send(probed, 0, FINISHED + frame(BROADCAST, mac(6)))
+    heard(probed, lambda f: f[6:12] == mac(6))

@@ -18,6 +18,10 @@ pytestmark = pytest.mark.netns
 
 TAG = bytes.fromhex("81006007")
 AUXDATA = struct.Struct("IIIHHHH")  # struct tpacket_auxdata, <linux/if_packet.h>
+RING_HEADER = struct.Struct("IIIHHIIHH")  # struct tpacket2_hdr
+STATISTICS = struct.Struct("II")  # struct tpacket_stats, by PACKET_STATISTICS (6)
+SLOT = 2048
+TP_STATUS_USER, TP_STATUS_COPY = 1, 2
 TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 1 << 4, 1 << 6
 
 
@@ -184,6 +188,66 @@ def test_each_frame_comes_to_one_queue_of_a_group(home, far):
 
     assert sum(counts) == 64
     assert min(counts) > 0
+
+
+@pytest.fixture
+def ringed(home):
+    """A socket at p0 with a ring: (socket, ring)."""
+    with packet.open_packet("p0", ring_slot=SLOT)[0] as s:
+        yield s, packet.map_ring(s, SLOT)
+
+
+def slots(ring):
+    """What the kernel has put into the ring: (status, length, header, frame)."""
+    found = []
+    for at in range(0, len(ring), SLOT):
+        status, length, kept, mac_at, *_ = RING_HEADER.unpack_from(ring, at)
+        if status & TP_STATUS_USER and ring[at + mac_at :][6:12] == mac(1):
+            data = at + mac_at
+            found.append((status, length, ring[data - 10 : data], ring[data : data + kept]))
+    return found
+
+
+def test_a_frame_lies_in_its_slot_behind_its_header_and_is_no_message(ringed, far):
+    header, f = unfinished(BROADCAST, mac(1), version=4, protocol="udp", payload=b"x" * 900)
+    far.send(header + f)
+
+    (found,) = wait_for(lambda: slots(ringed[1]), "the slot")
+
+    assert not found[0] & TP_STATUS_COPY
+    assert found[1] == len(f)
+    assert found[3] == f
+    assert found[2][:2] + found[2][4:] == header[:2] + header[4:]
+    with pytest.raises(BlockingIOError):
+        ringed[0].recv(70000)
+
+
+def test_of_a_longer_frame_the_slot_has_the_beginning_and_the_queue_the_whole(ringed, far):
+    header, f = unfinished(
+        BROADCAST, mac(1), version=4, protocol="tcp", payload=os.urandom(9000), gso_size=1000
+    )
+    far.send(header + f)
+
+    ((status, length, _, beginning),) = wait_for(lambda: slots(ringed[1]), "the slot")
+
+    assert status & TP_STATUS_COPY
+    assert length == len(f)
+    assert f.startswith(beginning)
+    assert len(beginning) > 1514 + 4
+    got_header, got, _ = receive(ringed[0], mac(1))
+    assert got == f
+    assert got_header[:2] + got_header[4:] == header[:2] + header[4:]
+
+
+def test_lost_frames_are_told_once(ringed, far):
+    for _ in range(packet.RING_SLOTS + 100):
+        far.send(FINISHED + frame(BROADCAST, mac(1)))
+
+    seen, lost = STATISTICS.unpack(ringed[0].getsockopt(packet.SOL_PACKET, 6, 8))
+
+    assert lost >= 100
+    assert seen - lost <= packet.RING_SLOTS
+    assert STATISTICS.unpack(ringed[0].getsockopt(packet.SOL_PACKET, 6, 8))[1] == 0
 
 
 def test_a_tap_with_one_queue_does_not_say_that_it_is_held(home):

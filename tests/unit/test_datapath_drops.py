@@ -149,7 +149,8 @@ def test_a_drop_is_counted_once_under_its_reason(lab, reason, provoke):
 
 
 def test_every_reason_is_provoked_here():
-    assert set(PROVOKED) == {name for name, _, _ in DROP_REASONS}
+    elsewhere = {"rx_full"}  # takes a kernel that has no room: tests/netns/test_netdev_frames.py
+    assert set(PROVOKED) | elsewhere == {name for name, _, _ in DROP_REASONS}
 
 
 def test_fourteen_bytes_are_a_frame(lab):

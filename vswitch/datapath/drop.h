@@ -4,6 +4,8 @@
  * no tool can show one that nothing counts.  Counters are per poller and port; a discarded
  * frame increments exactly one of them: on the port it came from (received = forwarded +
  * dropped + punted), or, for a copy that was lost on its way out, on the port it was meant for.
+ * RX_FULL are frames that were lost before we could read them, as far as the device tells: they
+ * count as received, but nobody knows their bytes.
  */
 #ifndef VSW_DROP_H
 #define VSW_DROP_H
@@ -20,6 +22,7 @@
     X(HAIRPIN,      "rx",   "its station is behind the port it came from")                    \
     X(NO_EGRESS,    "rx",   "no other port may send it")                                      \
     X(PUNT_FULL,    "rx",   "the control plane did not keep up")                              \
+    X(RX_FULL,      "rx",   "the kernel had no room to keep it for us: the switch did not keep up")   \
     X(TX_FULL,      "tx",   "the device's queue was full")                                    \
     X(TX_ERROR,     "tx",   "the device refused it (down, gone, or a bad header)")                             \
     X(TOO_LONG,     "tx",   "longer than the port's MTU")                                     \

@@ -45,6 +45,7 @@ _Static_assert(VSW_DROP_N <= 15 && sizeof(struct vsw_counters) == 192, "three li
 
 struct vsw_burst {
     unsigned n;
+    uint32_t lost; /* frames that were lost before us (RX_FULL); the loop counts them and resets */
     uint8_t *arena; /* VSW_ARENA bytes for kinds that read into our memory; 64-byte aligned */
     struct vsw_frame frame[VSW_BURST];
 };
@@ -53,7 +54,7 @@ struct vsw_queue;
 
 struct vsw_port_ops {
     /* Fill @b with what waits, at most VSW_BURST frames; their bytes stay until the next call.
-     * Sets data and len of each frame, and nothing else.  Never blocks.  Returns the number of
+     * Sets data and len of each frame, and nothing else; adds to @b->lost.  Never blocks.  Returns the number of
      * frames (0: nothing waiting), or -errno when the queue cannot be read any more. */
     int (*rx_burst)(struct vsw_queue *q, struct vsw_burst *b);
     /* Send @n frames in order.  Never blocks, keeps no reference.  Counts into @c what the

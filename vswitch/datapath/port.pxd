@@ -12,6 +12,7 @@ cdef extern from "datapath/drop.h" nogil:
         VSW_DROP_HAIRPIN
         VSW_DROP_NO_EGRESS
         VSW_DROP_PUNT_FULL
+        VSW_DROP_RX_FULL
         VSW_DROP_N
 
     struct vsw_drop_reason:
@@ -41,6 +42,7 @@ cdef extern from "datapath/port.h" nogil:
 
     struct vsw_burst:
         unsigned n
+        uint32_t lost
         uint8_t *arena
         vsw_frame *frame
 
@@ -76,10 +78,13 @@ cdef extern from "datapath/port_tap.h" nogil:
 
 
 cdef extern from "datapath/port_packet.h" nogil:
+    enum:
+        VSW_RING_SLOT
+
     struct vsw_packet:
         pass
 
-    void vsw_packet_init(vsw_packet *s)
+    void vsw_packet_init(vsw_packet *s, uint8_t *ring, uint32_t slots)
     const vsw_port_ops vsw_port_packet_ops
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import socket
 import struct
@@ -19,8 +20,10 @@ from vswitch.linux import device
 
 # <linux/if_packet.h>, <linux/if_ether.h>
 SOL_PACKET = 263
-PACKET_ADD_MEMBERSHIP, PACKET_AUXDATA, PACKET_VNET_HDR = 1, 8, 15
+PACKET_ADD_MEMBERSHIP, PACKET_RX_RING, PACKET_COPY_THRESH = 1, 5, 7
+PACKET_AUXDATA, PACKET_VERSION, PACKET_RESERVE, PACKET_VNET_HDR = 8, 10, 12, 15
 PACKET_FANOUT, PACKET_IGNORE_OUTGOING = 18, 23
+TPACKET_V2 = 1
 PACKET_MR_PROMISC = 1
 FANOUT_HASH, FANOUT_UNIQUE_ID, FANOUT_IGNORE_OUTGOING = 0, 0x2000, 0x4000
 ETH_P_ALL = 0x0003
@@ -32,15 +35,22 @@ SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 # What waits for us or for the device, as the kernel counts: a super-frame of 64 KiB is 70 to 130.
 # The default of 208 KiB would hold two or three, and TCP sends bursts of dozens.
 BUFFER_BYTES = 8 << 20
+# A ring of 4 MiB per queue: at a million frames per second, what comes in 2 ms.
+RING_SLOTS = 2048
+RING_BLOCK_BYTES = 1 << 16  # what the kernel allocates in one piece
+RING_RESERVE_BYTES = 4  # with it a frame in its slot starts at the 16th byte of a cache line
 USO_SINCE = (6, 2)  # Linux; earlier ones refuse UDP super-frames from a packet socket
 
 
-def open_packet(name: str, *, queues: int = 1) -> list[socket.socket]:
+def open_packet(name: str, *, queues: int = 1, ring_slot: int = 0) -> list[socket.socket]:
     """Open the interface end of a device that is up: non-blocking sockets, one per queue.
 
     A message is a 10-byte virtio-net header and a frame. With several queues the kernel spreads
     flows over them by hash. Frames we send are not heard; frames for other stations are: the device
     is promiscuous until the last socket is closed.
+
+    With *ring_slot*, the bytes of a slot, each has a ring if the kernel has the memory for it; then
+    messages are only frames that do not fit there (see `map_ring`).
 
     Raises:
         DeviceError: ``errno`` is EPERM without CAP_NET_RAW, ENODEV without the device.
@@ -51,7 +61,7 @@ def open_packet(name: str, *, queues: int = 1) -> list[socket.socket]:
         for _ in range(queues):
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
             sockets.append(s)
-            _prepare(s, name, index)
+            _prepare(s, name, index, ring_slot)
         if queues > 1:
             _join(sockets)
         for s in sockets:
@@ -64,7 +74,7 @@ def open_packet(name: str, *, queues: int = 1) -> list[socket.socket]:
     return sockets
 
 
-def _prepare(s: socket.socket, name: str, index: int) -> None:
+def _prepare(s: socket.socket, name: str, index: int, ring_slot: int) -> None:
     """Bind the socket; nothing is received before `_begin`."""
     # PACKET_QDISC_BYPASS is left off. It would save a lock on devices with a queue, and a veth has
     # none; but the administrator's shaping and tc filters, and tcpdump, would not see our frames.
@@ -80,9 +90,30 @@ def _prepare(s: socket.socket, name: str, index: int) -> None:
             s.setsockopt(socket.SOL_SOCKET, force, BUFFER_BYTES)
         except PermissionError:  # without CAP_NET_ADMIN on the host: what the host allows
             s.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
+    if ring_slot:
+        _add_ring(s, ring_slot)
     s.bind((name, ETH_P_ALL))
     promiscuous = struct.pack("iHH8x", index, PACKET_MR_PROMISC, 0)  # struct packet_mreq
     s.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous)
+
+
+def _add_ring(s: socket.socket, slot: int) -> None:
+    block = RING_BLOCK_BYTES
+    # struct tpacket_req: bytes and number of blocks, bytes and number of slots
+    request = struct.pack("IIII", block, RING_SLOTS * slot // block, slot, RING_SLOTS)
+    s.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V2)
+    s.setsockopt(SOL_PACKET, PACKET_RESERVE, RING_RESERVE_BYTES)
+    s.setsockopt(SOL_PACKET, PACKET_COPY_THRESH, 1)  # the whole of longer frames, as messages
+    with suppress(OSError):  # ENOMEM
+        s.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
+
+
+def map_ring(s: socket.socket, slot: int) -> mmap.mmap | None:
+    """The ring of a socket that was opened with slots of so many bytes; None if it has none."""
+    try:
+        return mmap.mmap(s.fileno(), RING_SLOTS * slot)
+    except OSError:
+        return None
 
 
 def _filter_all(s: socket.socket) -> None:

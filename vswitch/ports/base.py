@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Protocol
 
 from vswitch._fastpath import OFFLOADS
@@ -23,7 +24,9 @@ class Core(Protocol):
 
     def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
 
-    def add_packet_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
+    def add_packet_port(
+        self, fds: Sequence[int], *, offloads: int, mtu: int, rings: Sequence[mmap | None] = ()
+    ) -> int: ...
 
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
 

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vswitch._fastpath import RING_SLOT
 from vswitch.errors import DeviceError, PortError
 from vswitch.linux import device, netlink, packet
 from vswitch.ports.base import Core, LinkState, Port
@@ -64,7 +65,9 @@ class NetdevPort(Port):
             configure(name, mtu=mtu, mac=mac)
             # The MTU is read first: nothing can fail once the sockets are open.
             super().__init__(name, mtu=device.mtu(name), offloads=taken, queues=queues)
-            self._sockets: list[socket.socket] = packet.open_packet(name, queues=queues)
+            self._sockets: list[socket.socket] = packet.open_packet(
+                name, queues=queues, ring_slot=RING_SLOT
+            )
         except (DeviceError, OSError) as e:
             _put_back(name, self._found)
             if isinstance(e, DeviceError):
@@ -73,7 +76,9 @@ class NetdevPort(Port):
 
     def attach(self, core: Core) -> int:
         fds = [s.fileno() for s in self._sockets]
-        return core.add_packet_port(fds, offloads=self.offload_bits, mtu=self.mtu)
+        # The core has the mappings: a ring is the kernel's again when they are gone as well.
+        rings = [packet.map_ring(s, RING_SLOT) for s in self._sockets]
+        return core.add_packet_port(fds, offloads=self.offload_bits, mtu=self.mtu, rings=rings)
 
     def link(self) -> LinkState:
         for look in range(LOOKS):
