@@ -166,7 +166,6 @@ class BareVeth(BetweenVeths):
 
     COMMANDS: ClassVar = {
         "bare-mmsg": ("bare_packet",),
-        "bare-mmsg-again": ("bare_packet",),
         "bare-ring": ("bare_ring",),
         "bare-ring-v3": ("bare_ring", "--v3"),
         "bare-ring-tx": ("bare_ring", "--tx"),

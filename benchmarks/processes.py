@@ -13,7 +13,10 @@ END_TIMEOUT_S = 5.0
 LOOK_S = 0.002  # how often a starting program's output is looked at; the error of a start time
 
 HERE = Path(__file__).resolve().parent
-TOOLS = ("bare_loop", "bare_packet", "bare_ring", "bare_xdp", "frames", "pingpong")
+TOOLS = (
+    "bare_loop", "bare_packet", "bare_ring", "bare_stream", "bare_xdp", "frames", "pingpong",
+    "stream_frames",
+)  # fmt: skip
 
 
 class BenchmarkError(Exception):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 SUBJECT = "vswitch"
+VETH = "vswitch-veth"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Target:
     bound: float
     aim: float
     at_least: bool = False
+    subject: str = SUBJECT
 
     def text(self) -> str:
         sign = ">=" if self.at_least else "<=" if self.reference else "<"
@@ -55,6 +57,10 @@ METRICS = (
     Metric("cpu100_percent", "CPU % at 100 f/s", 3),
     Metric("idle16_percent", "idle %, 16 ports", 3),
     Metric("start_s", "start s", 3),
+    Metric("stream60", "VM 60 B kframe/s", 0, 1e-3, drawn=True),
+    Metric("stream60_cpu_us", "VM 60 B CPU us/fr", 3),
+    Metric("stream1514", "VM 1514 B kfr./s", 0, 1e-3, drawn=True),
+    Metric("stream1514_cpu_us", "VM 1514 B us/fr.", 3),
 )
 
 TARGETS = (
@@ -69,14 +75,24 @@ TARGETS = (
     Target("cpu100_percent", None, 3, 1),
     Target("idle16_percent", None, 0.2, 0.1),
     Target("start_s", None, 0.5, 0.2),
+    Target("stream60", "bare-stream", 0.9, 1, at_least=True),
+    Target("stream60", "vde", 4, 8, at_least=True),
+    Target("stream1514", "bare-stream", 0.9, 1, at_least=True),
+    Target("stream1514", "vde", 4, 8, at_least=True),
+    # At the interface end: every way to receive and send there that was measured.
+    *(
+        Target(metric, bare, 0.95, 1, at_least=True, subject=VETH)
+        for metric in ("tcp_gbps", "fps60", "fps1514")
+        for bare in ("bare-mmsg", "bare-ring", "bare-xdp")
+    ),
+    Target("tcp_gbps", "bridge", 0.8, 1, at_least=True, subject=VETH),
+    Target("tcp_gbps", "ovs-veth", 5, 8, at_least=True, subject=VETH),
 )
 
 
 def target_text(metric: str, reference: str | None, subject: str = SUBJECT) -> str:
     """The target as printed, or an empty string; only vswitch has targets."""
-    if subject != SUBJECT:
-        return ""
     for target in TARGETS:
-        if (target.metric, target.reference) == (metric, reference):
+        if (target.metric, target.reference, target.subject) == (metric, reference, subject):
             return target.text()
     return ""
