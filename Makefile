@@ -6,7 +6,7 @@
 #   make build   the compiled modules, in place
 #   make asan    unit and model tests with the address and undefined behaviour sanitizers
 #   make fuzz    arbitrary frames under the sanitizers (FRAMES=10000000)
-#   make bench   comparison with other switches, and the datapath alone (about half an hour)
+#   make bench   comparison with other switches, and the datapath alone (about an hour)
 
 PY = .venv/bin/python
 SETUP = scripts/setup.sh
@@ -58,6 +58,11 @@ bench:
 	@$(SETUP) $(BENCH_PACKAGES)
 	$(PY) benchmarks/core.py --json build/core.json --png build/core.png
 	$(PY) benchmarks/compare.py --json build/compare.json --png build/compare.png
+	$(PY) benchmarks/compare.py --figures tcp,fps60,fps1514,rtt \
+		--contestants vswitch-veth,bare-mmsg,bare-ring,bare-ring-v3,bare-ring-tx,bare-xdp,bare-xdp-drv,bridge,ovs-veth \
+		--json build/compare-veth.json --png build/compare-veth.png
+	$(PY) benchmarks/streams.py --json build/streams.json
+	$(PY) benchmarks/idle_ports.py --json build/idle-ports.json --svg build/idle-ports.svg
 
 # Renew requirements.txt from the ranges in pyproject.toml.
 pins:

@@ -12,7 +12,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 # The files there are scripts beside one another, not a package; the path is theirs only for now.
 sys.path.insert(0, str(BENCHMARKS))
 try:
-    compare, rounds, table, targets = map(import_module, ("compare", "rounds", "table", "targets"))
+    compare, rounds, table, targets, streams, idle_ports = map(
+        import_module, ("compare", "rounds", "table", "targets", "streams", "idle_ports")
+    )
 finally:
     sys.path.remove(str(BENCHMARKS))
 
@@ -130,7 +132,7 @@ def test_a_folder_that_does_not_exist_is_noticed_before_measuring(monkeypatch, t
     assert "is not a folder (create it first)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("tool", ["bare_loop", "frames", "pingpong"])
+@pytest.mark.parametrize("tool", sorted(path.stem for path in BENCHMARKS.glob("*.c")))
 def test_the_c_programs_compile_without_a_warning(tool, tmp_path):
     flags = ["-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
     source = str(BENCHMARKS / f"{tool}.c")
@@ -171,11 +173,53 @@ def test_only_vswitch_has_targets():
     assert targets.target_text("tcp_gbps", "bridge") == ""
 
 
+def test_a_subject_on_veths_has_targets_of_its_own():
+    assert targets.target_text("fps60", "bare-ring", targets.VETH) == ">=0.95 (1)"
+    assert targets.target_text("fps60", "bare-ring") == ""
+    assert targets.target_text("fps60", "bare", targets.VETH) == ""
+
+
+def test_every_c_program_is_compiled():
+    processes = sys.modules["processes"]
+
+    assert set(processes.TOOLS) == {path.stem for path in BENCHMARKS.glob("*.c")}
+
+
+def test_silent_ports_are_compared_with_none_of_them_round_by_round():
+    samples = [
+        rounds.Sample(number, "stream60", vms, {"stream60": value})
+        for number, values in enumerate([(100, 90), (50, 50), (80, 76)])
+        for vms, value in zip(("2", "64"), values, strict=True)
+    ]
+
+    alone, many = idle_ports.ratios(samples, "stream60")
+
+    assert (alone.median, many.median, many.low, many.high) == (1.0, 0.95, 0.9, 1.0)
+    assert "stream60       64         0      0.95    0.90-1.00" in idle_ports.table(samples)
+    assert idle_ports.svg(samples).count("<polyline") == 2
+
+
+def test_smoke_of_the_streams_is_one_short_round():
+    options = streams.parse(["--smoke", "--rounds", "9"])
+
+    assert (options.rounds, options.seconds) == (1, 0.5)
+    assert options.contestants == list(streams.CONTESTANTS)
+
+
+def test_an_unknown_contestant_of_the_streams_ends_with_status_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        streams.parse(["--contestants", "vswitch,nobody"])
+
+    assert ended.value.code == 2
+    assert "no contestant 'nobody'" in capsys.readouterr().err
+
+
 def test_every_target_names_a_printed_metric_and_a_contestant():
     printed = {metric.name for metric in targets.METRICS}
 
     assert {target.metric for target in targets.TARGETS} <= printed
-    assert {t.reference for t in targets.TARGETS if t.reference} <= set(compare.CONTESTANTS)
+    contestants = {*compare.CONTESTANTS, *streams.CONTESTANTS}
+    assert {t.reference for t in targets.TARGETS if t.reference} <= contestants
 
 
 def test_the_defaults_are_known_names():

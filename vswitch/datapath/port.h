@@ -20,11 +20,14 @@
  * frame has a tag or not (as the Linux bridge, __is_skb_forwardable() in net/core/dev.c). */
 #define VSW_MTU_EXTRA (VSW_ETH_LEN + 4u)
 
-/* A burst read from a device ends with the frame that passes so many bytes.  What was just received is then still
- * in the first-level cache (32 KiB and more) when it is sent. */
+/* A burst read from a device ends with the frame that passes so many bytes.  What was just received
+ * is then still in the first-level cache (32 KiB and more) when it is sent. */
 #define VSW_BURST_BYTES (16u * 1024u)
+/* The same for a stream: one call brings and takes them all, and a call costs more, with the waking
+ * of the receiver, than to find the frames in the second-level cache only. */
+#define VSW_BURST_BYTES_MAX (64u * 1024u)
 /* Room for the bytes of one burst: the last frame may be of any size, and is aligned. */
-#define VSW_ARENA (VSW_BURST_BYTES + VSW_FRAME_MAX + 128u)
+#define VSW_ARENA (VSW_BURST_BYTES_MAX + VSW_FRAME_MAX + 128u)
 
 /* Written by one poller each, word by word; read by anyone without a lock.  Sums over the
  * pollers are taken outside. */

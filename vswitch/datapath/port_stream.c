@@ -177,7 +177,7 @@ static int stream_cut(struct vsw_stream *s, struct vsw_burst *b)
     uint8_t *at = b->arena;
     int n = 0;
 
-    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES &&
+    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES_MAX &&
            s->end - s->start >= VSW_STREAM_PREFIX) {
         const uint8_t *from = s->buffer + s->start;
         uint32_t len = vsw_be32(from);

@@ -21,9 +21,8 @@
 #include <stdatomic.h>
 
 #define VSW_STREAM_PREFIX 4u
-/* Bytes a call reads: two bursts.  A unix socket hands over what one write of the peer brought
- * as one piece, and more than that is out of the first-level cache before it is sent. */
-#define VSW_STREAM_CHUNK (2u * VSW_BURST_BYTES)
+/* Bytes a call reads: a burst of long frames, several of short ones. */
+#define VSW_STREAM_CHUNK VSW_BURST_BYTES_MAX
 /* The beginning of the longest frame, and a whole chunk behind it. */
 #define VSW_STREAM_BUFFER (VSW_STREAM_PREFIX + VSW_FRAME_MAX + VSW_STREAM_CHUNK)
 
