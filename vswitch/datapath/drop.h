@@ -22,7 +22,7 @@
     X(HAIRPIN,      "rx",   "its station is behind the port it came from")                    \
     X(NO_EGRESS,    "rx",   "no other port may send it")                                      \
     X(PUNT_FULL,    "rx",   "the control plane did not keep up")                              \
-    X(RX_FULL,      "rx",   "the kernel had no room to keep it for us: the switch did not keep up")   \
+    X(RX_FULL,      "rx",   "the kernel had no room to keep it: the switch did not keep up")  \
     X(TX_FULL,      "tx",   "the device's queue was full")                                    \
     X(TX_ERROR,     "tx",   "the device refused it (down, gone, or a bad header)")                             \
     X(TOO_LONG,     "tx",   "longer than the port's MTU")                                     \

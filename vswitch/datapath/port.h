@@ -57,8 +57,9 @@ struct vsw_queue;
 
 struct vsw_port_ops {
     /* Fill @b with what waits, at most VSW_BURST frames; their bytes stay until the next call.
-     * Sets data and len of each frame, and nothing else; adds to @b->lost.  Never blocks.  Returns the number of
-     * frames (0: nothing waiting), or -errno when the queue cannot be read any more. */
+     * Sets data and len of each frame, and nothing else; adds to @b->lost.  Never blocks.
+     * Returns the number of frames (0: nothing waiting), or -errno when the queue cannot be read
+     * any more. */
     int (*rx_burst)(struct vsw_queue *q, struct vsw_burst *b);
     /* Send @n frames in order.  Never blocks, keeps no reference.  Counts into @c what the
      * device took, and the rest as drops. */
