@@ -45,6 +45,16 @@ class Datapath:
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
     def add_stream_port(self, fd: int, *, mtu: int) -> int: ...
     def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int: ...
+    def add_pcap_port(
+        self,
+        fd: int,
+        *,
+        frames: bytes,
+        index: bytes,
+        times: tuple[int, int],  # nanoseconds from one begin to the next, loops
+        out: tuple[int, int, bool, bool],  # descriptor, where to begin, a pipe?, pcapng?
+        mtu: int,
+    ) -> int: ...
     def set_port(
         self,
         port: int,

@@ -89,11 +89,12 @@ cdef class Datapath:
         cdef vsw_port *port
         cdef vsw_poller *p
         with nogil:
+            for i in range(self._n_pollers):
+                self._poller[i].by_hand, self._poller[i].now_s = True, now_s
             for i in range(self._ports_end):
                 port = &self._port[i]
                 for q in range(port.n_queues):
                     p = self._poller[port.queue[q].poller]
-                    p.now_s = now_s
                     if not port.queue[q].error:
                         n += self._receive(p, &port.queue[q])
         return n
@@ -384,6 +385,17 @@ cdef class Datapath:
         if vsw_dgram_set_peer(<vsw_dgram *>port.priv, peer, len(peer)) < 0:
             raise ValueError(f"path too long: {peer!r}")
         return self._attach(port, &vsw_port_dgram_ops, [fd])
+
+    def add_pcap_port(self, int fd, *, bytes frames, bytes index, times, out, uint32_t mtu):
+        """Add a port whose wire is files, see `vswitch.ports.pcap`; its number.  *Parked.*"""
+        cdef vsw_port *port = self._new_port(0, mtu)
+        cdef vsw_pcap *s = <vsw_pcap *>self._allocate(sizeof(vsw_pcap), port.id)
+        self._memory[port.id].append((frames, index))
+        port.priv = s
+        (s.period_ns, s.loops), (s.out_fd, s.out_at, s.pipe, s.ng) = times, out
+        if not vsw_pcap_fill(s, frames, len(frames), index, len(index)):
+            raise ValueError("index and frames do not fit each other")
+        return self._attach(port, &vsw_port_pcap_ops, [fd])
 
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL:
         cdef unsigned i

@@ -4,7 +4,7 @@
 ``_fastpath`` and ``_tables``: methods, arguments and errors are theirs, and so is the layout of
 the counters and rows in memory.  What differs:
 
-- There is one poller, and there are no ports over sockets.
+- There is one poller, and there are no ports over sockets or captures.
 - A frame that comes with work left undone (``datapath/vnet.h``) is dropped as ``bad_offload``:
   open TAPs without offloads, then the kernel finishes every frame.
 - The virtio-net header of what is sent and punted is always zero.
@@ -281,6 +281,12 @@ class Datapath:
     def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int:
         """There is none here: PortError."""
         raise PortError("the readable core has no ports over sockets", hint="leave core away")
+
+    def add_pcap_port(self, fd: int, **options: object) -> int:
+        """There is none here: PortError."""
+        raise PortError(
+            "the readable core has no pcap ports", hint="leave core away, or see vswitch replay"
+        )
 
     def _attach(self, port: SlowPort) -> int:
         if len(self._ports) == PORTS_MAX:

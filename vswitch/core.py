@@ -75,6 +75,9 @@ class Core:
     def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int:
         return int(self.datapath.add_dgram_port(fd, peer=peer, mtu=mtu))
 
+    def add_pcap_port(self, fd: int, **options: Any) -> int:
+        return int(self.datapath.add_pcap_port(fd, **options))
+
     def wire(self, port: int) -> Any:
         """The far end of memory port number *port*."""
         return self._tables.Wire(self.datapath, port)

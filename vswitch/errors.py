@@ -7,6 +7,7 @@ VswitchError
 │   └── DeviceError          the kernel refused; carries errno
 ├── FdbError
 │   └── FdbFullError         no room for another static entry
+├── CaptureError             a file is no capture we can read; carries the offset
 └── ApiError                 a running switch could not be asked, or said no
 """
 
@@ -70,6 +71,15 @@ class FdbFullError(FdbError):
         )
         self.vid = vid
         self.mac = mac
+
+
+class CaptureError(VswitchError):
+    """The capture *source* cannot be read: *what* is wrong at byte *offset*."""
+
+    def __init__(self, source: str, offset: int, what: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{source}: offset {offset}: {what}", hint=hint)
+        self.source = source
+        self.offset = offset
 
 
 class ApiError(VswitchError):

@@ -29,6 +29,7 @@ class Member:
     up: bool = True
     forwarding: bool = True  # as it was set; a port that is gone forwards nothing all the same
     gone: bool = False  # its device was deleted; it stays listed until it is removed
+    finished: bool = False  # nothing more will enter there
 
     @property
     def state(self) -> str:
@@ -78,7 +79,10 @@ class Links:
         for member in members:
             if member.gone or member.port.passing:  # who passes is removed, see listeners.py
                 continue
-            if error := self._core.datapath.port_error(member.number):
+            error = self._core.datapath.port_error(member.number)
+            if error == errno.ENODATA:
+                self._finish(member)
+            elif error:
                 self._lose(member, f"cannot be read: {os.strerror(error)}")
 
     def _look_at(self, member: Member) -> None:
@@ -106,6 +110,13 @@ class Links:
         elif link.up and not member.up:
             log.info("port up name=%s", member.port.name)
             member.up = True
+
+    def _finish(self, member: Member) -> None:
+        """Its capture has entered to the end; what is sent to it goes on being recorded."""
+        if not member.finished:
+            member.finished = True
+            counters, _ = self._core.counters(member.number)
+            log.info("replay finished frames=%d name=%s", counters["rx_frames"], member.port.name)
 
     def _lose(self, member: Member, reason: str) -> None:
         """The device is gone for good: nothing enters or leaves here any more."""

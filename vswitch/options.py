@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import math
 import pwd
 import re
 from collections.abc import Callable
@@ -59,6 +60,15 @@ def text(what: str, value: str) -> str:
     if not value:
         raise ConfigError(f"{what} is empty")
     return value
+
+
+def speed(what: str, value: str) -> float:
+    """Read a factor as 2.5, 0.000001 to 1000000; ``max`` is infinite."""
+    if value == "max":
+        return math.inf
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", value) or not 1e-6 <= float(value) <= 1e6:
+        raise ConfigError(f"{what}: not a speed: {value!r}", hint="as 1, 2.5 or max")
+    return float(value)
 
 
 def host_port(what: str, value: str) -> tuple[str, int]:

@@ -8,6 +8,8 @@
     qemu:/tmp/vm.sock
     dgram:/tmp/switch.sock,remote=/tmp/vm.sock,mode=0660
     udp:127.0.0.1:5000,remote=127.0.0.1:5001,name=vm0
+    pcap:in.pcap,speed=2.5,loop=3,out=out.pcapng,name=lab
+    record:out.pcapng
 
 A kind is an entry of KINDS: its options, and how its address is checked and becomes a name.
 """
@@ -27,6 +29,7 @@ from vswitch.options import in_range
 MTU_MIN, MTU_MAX = 68, 65521  # RFC 791; the longest a TAP takes (tun.c: 65535 - 14)
 FDB_LIMIT_MAX = 4_194_304
 QUEUES_MAX = 16
+LOOPS_MAX = 1_000_000_000
 SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
 AUTO = "auto"  # the end of a device that is free
 
@@ -48,6 +51,9 @@ class PortConfig:
     mode: int = 0o660  # of the socket's file
     owner: int = -1  # of the socket's file: user id, -1: ours
     group: int = -1
+    out: str = ""  # of a capture: where what leaves is recorded
+    speed: float = 1.0  # how fast its time passes; infinite: all at once
+    loop: int = 1  # how often it enters; 0: without end
 
     @classmethod
     def parse(cls, text: str) -> PortConfig:
@@ -96,12 +102,7 @@ def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[str]) -> Po
     name = port.name or kind.default_name(port, what)
     if "name" not in kind.options:  # a device is its name
         return replace(port, name=name, address="")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
-        raise ConfigError(
-            f"{what}: a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
-            f"which {name!r} has not",
-            hint="give it one: name=NAME",
-        )
+    check_port_name(what, name, hint="give it one: name=NAME")
     return replace(port, name=name)
 
 
@@ -121,6 +122,16 @@ def _with_options(
         field, reader = _OPTIONS[key]
         port = replace(port, **{field: reader(f"{what}: {key}", value)})
     return port
+
+
+def check_port_name(what: str, name: str, *, hint: str | None = None) -> None:
+    """Raise ConfigError unless *name* can be that of a port without a device."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
+        raise ConfigError(
+            f"{what}: a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
+            f"which {name!r} has not",
+            hint=hint,
+        )
 
 
 def check_interface_name(what: str, name: str) -> None:
@@ -156,6 +167,12 @@ def _host_pair(port: PortConfig, what: str) -> str:
     return f"udp{number}"
 
 
+def _capture(port: PortConfig, what: str) -> str:
+    if not port.address:
+        raise ConfigError(f"{what}: which file is missing")
+    return re.sub(r"\.(pcap|pcapng)$", "", PurePath(port.address).name)
+
+
 def _check_remote(port: PortConfig, what: str) -> None:
     if not port.remote:
         raise ConfigError(f"{what}: whom to send to is missing", hint="add remote=...")
@@ -179,6 +196,9 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "mode": ("mode", read.mode),
     "owner": ("owner", read.user),
     "group": ("group", read.group),
+    "out": ("out", read.text),
+    "speed": ("speed", read.speed),
+    "loop": ("loop", read.number(0, LOOPS_MAX)),
 }
 _DEVICE = ("queues", "mtu", "mac", "fdb-limit", "offloads", "force")
 _FILE = ("mode", "owner", "group")
@@ -191,5 +211,7 @@ KINDS: Mapping[str, Kind] = {
     "qemu": Kind(_SOCKET, _path),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
     "udp": Kind((*_SOCKET, "remote"), _host_pair),
+    "pcap": Kind((*_SOCKET, "speed", "loop", "out"), _capture),
+    "record": Kind(_SOCKET, _capture),
 }
 LISTENERS: Mapping[str, Kind] = {"qemu": Kind((*_SOCKET, *_FILE), _path)}

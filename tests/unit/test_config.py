@@ -41,7 +41,7 @@ def test_a_port_has_options_after_commas():
         ("a b", "port 'a b': an interface name has no '/', ':', '%' or white space"),
         ("tap:a:b", "port 'tap:a:b': an interface name has no '/', ':', '%' or white space"),
         ("foo:a", "port 'foo:a': unknown kind 'foo'"),
-        ("a,speed=1", "port 'a,speed=1': unknown option 'speed'"),
+        ("a,pace=1", "port 'a,pace=1': unknown option 'pace'"),
         ("a,mtu", "port 'a,mtu': mtu: not a number: ''"),
         ("a,mtu=-1", "port 'a,mtu=-1': mtu: not a number: '-1'"),
         ("a,mtu=67", "port 'a,mtu=67': mtu must be in 68..65521, not 67"),

@@ -1,5 +1,6 @@
-"""Ports and listeners over sockets, as the command line spells them."""
+"""Ports and listeners over sockets and files, as the command line spells them."""
 
+import math
 import os
 import socket
 
@@ -24,9 +25,16 @@ from vswitch.portconfig import PortConfig
             "udp:127.0.0.1:5000,remote=[::1]:5001,mtu=9000",
             {"name": "udp5000", "address": "127.0.0.1:5000", "remote": "[::1]:5001", "mtu": 9000},
         ),
+        ("pcap:/tmp/in.pcap", {"name": "in", "address": "/tmp/in.pcap"}),
+        (
+            "pcap:a.pcapng,speed=2.5,loop=3,out=b.pcap",
+            {"name": "a", "address": "a.pcapng", "speed": 2.5, "loop": 3, "out": "b.pcap"},
+        ),
+        ("pcap:x.cap,speed=max", {"name": "x.cap", "address": "x.cap", "speed": math.inf}),
+        ("record:/dev/fd/3,name=tap9", {"name": "tap9", "address": "/dev/fd/3"}),
     ],
 )
-def test_a_port_over_a_socket_has_an_address_and_a_name(text, facts):
+def test_a_port_without_a_device_has_an_address_and_a_name(text, facts):
     port = PortConfig.parse(text)
 
     assert port == PortConfig(kind=text.partition(":")[0], **facts)
@@ -45,7 +53,16 @@ def test_a_listener_names_its_ports_and_who_may_connect():
         ("qemu:/x,queues=2", "port 'qemu:/x,queues=2': qemu has no option 'queues'"),
         ("qemu:/x,offloads=on", "port 'qemu:/x,offloads=on': qemu has no option 'offloads'"),
         ("qemu:/x,mode=600", "port 'qemu:/x,mode=600': qemu has no option 'mode'"),
-        ("qemu:/x,speed=1", "port 'qemu:/x,speed=1': unknown option 'speed'"),
+        ("qemu:/x,pace=1", "port 'qemu:/x,pace=1': unknown option 'pace'"),
+        ("qemu:/x,speed=1", "port 'qemu:/x,speed=1': qemu has no option 'speed'"),
+        ("pcap:", "port 'pcap:': which file is missing"),
+        ("record:", "port 'record:': which file is missing"),
+        ("record:/x,loop=2", "port 'record:/x,loop=2': record has no option 'loop'"),
+        ("pcap:/x,out=", "port 'pcap:/x,out=': out is empty"),
+        ("pcap:/x,speed=0", "port 'pcap:/x,speed=0': speed: not a speed: '0'"),
+        ("pcap:/x,speed=-1", "port 'pcap:/x,speed=-1': speed: not a speed: '-1'"),
+        ("pcap:/x,speed=1e9", "port 'pcap:/x,speed=1e9': speed: not a speed: '1e9'"),
+        ("pcap:/x,loop=x", "port 'pcap:/x,loop=x': loop: not a number: 'x'"),
         ("tap0,remote=/x", "port 'tap0,remote=/x': a device has no option 'remote'"),
         ("tap0,name=x", "port 'tap0,name=x': a device has no option 'name'"),
         ("dgram:/x", "port 'dgram:/x': whom to send to is missing"),

@@ -38,6 +38,7 @@ struct vsw_poller {
     int wake_fd;   /* eventfd: leave the sleep, somebody stands at the gate */
     int notify_fd; /* eventfd of the control plane: punted frames, failed queues */
     uint16_t id;
+    uint8_t by_hand; /* Datapath.poll() sets now_s; there is no other clock */
     uint64_t busy_poll_ns; /* the window's maximum */
     struct vsw_counters *counters; /* by port; this poller's own */
     struct vsw_egress *egress;     /* by port */
@@ -90,6 +91,7 @@ static inline int vsw_poller_watch(struct vsw_poller *p, struct vsw_queue *q)
     struct epoll_event readable = {.events = EPOLLIN, .data.ptr = q};
 
     q->poller = p->id;
+    q->clock = p;
     q->epoll_fd = p->epoll_fd;
     if (q->fd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, q->fd, &readable) < 0)
         return -errno;

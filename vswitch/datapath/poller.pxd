@@ -29,6 +29,7 @@ cdef extern from "datapath/poller.h" nogil:
         int wake_fd
         int notify_fd
         uint16_t id
+        uint8_t by_hand
         uint64_t busy_poll_ns
         vsw_counters *counters
         vsw_egress *egress

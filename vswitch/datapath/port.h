@@ -69,8 +69,11 @@ struct vsw_port_ops {
 
 struct vsw_port;
 
+struct vsw_poller;
+
 struct vsw_queue {
     struct vsw_port *port;
+    const struct vsw_poller *clock; /* its poller, for a kind that looks at the time */
     void *priv; /* the kind's own state */
     int fd;     /* readable when frames wait; -1 when the kind has none */
     int error;  /* errno that ended reception, 0 while it lives */

@@ -111,3 +111,18 @@ cdef extern from "datapath/port_dgram.h" nogil:
 
     int vsw_dgram_set_peer(vsw_dgram *d, const char *path, size_t len)
     const vsw_port_ops vsw_port_dgram_ops
+
+
+cdef extern from "datapath/port_pcap.h" nogil:
+    struct vsw_pcap:
+        uint64_t period_ns
+        uint64_t loops
+        int out_fd
+        uint8_t pipe
+        uint8_t ng
+        uint64_t out_at
+
+    bint vsw_pcap_fill(
+        vsw_pcap *s, const char *frames, uint64_t size, const char *index, uint64_t index_size
+    )
+    const vsw_port_ops vsw_port_pcap_ops

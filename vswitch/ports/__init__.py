@@ -11,6 +11,7 @@ from vswitch.ports.dgram import DgramPort
 from vswitch.ports.memory import MemoryPort
 from vswitch.ports.netdev import NetdevPort
 from vswitch.ports.opening import open_listener, open_port
+from vswitch.ports.pcap import PcapPort
 from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
 
@@ -20,6 +21,7 @@ __all__ = [
     "LinkState",
     "MemoryPort",
     "NetdevPort",
+    "PcapPort",
     "Port",
     "QemuListener",
     "QemuPort",

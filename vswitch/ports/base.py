@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from mmap import mmap
-from typing import Protocol
+from typing import Any, Protocol
 
 from vswitch._fastpath import OFFLOADS
 
@@ -33,6 +33,8 @@ class Core(Protocol):
     def add_stream_port(self, fd: int, *, mtu: int) -> int: ...
 
     def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int: ...
+
+    def add_pcap_port(self, fd: int, **options: Any) -> int: ...
 
     def wire(self, port: int) -> Wire: ...
 

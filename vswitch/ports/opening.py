@@ -21,6 +21,7 @@ from vswitch.portconfig import AUTO, PortConfig
 from vswitch.ports.base import Port
 from vswitch.ports.dgram import DgramPort
 from vswitch.ports.netdev import NetdevPort
+from vswitch.ports.pcap import PcapPort
 from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
 
@@ -109,6 +110,23 @@ def _open_udp(config: PortConfig) -> Port:
     return DgramPort.udp(config.name, local, remote=remote, mtu=config.mtu or SOCKET_MTU)
 
 
+def _open_pcap(config: PortConfig) -> Port:
+    return PcapPort(
+        config.name,
+        Path(config.address),
+        out=Path(config.out) if config.out else None,
+        speed=config.speed,
+        loop=config.loop,
+        mtu=config.mtu or SOCKET_MTU,
+    )
+
+
+def _open_recorder(config: PortConfig) -> Port:
+    port = PcapPort(config.name, out=Path(config.address), mtu=config.mtu or SOCKET_MTU)
+    port.kind = "record"
+    return port
+
+
 _OPENERS: Mapping[str, Callable[[PortConfig], Port]] = {
     AUTO: _open_device,
     "tap": _open_tap,
@@ -116,6 +134,8 @@ _OPENERS: Mapping[str, Callable[[PortConfig], Port]] = {
     "qemu": _open_qemu,
     "dgram": _open_dgram,
     "udp": _open_udp,
+    "pcap": _open_pcap,
+    "record": _open_recorder,
 }
 
 
