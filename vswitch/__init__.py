@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vswitch._fastpath import DROP_REASONS
     from vswitch.clock import Clock, FakeClock
     from vswitch.errors import VswitchError
+    from vswitch.playback import replay
     from vswitch.ports import (
         DgramPort,
         MemoryPort,
@@ -52,6 +53,7 @@ __all__ = [
     "TapPort",
     "VswitchError",
     "__version__",
+    "replay",
 ]
 
 _HOME = {
@@ -71,6 +73,7 @@ _HOME = {
     "Switch": "vswitch.switch",
     "TapPort": "vswitch.ports",
     "VswitchError": "vswitch.errors",
+    "replay": "vswitch.playback",
 }
 
 

@@ -432,11 +432,15 @@ class Switch:
             self._sweep()
             self._listeners.admit()
             total = 0
-            while n := self._core.datapath.poll(self.clock.now_s()):
+            while n := self.poll_once():
                 total += n
             self._deliver(self._take_punts())
             self._find_ended()
             return total
+
+    def poll_once(self) -> int:
+        """Forward one burst of each port, and do nothing else: what `poll` repeats."""
+        return int(self._core.datapath.poll(self.clock.now_s()))
 
     # ------------------------------------------------------------------ the control thread
 

@@ -131,4 +131,6 @@ STATIONS: Mapping[str, Callable[[Site], Port]] = {
 # Kinds that cannot have one, and why.
 WITHOUT_STATION: Mapping[str, str] = {
     AUTO: "it takes one of the others",
+    "pcap": "nobody answers behind a capture",
+    "record": "nothing enters there",
 }

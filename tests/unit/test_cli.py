@@ -175,7 +175,7 @@ def test_no_switch_is_status_1(vswitch, nobody):
         (
             "frob",
             "no command 'frob' in vswitch\nhint: did you mean run or show or fdb or qemu-args or "
-            "libvirt-xml or docker-args?\n",
+            "libvirt-xml or docker-args or replay?\n",
         ),
         ("--prot a", "no option --prot\nhint: did you mean --port?\n"),
         ("show --frob", "no option --frob\nhint: see vswitch show --help\n"),
@@ -245,6 +245,7 @@ def test_a_missing_core_is_explained(vswitch, nobody, monkeypatch):
         "qemu-args -h",
         "libvirt-xml -h",
         "docker-args -h",
+        "replay -h",
     ],
 )
 def test_help_is_on_standard_output_and_fits_80_columns(vswitch, line):

@@ -29,6 +29,7 @@ devices, for namespaces, containers and virtual machines.
   vswitch fdb show                  its stations, as "bridge fdb show" does
   vswitch fdb flush dev tap0        forget the stations behind a port
   vswitch qemu-args lan             the options that plug a VM into a port
+  vswitch replay in.pcap@tap0 ...   captures through a switch, into files
 
 Without a command the options are those of "vswitch run". Data goes to standard output, everything
 else to standard error. Exit status: 0; 1 when a running switch could not be asked, or said no;
@@ -53,6 +54,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "qemu-args": "vswitch.cli.qemu_args",
         "libvirt-xml": "vswitch.cli.libvirt_xml",
         "docker-args": "vswitch.cli.docker_args",
+        "replay": "vswitch.cli.replay",
     },
     default="run",
     bare="--help",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from vswitch.errors import VswitchError
 
 if TYPE_CHECKING:
     from vswitch.control.client import Client
@@ -36,6 +40,30 @@ def ask(switch: str | None, api: Path | None) -> Client:
     from vswitch.control.client import connect
 
     return connect(switch, path=api)
+
+
+def forwarded(forward: str | None, *, transparent: bool) -> frozenset[int]:
+    """The reserved addresses, by last nibble, that these two options let through."""
+    from vswitch.config import RESERVED, parse_forward
+
+    if transparent and forward is not None:
+        raise click.UsageError("--transparent and --forward exclude one another")
+    if transparent:
+        return frozenset(range(16))
+    return frozenset({RESERVED["stp"]}) if forward is None else parse_forward(forward)
+
+
+def load(module: str) -> ModuleType:
+    """Import what needs the compiled datapath: late, once the input is known to be good."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as e:
+        if e.name not in ("vswitch._fastpath", "vswitch._tables"):
+            raise
+        raise VswitchError(
+            f"{e.name} is not built, and a switch cannot run without it",
+            hint="in the source tree: python setup.py build_ext --inplace",
+        ) from e
 
 
 def print_json(value: object) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
 import click
 
-from vswitch.errors import VswitchError
+from vswitch.cli._common import forwarded, load
 
 HELP = """\
 Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
@@ -34,6 +33,14 @@ or a socket's address, which needs no root; "qemu" is what QEMU calls stream:
   qemu:PATH                     connect to QEMU or passt, which listens there
   dgram:PATH,remote=PATH        a frame per datagram, from and to these paths
   udp:HOST:PORT,remote=HOST:PORT,name=vm0
+
+or a file, pcap or pcapng:
+
+\b
+  pcap:in.pcap                  a capture, which enters at its recorded times
+  pcap:in.pcap,speed=2.5,loop=3 faster (or speed=max), three times (0: no end)
+  pcap:in.pcap,out=out.pcapng   ... and what leaves the port is recorded
+  record:out.pcap               only that; "vswitch replay" needs no waiting
 
 VMs connect by themselves to --listen qemu:PATH[,mode=0660,owner=USER,group=GROUP,name=NAME];
 they become ports NAME-1, NAME-2, ..., by default called after the file.
@@ -164,17 +171,9 @@ def command(
     verbose: bool,
     log_format: str,
 ) -> None:
-    from vswitch.config import RESERVED, SwitchConfig, parse_forward
+    from vswitch.config import SwitchConfig
     from vswitch.portconfig import PortConfig
 
-    if transparent and forward is not None:
-        raise click.UsageError("--transparent and --forward exclude one another")
-    if transparent:
-        forwarded = frozenset(range(16))
-    elif forward is not None:
-        forwarded = parse_forward(forward)
-    else:
-        forwarded = frozenset({RESERVED["stp"]})
     config = SwitchConfig(
         name=name,
         ports=tuple(map(PortConfig.parse, ports)),
@@ -185,24 +184,9 @@ def command(
         pollers=pollers,
         busy_poll_us=busy_poll,
         core=core,
-        forward=forwarded,
+        forward=forwarded(forward, transparent=transparent),
     )
     from vswitch.logs import set_up
 
     set_up(verbose=verbose, form=log_format)
-    daemon = _load_daemon()
-    daemon.run(config, api=api, stats_s=stats)
-
-
-def _load_daemon() -> ModuleType:
-    """Load the compiled datapath: late, once the input is known to be good."""
-    try:
-        from vswitch import daemon
-    except ModuleNotFoundError as e:
-        if e.name not in ("vswitch._fastpath", "vswitch._tables"):
-            raise
-        raise VswitchError(
-            f"{e.name} is not built, and a switch cannot run without it",
-            hint="in the source tree: python setup.py build_ext --inplace",
-        ) from e
-    return daemon
+    load("vswitch.daemon").run(config, api=api, stats_s=stats)

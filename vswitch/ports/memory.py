@@ -82,7 +82,8 @@ class MemoryPort(Port):
 
         Those that came before the port was removed can be taken afterwards, too.
         """
-        return [frame for _, frame in self._connected().receive()]
+        received = (self._wire or self._connected()).receive()
+        return [frame for _, frame in received] if received else []
 
     def receive_with_header(self) -> list[tuple[bytes, bytes]]:
         """The same as (virtio-net header of 10 bytes, frame)."""
