@@ -160,8 +160,6 @@ def test_the_file_of_one_who_was_killed_is_replaced(place):
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_the_file_of_one_who_lives_is_not(place, kind):
     first = SocketFile(place, kind)
-    if kind == socket.SOCK_STREAM:
-        first.socket.listen()
 
     with pytest.raises(PortError, match="in use by another program"):
         SocketFile(place, kind)

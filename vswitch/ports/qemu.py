@@ -19,8 +19,6 @@ from vswitch.errors import DeviceError
 from vswitch.linux.socketfile import SocketFile
 from vswitch.ports.base import Core, LinkState, Port
 
-BACKLOG = 128  # VMs that knock at once
-
 
 class QemuPort(Port):
     """One connection; the port's life ends with it.
@@ -106,7 +104,6 @@ class QemuListener:
         self.mtu = mtu
         self.fdb_limit = fdb_limit
         self._file = SocketFile(path, socket.SOCK_STREAM, mode=mode, owner=owner, group=group)
-        self._file.socket.listen(BACKLOG)
 
     def fileno(self) -> int:
         return self._file.socket.fileno()
