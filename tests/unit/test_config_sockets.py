@@ -15,7 +15,10 @@ from vswitch.portconfig import PortConfig
     ("text", "facts"),
     [
         ("qemu:/tmp/vm.sock", {"name": "vm", "address": "/tmp/vm.sock"}),
-        ("qemu:passt_1.socket,name=net", {"name": "net", "address": "passt_1.socket"}),
+        ("qemu:./passt_1.socket,name=net", {"name": "net", "address": "./passt_1.socket"}),
+        ("qemu:/tmp/vm,retry=off", {"name": "vm", "address": "/tmp/vm", "retry": False}),
+        ("qemu:192.0.2.1:1234", {"name": "tcp1234", "address": "192.0.2.1:1234"}),
+        ("qemu:[::1]:1234,name=vm0", {"name": "vm0", "address": "[::1]:1234"}),
         (
             "dgram:/tmp/here,remote=/tmp/there,mode=600",
             {"name": "here", "address": "/tmp/here", "remote": "/tmp/there", "mode": 0o600},
@@ -67,7 +70,13 @@ def test_a_listener_names_its_ports_and_who_may_connect():
             "port 'qemu:/a b': a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
             "which 'a b' has not",
         ),
-        ("qemu:", "port 'qemu:': bytes in the path of a socket must be in 1..107, not 0"),
+        ("qemu:", "port 'qemu:': not HOST:PORT: ''"),
+        ("qemu:vm.sock", "port 'qemu:vm.sock': not HOST:PORT: 'vm.sock'"),
+        ("qemu:/x,retry=3", "port 'qemu:/x,retry=3': retry is on or off, not '3'"),
+        (
+            f"qemu:/{'x' * 107}",
+            f"port 'qemu:/{'x' * 107}': bytes in the path of a socket must be in 1..107, not 108",
+        ),
     ],
 )
 def test_what_is_no_socket_is_refused_in_one_sentence(text, sentence):
@@ -77,11 +86,24 @@ def test_what_is_no_socket_is_refused_in_one_sentence(text, sentence):
     assert str(caught.value) == sentence
 
 
+def test_a_listener_over_tcp_names_its_ports_after_its_own():
+    place = PortConfig.parse_listener("qemu:127.0.0.1:1234")
+
+    assert (place.name, place.address) == ("tcp1234", "127.0.0.1:1234")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("tap0", "--listen 'tap0': not a place to listen"),
         ("dgram:/x", "--listen 'dgram:/x': not a place to listen"),
+        ("qemu:lan.sock", "--listen 'qemu:lan.sock': not HOST:PORT: 'lan.sock'"),
+        (
+            "qemu:[::1]:5,mode=600",
+            "--listen 'qemu:[::1]:5,mode=600': mode, owner and group are a file's, "
+            "and TCP has none",
+        ),
+        ("qemu:/x,retry=on", "--listen 'qemu:/x,retry=on': qemu has no option 'retry'"),
         ("qemu:/x,remote=/y", "--listen 'qemu:/x,remote=/y': qemu has no option 'remote'"),
     ],
 )

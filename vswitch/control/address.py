@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from vswitch.errors import ConfigError, PortError, SocketInUseError
+from vswitch.linux import peer
 from vswitch.linux.socketfile import SocketFile
 
 ROOT_DIR = Path("/run/vswitch")
@@ -55,8 +55,7 @@ def holder(path: Path) -> int | None:
             return 0  # somebody does, too busy to say who, or not for us to know
         except OSError:
             return None
-        peer = s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        return int(struct.unpack("iII", peer)[0])
+        return peer.pid(s)
 
 
 @contextmanager
