@@ -372,15 +372,11 @@ cdef class Datapath:
         return self._attach(port, &vsw_port_memory_ops, [fd])
 
     def add_stream_port(self, int fd, *, uint32_t mtu):
-        """Attach a stream socket with frames behind their lengths; return its number.  *Parked.*
-
-        *fd* -1: there is none yet, see `set_fd`.
-        """
+        """Attach a stream socket with frames behind their lengths; return its number.  *Parked.*"""
         cdef vsw_port *port = self._new_port(0, mtu)
         port.priv = self._allocate(sizeof(vsw_stream), port.id)
         self._attach(port, &vsw_port_stream_ops, [fd])
-        if fd < 0:
-            self.set_fd(port.id, fd)
+        self.set_fd(port.id, fd)
         return port.id
 
     def add_dgram_port(self, int fd, *, bytes peer, uint32_t mtu):
@@ -464,17 +460,12 @@ cdef class Datapath:
                     self._n_flood += 1
 
     def set_fd(self, unsigned port, int fd):
-        """Give a stream port another socket, -1 for none; the old is still open.  *Parked.*
-
-        A new stream begins; number, counters, flags, stations and their limit stay.  Without a
-        socket `port_error` is ENOTCONN, and frames for the port count as ``tx_error``.
-        """
+        """Give a stream port another socket, -1 for none; the old is still open.  *Parked.*"""
         cdef vsw_port *p = self._port_at(port)
-        cdef int err
         if p.ops != &vsw_port_stream_ops:
             raise ValueError(f"port {port} is not a stream port")
         vsw_stream_begin(<vsw_stream *>p.priv)
-        err = vsw_poller_exchange(self._poller[p.queue.poller], p.queue, fd)
+        cdef int err = vsw_poller_exchange(self._poller[p.queue.poller], p.queue, fd)
         if err < 0:
             raise OSError(-err, os.strerror(-err))
 

@@ -90,7 +90,6 @@ class Kind:
     # Checks what stands behind "kind:", given what an error is to begin with; says what the port
     # is called if nobody does.
     default_name: Callable[[PortConfig, str], str]
-    in_python: bool = False  # whether --core python has it, too
 
 
 def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[str]) -> PortConfig:
@@ -196,9 +195,9 @@ _FILE = ("mode", "owner", "group")
 _SOCKET = ("mtu", "fdb-limit", "name")
 
 KINDS: Mapping[str, Kind] = {
-    AUTO: Kind(_DEVICE, _device, in_python=True),
-    "tap": Kind(_DEVICE, _device, in_python=True),
-    "netdev": Kind(_DEVICE, _device, in_python=True),
+    AUTO: Kind(_DEVICE, _device),
+    "tap": Kind(_DEVICE, _device),
+    "netdev": Kind(_DEVICE, _device),
     "qemu": Kind((*_SOCKET, "retry"), _place),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
     "udp": Kind((*_SOCKET, "remote"), _host_pair),

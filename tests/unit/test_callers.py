@@ -21,6 +21,11 @@ A, VM, PINNED = mac(1), mac(100), mac(101)
 UP, DOWN = frame(BROADCAST, VM, b"up"), frame(BROADCAST, A, b"down")
 
 
+@pytest.fixture(params=["c", "python"])
+def core_of_labs(request) -> str:
+    return request.param
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / "vm.sock"
@@ -363,9 +368,9 @@ def test_who_is_connected_with_himself_has_not_been_answered(monkeypatch):
 # ---------------------------------------------------------------------- with threads
 
 
-@pytest.mark.parametrize("pollers", [1, 3])
-def test_threads_take_up_with_whoever_comes(place, pollers):
-    with Switch(pollers=pollers) as switch:
+@pytest.mark.parametrize(("core", "pollers"), [("c", 1), ("c", 3), ("python", 1)])
+def test_threads_take_up_with_whoever_comes(place, core, pollers):
+    with Switch(core=core, pollers=pollers) as switch:
         a = switch.add_port(MemoryPort("a"))
         switch.add_port(QemuPort.connect("vm", place))
         for i in range(4):

@@ -1,13 +1,8 @@
 """Ports and listeners over sockets, as the command line spells them."""
 
-import os
-import socket
-
 import pytest
 
-from vswitch import DgramPort, QemuPort, Switch
-from vswitch.config import SwitchConfig
-from vswitch.errors import ConfigError, PortError
+from vswitch.errors import ConfigError
 from vswitch.portconfig import PortConfig
 
 
@@ -112,20 +107,3 @@ def test_what_is_no_place_to_listen_is_refused(text, sentence):
         PortConfig.parse_listener(text)
 
     assert str(caught.value) == sentence
-
-
-def test_the_readable_core_has_no_ports_over_sockets():
-    place = PortConfig.parse_listener(f"qemu:{os.devnull}")
-
-    with pytest.raises(ConfigError, match="--core python has no qemu ports"):
-        SwitchConfig(core="python", listeners=(place,))
-
-
-@pytest.mark.parametrize("kind", [QemuPort, DgramPort])
-def test_a_program_is_told_so_as_well(kind):
-    near, far = socket.socketpair()
-    with Switch(core="python") as switch, far:
-        port = kind("vm", near)
-        with pytest.raises(PortError, match="no ports over sockets"):
-            switch.add_port(port)
-        port.close()

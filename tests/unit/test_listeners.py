@@ -23,6 +23,11 @@ from vswitch.linux.socketfile import SocketFile
 A, VM = mac(1), mac(100)
 
 
+@pytest.fixture(params=["c", "python"])
+def core_of_labs(request) -> str:
+    return request.param
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / "lan.sock"
@@ -116,8 +121,9 @@ def test_options_reach_the_ports(lab, place):
     vm.close()
 
 
-def test_vms_come_and_go_while_threads_forward(place):
-    with Switch() as switch:
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_vms_come_and_go_while_threads_forward(place, core):
+    with Switch(core=core) as switch:
         a = switch.add_port(MemoryPort("a"))
         switch.listen(QemuListener(place))
         for i in range(20):
