@@ -256,6 +256,7 @@ class Datapath:
 
     def _attach(self, port: SlowPort) -> int:
         if len(self._ports) == PORTS_MAX:
+            port.close()
             raise PortLimitError(PORTS_MAX)
         with self.lock:
             number = self.switch.add_port(port)

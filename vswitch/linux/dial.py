@@ -134,7 +134,10 @@ class Dialler:
 
 
 def _calls_itself(connection: socket.socket) -> bool:
-    return bool(connection.getsockname() == connection.getpeername())
+    try:
+        return bool(connection.getsockname() == connection.getpeername())
+    except OSError:  # hung up on already, which the first read will tell
+        return False
 
 
 def _check_socket(path: str) -> None:
