@@ -30,7 +30,10 @@ A port is a device's name, with options after commas:
 or a socket's address, which needs no root; "qemu" is what QEMU calls stream:
 
 \b
-  qemu:PATH                     connect to QEMU or passt, which listens there
+  qemu:PATH                     connect to QEMU or passt, which listens
+                                there, now or later, and again
+  qemu:PATH,retry=off           the same, now or never
+  qemu:HOST:PORT                the same over TCP; a path has a "/": ./vm.sock
   dgram:PATH,remote=PATH        a frame per datagram, from and to these paths
   udp:HOST:PORT,remote=HOST:PORT,name=vm0
 
@@ -42,8 +45,10 @@ or a file, pcap or pcapng:
   pcap:in.pcap,out=out.pcapng   ... and what leaves the port is recorded
   record:out.pcap               only that; "vswitch replay" needs no waiting
 
-VMs connect by themselves to --listen qemu:PATH[,mode=0660,owner=USER,group=GROUP,name=NAME];
-they become ports NAME-1, NAME-2, ..., by default called after the file.
+VMs connect by themselves to --listen qemu:PATH or qemu:HOST:PORT. Each becomes a port, called as
+its QEMU says (-name), or else NAME-1, NAME-2, ... (,name=NAME; by default after the file). Who may
+connect is said by the file: ,mode=0660,owner=USER,group=GROUP. TCP is neither encrypted nor
+authenticated.
 
 Examples:
 
@@ -79,8 +84,9 @@ Two namespaces on one switch, in a second terminal:
     "--listen",
     "listeners",
     multiple=True,
-    metavar="qemu:PATH",
-    help="A unix socket where any number of VMs connect; each becomes a port while it does.",
+    metavar="qemu:PLACE",
+    help="A unix socket, or HOST:PORT, where any number of VMs connect; each becomes a port while "
+    "it does.",
 )
 @click.option("--name", default="vswitch", show_default=True, help="What others call this switch.")
 @click.option(

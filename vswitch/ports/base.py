@@ -61,6 +61,7 @@ class Port(ABC):
     address = ""  # of a socket or a file: its path, or HOST:PORT
     remote = ""  # the peer's, if it is known
     created = False  # the device was made by this port and goes with it
+    calls = False  # it connects by itself, and again whenever its peer went away
     passing = False  # it comes and goes with a connection: removed when that ends
     vnet_header = True  # frames cross its wire with their virtio-net header
 
