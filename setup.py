@@ -48,8 +48,9 @@ def extension(name: str, sources: list[str]) -> Extension:
 setup(
     ext_modules=cythonize(
         [
-            extension("_fastpath", sorted(glob("vswitch/datapath/port_*.c"))),
+            extension("_fastpath", []),
             extension("_memory", []),
+            extension("_ports", sorted(glob("vswitch/datapath/port_*.c"))),
             extension("_tables", []),
         ],
         build_dir=f"build/cython-{PROFILE}",

@@ -1,4 +1,4 @@
-# Layout of Datapath, for _tables.pyx.
+# Layout of Datapath, for the other compiled modules.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from vswitch.datapath.fdb cimport vsw_fdb
@@ -44,5 +44,4 @@ cdef class Datapath:
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL
     cdef int _attach(self, vsw_port *port, const vsw_port_ops *ops, fds) except -1
     cdef void _reset_counters(self, uint16_t port)
-    cdef bint _is_memory(self, vsw_port *p)
     cdef vsw_port *_port_at(self, unsigned port) except NULL

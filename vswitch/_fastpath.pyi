@@ -1,7 +1,6 @@
 """Typed face of the compiled datapath; the docstrings are in ``_fastpath.pyx``."""
 
-from collections.abc import Iterable, Sequence
-from mmap import mmap
+from collections.abc import Iterable
 from typing import final
 
 from vswitch._memory import Memory
@@ -38,24 +37,6 @@ class Datapath:
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def stop(self) -> None: ...
-    def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int: ...
-    def add_packet_port(
-        self, fds: Sequence[int], *, offloads: int, mtu: int, rings: Sequence[mmap | None] = ()
-    ) -> int: ...
-    def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int: ...
-    def add_stream_port(self, fd: int, *, mtu: int) -> int: ...
-    def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int: ...
-    def add_pcap_port(
-        self,
-        fd: int,
-        *,
-        frames: bytes,
-        index: bytes,
-        times: tuple[int, int],  # nanoseconds from one begin to the next, loops
-        out: tuple[int, int, bool, bool],  # descriptor, where to begin, a pipe?, pcapng?
-        mtu: int,
-    ) -> int: ...
-    def set_fd(self, port: int, fd: int) -> None: ...
     def set_port(
         self,
         port: int,

@@ -6,8 +6,8 @@ is where), ``finish.h`` (what a port cannot do itself), ``port_tap.c`` and its l
 how long a poller sleeps is in ``poller.h``.
 
 The second half of the file makes and unmakes what the first half walks through; its methods
-raise, those of the first half never do.  What the control plane reads and changes while frames
-flow, the forwarding database and the rings, is in ``_tables.pyx``.
+raise, those of the first half never do.  What a kind of port needs is in ``_ports.pyx``; what the
+control plane reads and changes while frames flow, the forwarding database, in ``_tables.pyx``.
 """
 import os
 
@@ -328,77 +328,6 @@ cdef class Datapath:
 
     # ------------------------------------------------------------------ ports
 
-    def add_tap_port(self, fds, *, unsigned offloads, uint32_t mtu):
-        """Attach the open, non-blocking queues of a TAP; return the port number.  *Parked.*
-
-        The descriptors stay the caller's: close them after the port is removed.
-        """
-        cdef vsw_port *port = self._new_port(offloads, mtu)
-        return self._attach(port, &vsw_port_tap_ops, fds)
-
-    def add_packet_port(self, fds, *, unsigned offloads, uint32_t mtu, rings=()):
-        """The same for packet sockets, bound to one device (see `vswitch.linux.packet`).
-
-        *rings*: of each socket its mapped rx ring, or None; kept until the port is removed.
-        """
-        cdef vsw_port *port = self._new_port(offloads, mtu)
-        cdef vsw_packet *s
-        cdef uint8_t[::1] ring
-        cdef unsigned i
-        s = <vsw_packet *>self._allocate(len(fds) * sizeof(vsw_packet), port.id)
-        for i in range(<unsigned>len(fds)):
-            if i < len(rings) and rings[i] is not None:
-                ring = rings[i]
-                self._memory[port.id].append(ring)
-                vsw_packet_init(&s[i], &ring[0], <uint32_t>(ring.shape[0] // VSW_RING_SLOT))
-            else:
-                vsw_packet_init(&s[i], NULL, 0)
-        port.priv = s
-        return self._attach(port, &vsw_port_packet_ops, fds)
-
-    def add_memory_port(self, *, int fd, unsigned offloads, uint32_t mtu, uint64_t size):
-        """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*
-
-        *fd* is an eventfd that wakes the poller, or -1 for a switch that is polled by hand.
-        """
-        cdef vsw_port *port
-        cdef vsw_memory *m
-        if size < 2 * VSW_FRAME_MAX or size & (size - 1):
-            raise ValueError(f"size must be a power of two above {2 * VSW_FRAME_MAX}, not {size}")
-        port = self._new_port(offloads, mtu)
-        m = <vsw_memory *>self._allocate(sizeof(vsw_memory), port.id)
-        self._make_ring(port.id, &m.in_, size)
-        self._make_ring(port.id, &m.out, size)
-        port.priv = m
-        return self._attach(port, &vsw_port_memory_ops, [fd])
-
-    def add_stream_port(self, int fd, *, uint32_t mtu):
-        """Attach a stream socket with frames behind their lengths; return its number.  *Parked.*"""
-        cdef vsw_port *port = self._new_port(0, mtu)
-        port.priv = self._allocate(sizeof(vsw_stream), port.id)
-        self._attach(port, &vsw_port_stream_ops, [fd])
-        self.set_fd(port.id, fd)
-        return port.id
-
-    def add_dgram_port(self, int fd, *, bytes peer, uint32_t mtu):
-        """Attach a datagram socket, connected or with *peer*, a path; its number.  *Parked.*"""
-        cdef vsw_port *port = self._new_port(0, mtu)
-        port.priv = self._allocate(sizeof(vsw_dgram), port.id)
-        if vsw_dgram_set_peer(<vsw_dgram *>port.priv, peer, len(peer)) < 0:
-            raise ValueError(f"path too long: {peer!r}")
-        return self._attach(port, &vsw_port_dgram_ops, [fd])
-
-    def add_pcap_port(self, int fd, *, bytes frames, bytes index, times, out, uint32_t mtu):
-        """Add a port whose wire is files, see `vswitch.ports.pcap`; its number.  *Parked.*"""
-        cdef vsw_port *port = self._new_port(0, mtu)
-        cdef vsw_pcap *s = <vsw_pcap *>self._allocate(sizeof(vsw_pcap), port.id)
-        self._memory[port.id].append((frames, index))
-        port.priv = s
-        (s.period_ns, s.loops), (s.out_fd, s.out_at, s.pipe, s.ng) = times, out
-        if not vsw_pcap_fill(s, frames, len(frames), index, len(index)):
-            raise ValueError("index and frames do not fit each other")
-        return self._attach(port, &vsw_port_pcap_ops, [fd])
-
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL:
         cdef unsigned i
         for i in range(<unsigned>VSW_PORTS_MAX):
@@ -444,9 +373,6 @@ cdef class Datapath:
         for i in range(self._n_pollers):
             memset(&self._poller[i].counters[port], 0, sizeof(vsw_counters))
 
-    cdef bint _is_memory(self, vsw_port *p):
-        return p.ops == &vsw_port_memory_ops
-
     cdef vsw_port *_port_at(self, unsigned port) except NULL:
         # The loop indexes its tables with what the fdb says, unchecked.
         if port >= VSW_PORTS_MAX or self._port[port].ops is NULL:
@@ -470,16 +396,6 @@ cdef class Datapath:
                 if self._port[i].ops is not NULL and self._port[i].forwarding:
                     self._flood[self._n_flood] = <uint16_t>i
                     self._n_flood += 1
-
-    def set_fd(self, unsigned port, int fd):
-        """Give a stream port another socket, -1 for none; the old is still open.  *Parked.*"""
-        cdef vsw_port *p = self._port_at(port)
-        if p.ops != &vsw_port_stream_ops:
-            raise ValueError(f"port {port} is not a stream port")
-        vsw_stream_begin(<vsw_stream *>p.priv)
-        cdef int err = vsw_poller_exchange(self._poller[p.queue.poller], p.queue, fd)
-        if err < 0:
-            raise OSError(-err, os.strerror(-err))
 
     def remove_port(self, unsigned port):
         """Forget a port with its stations, static ones too.  *Parked.*"""

@@ -471,3 +471,10 @@ def _key(vid: int, mac: Bytes) -> tuple[int, bytes]:
     if len(mac) != 6 or not 0 <= vid <= 4095:
         raise ValueError(f"a station is 6 bytes and a VLAN 0..4095, not {bytes(mac)!r} and {vid}")
     return vid, bytes(mac)
+
+
+# What ``_ports`` has as functions.
+add_tap_port, add_packet_port = Datapath.add_tap_port, Datapath.add_packet_port
+add_memory_port, add_pcap_port = Datapath.add_memory_port, Datapath.add_pcap_port
+add_stream_port, add_dgram_port = Datapath.add_stream_port, Datapath.add_dgram_port
+set_fd = Datapath.set_fd

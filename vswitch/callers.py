@@ -112,7 +112,7 @@ class Callers:
             raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         if port.is_connected:
             with self._paused():
-                self._core.datapath.set_fd(call.member.number, port.fileno())
+                self._core.set_fd(call.member.number, port.fileno())
             call.due_s, call.failure = now_s, 0
             self._links.set_up(call.member)
 
@@ -133,7 +133,7 @@ class Callers:
     def _wait(self, call: _Call, now_s: float) -> None:
         """Hang up, and have the next attempt made after a while."""
         with self._paused():  # a poller may be about to read or to write there
-            self._core.datapath.set_fd(call.member.number, -1)
+            self._core.set_fd(call.member.number, -1)
             call.port.hang_up()
         _put_off(call, now_s)
 

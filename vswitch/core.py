@@ -45,8 +45,7 @@ class Core:
         notify_fd: int,
         salt: bytes | None = None,
     ) -> None:
-        datapath, tables = _modules(kind)
-        self._tables = tables
+        datapath, tables, self._ports = _modules(kind)
         self.datapath = datapath.Datapath(
             pollers=pollers,
             fdb_limit=fdb_limit,
@@ -58,33 +57,40 @@ class Core:
         self.fdb = tables.Fdb(self.datapath)
         self.pollers = pollers
 
+    def _add(self, kind: str, *args: object, **options: object) -> int:
+        return int(getattr(self._ports, f"add_{kind}_port")(self.datapath, *args, **options))
+
     def add_tap_port(self, fds: Sequence[int], *, offloads: int, mtu: int) -> int:
-        return int(self.datapath.add_tap_port(fds, offloads=offloads, mtu=mtu))
+        return self._add("tap", fds, offloads=offloads, mtu=mtu)
 
     def add_packet_port(
         self, fds: Sequence[int], *, offloads: int, mtu: int, rings: Sequence[mmap | None] = ()
     ) -> int:
-        return int(self.datapath.add_packet_port(fds, offloads=offloads, mtu=mtu, rings=rings))
+        return self._add("packet", fds, offloads=offloads, mtu=mtu, rings=rings)
 
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
-        return int(self.datapath.add_memory_port(fd=fd, offloads=offloads, mtu=mtu, size=size))
+        return self._add("memory", fd=fd, offloads=offloads, mtu=mtu, size=size)
 
     def add_stream_port(self, fd: int, *, mtu: int) -> int:
-        return int(self.datapath.add_stream_port(fd, mtu=mtu))
+        return self._add("stream", fd, mtu=mtu)
 
     def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int:
-        return int(self.datapath.add_dgram_port(fd, peer=peer, mtu=mtu))
+        return self._add("dgram", fd, peer=peer, mtu=mtu)
 
     def add_pcap_port(self, fd: int, **options: Any) -> int:
-        return int(self.datapath.add_pcap_port(fd, **options))
+        return self._add("pcap", fd, **options)
+
+    def set_fd(self, port: int, fd: int) -> None:
+        """Give stream port number *port* another socket, -1 for none.  *Parked.*"""
+        self._ports.set_fd(self.datapath, port, fd)
 
     def wire(self, port: int) -> Any:
         """The far end of memory port number *port*."""
-        return self._tables.Wire(self.datapath, port)
+        return self._ports.Wire(self.datapath, port)
 
     def punted(self) -> Iterable[tuple[int, bytes, bytes]]:
         """Take what was punted: (port number, virtio-net header, frame)."""
-        frames: list[tuple[int, bytes, bytes]] = self._tables.punted(self.datapath)
+        frames: list[tuple[int, bytes, bytes]] = self._ports.punted(self.datapath)
         return frames
 
     def counters(self, port: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -99,13 +105,14 @@ class Core:
         )
 
 
-def _modules(kind: str) -> tuple[ModuleType, ModuleType]:
+def _modules(kind: str) -> tuple[ModuleType, ModuleType, ModuleType]:
+    """Where there is a Datapath, its Fdb, and its ports."""
     if kind == "c":
-        from vswitch import _fastpath, _tables
+        from vswitch import _fastpath, _ports, _tables
 
-        return _fastpath, _tables
+        return _fastpath, _tables, _ports
     if kind == "python":
         from vswitch import _slowpath
 
-        return _slowpath, _slowpath
+        return _slowpath, _slowpath, _slowpath
     raise ValueError(f"core is 'c' or 'python', not {kind!r}")

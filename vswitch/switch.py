@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -27,15 +26,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vswitch.callers import Callers
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import RESERVED, SwitchConfig
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
 from vswitch.errors import PortError
-from vswitch.links import Links, Member
-from vswitch.listeners import Listeners
+from vswitch.links import Member
 from vswitch.ports import Port, QemuListener
 from vswitch.status import ListenerStatus, PortStatus, Station
+from vswitch.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 AnyPort = TypeVar("AnyPort", bound=Port)
 PuntHandler = Callable[[str, bytes], None]
-
-SWEEP_S = 1  # how often places of expired stations are freed
 
 
 class Switch:
@@ -93,7 +89,7 @@ class Switch:
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
-        self._made_s = self._swept_s = self.clock.now_s()
+        self._made_s = self.clock.now_s()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         with ExitStack() as undo:
             undo.callback(os.close, self._bell)
@@ -107,11 +103,17 @@ class Switch:
                 salt=salt,
             )
             undo.pop_all()
-        self._links = Links(self._core, self.paused)
-        self._listeners = Listeners(
-            self._core, self._members, add=self.add_port, remove=self.remove_port
+        self._upkeep = Upkeep(
+            self._core,
+            self._members,
+            self._lock,
+            bell=self._bell,
+            clock=self.clock,
+            by_hand=self._by_hand,
+            paused=self.paused,
+            add=self.add_port,
+            remove=self.remove_port,
         )
-        self._callers = Callers(self._core, self._members, self._links, self.paused)
 
     # ------------------------------------------------------------------ life
 
@@ -153,8 +155,7 @@ class Switch:
                 thread.join()
         with ExitStack() as rest:  # all of it, whatever one of them raises
             rest.callback(os.close, self._bell)
-            rest.callback(self._links.close)
-            rest.callback(self._listeners.close)
+            rest.callback(self._upkeep.close)
             for name in self.ports:
                 rest.callback(self.remove_port, name)
 
@@ -196,10 +197,7 @@ class Switch:
                 undo.callback(self._disconnect, number)
                 self._core.datapath.set_port(number, fdb_limit=fdb_limit)
             member = Member(port, number)
-            self._callers.add(member, self.clock.precise_s())
-            if port.has_link and not self._by_hand:
-                self._links.watch(member)
-            os.eventfd_write(self._bell, 1)  # the control thread may have more to wait for
+            self._upkeep.watch(member)
             self._members[port.name] = member
             undo.pop_all()
         return port
@@ -228,8 +226,8 @@ class Switch:
         Such a port is removed when its connection ends.
         """
         with self._lock:
-            self._listeners.add(listener)
-            os.eventfd_write(self._bell, 1)  # the control thread has more to wait for
+            self._upkeep.listeners.add(listener)
+            self._upkeep.ring()
         return listener
 
     def set_port(
@@ -284,7 +282,7 @@ class Switch:
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""
         with self._lock:
-            return self._listeners.status()
+            return self._upkeep.listeners.status()
 
     def _member(self, name: str) -> Member:
         try:
@@ -429,14 +427,12 @@ class Switch:
         if not self._by_hand:
             raise RuntimeError("a switch with poller threads is not polled by hand")
         with self._lock:
-            self._sweep()
-            self._listeners.admit()
-            self._callers.look(self.clock.precise_s())
+            self._upkeep.look()
             total = 0
             while n := self.poll_once():
                 total += n
             self._deliver(self._take_punts())
-            self._find_ended()
+            self._upkeep.look()
             return total
 
     def poll_once(self) -> int:
@@ -448,46 +444,12 @@ class Switch:
     def _control(self) -> None:
         try:
             while not self._closing.is_set():
-                self._wait()
-                self._sweep()
+                self._upkeep.wait()
                 self._deliver(self._take_punts())
                 with self._lock:
-                    self._find_ended()
+                    self._upkeep.look()
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
-
-    def _wait(self) -> None:
-        waiter = select.poll()  # select() knows no descriptor above 1023
-        with self._lock:
-            doors = self._listeners.waiting_on()
-            for watched in (self._bell, *doors, *self._links.waiting_on()):
-                waiter.register(watched, select.POLLIN)
-            for call in self._callers.waiting_on():
-                waiter.register(call, select.POLLOUT)
-            longest_s = self._callers.due_in_s(self.clock.precise_s(), SWEEP_S)
-        ready = {fd for fd, _ in waiter.poll(1000 * longest_s)}
-        if self._bell in ready:
-            os.eventfd_read(self._bell)
-        with self._lock:
-            if ready.intersection(doors):
-                self._listeners.admit()
-            if ready.intersection(self._links.waiting_on()):
-                self._links.look(self._members.values())
-
-    def _find_ended(self) -> None:
-        self._listeners.remove_ended()
-        self._callers.look(self.clock.precise_s())
-        self._links.find_failed(self._members.values())
-
-    def _sweep(self) -> None:
-        now_s = self.clock.now_s()
-        if now_s - self._swept_s >= SWEEP_S:
-            self._swept_s = now_s
-            self._listeners.retry()
-            if self._by_hand:
-                self._core.fdb.expire(now_s)
-            elif self._core.fdb.counters()["entries"]:
-                self._core.fdb.sweep(now_s)
 
     def _take_punts(self) -> list[tuple[str, bytes]]:
         """What was punted, by the names its ports have now."""

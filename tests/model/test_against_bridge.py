@@ -34,7 +34,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from support.wait import wait_for
 from tests.model.traffic import STATIONS, frames, stations
 from vswitch._fastpath import Datapath
-from vswitch._tables import Fdb, Wire
+from vswitch._ports import Wire, add_memory_port
+from vswitch._tables import Fdb
 from vswitch.linux import device
 from vswitch.reference import ReferenceSwitch
 
@@ -169,7 +170,7 @@ class Trio:
         self.fdb = Fdb(self.datapath)
         self.wires = []
         for n in range(n_ports):
-            self.datapath.add_memory_port(fd=-1, offloads=0, mtu=MTU, size=1 << 20)
+            add_memory_port(self.datapath, fd=-1, offloads=0, mtu=MTU, size=1 << 20)
             self.wires.append(Wire(self.datapath, n))
             self.reference.add_port()
         for nibble in forwarded:

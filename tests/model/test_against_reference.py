@@ -22,13 +22,11 @@ from hypothesis.stateful import (
 )
 
 from tests.model.traffic import LONGEST, RESERVED, frames, stations
-from vswitch import _fastpath, _slowpath, _tables
+from vswitch import _fastpath, _ports, _slowpath, _tables
 from vswitch.errors import FdbFullError
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
 
-COMPILED = SimpleNamespace(
-    Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, Wire=_tables.Wire, punted=_tables.punted
-)
+COMPILED = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, **vars(_ports))
 ROW = struct.Struct("=6sHHHI")
 WORDS = 24  # struct vsw_counters
 BURST = 32
@@ -133,7 +131,9 @@ class SwitchMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.twin.ports) < PORTS_MOST)
     @rule()
     def add_port(self):
-        number = self.datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=RING_SIZE)
+        number = self.core.add_memory_port(
+            self.datapath, fd=-1, offloads=0, mtu=1500, size=RING_SIZE
+        )
         self.wires[number] = self.core.Wire(self.datapath, number)
         assert number == self.twin.add_port()
 

@@ -12,6 +12,7 @@ import random
 import pytest
 
 from vswitch._fastpath import Datapath
+from vswitch._ports import add_memory_port
 from vswitch._tables import Fdb
 
 FIXED_SALT = bytes(range(1, 17))
@@ -73,7 +74,7 @@ FAMILIES = [
 def make_fdb(limit: int, salt: bytes | None) -> Fdb:
     datapath = Datapath(fdb_limit=limit, salt=salt)
     for _ in range(2):
-        datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=1 << 18)
+        add_memory_port(datapath, fd=-1, offloads=0, mtu=1500, size=1 << 18)
     return Fdb(datapath)
 
 
@@ -129,5 +130,5 @@ def test_a_small_table_is_as_good_as_its_word_with_any_salt(family):
 
 def make_small_fdb(salt: bytes) -> Fdb:
     datapath = Datapath(fdb_limit=32, salt=salt)
-    datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=1 << 18)
+    add_memory_port(datapath, fd=-1, offloads=0, mtu=1500, size=1 << 18)
     return Fdb(datapath)

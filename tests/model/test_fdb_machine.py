@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from vswitch import _fastpath, _slowpath, _tables, reference
+from vswitch import _fastpath, _ports, _slowpath, _tables, reference
 from vswitch.errors import FdbFullError
 
 ROW = struct.Struct("=6sHHHI")
@@ -36,7 +36,7 @@ class FdbMachine(RuleBasedStateMachine):
             fdb_limit=limit, ageing_s=ageing_s, salt=salt[:16].ljust(16, b"\0")
         )
         for _ in range(N_PORTS):
-            self.datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=1 << 18)
+            self.core.add_memory_port(self.datapath, fd=-1, offloads=0, mtu=1500, size=1 << 18)
         self.fdb = self.core.Fdb(self.datapath)
         self.twin = reference.Fdb(limit=limit, ageing_s=ageing_s)
         self.now_s = START_S
@@ -125,7 +125,7 @@ class FdbMachine(RuleBasedStateMachine):
 
 
 class CompiledFdbMachine(FdbMachine):
-    core = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb)
+    core = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, **vars(_ports))
 
 
 class PythonFdbMachine(FdbMachine):

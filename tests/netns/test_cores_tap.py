@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from support.wait import wait_for
-from vswitch import _fastpath, _slowpath
+from vswitch import _fastpath, _ports, _slowpath
 from vswitch.linux import device
 
 pytestmark = pytest.mark.netns
@@ -59,16 +59,17 @@ def namespaces():
             subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=20)
 
 
-@pytest.fixture(params=[_fastpath, _slowpath], ids=["compiled", "python"])
+@pytest.fixture(params=[(_fastpath, _ports), (_slowpath, _slowpath)], ids=["compiled", "python"])
 def lan(request, namespaces):
     """A running switch between 10.9.0.1 and 10.9.0.2."""
-    datapath = request.param.Datapath()
+    core, ports = request.param
+    datapath = core.Datapath()
     fds = []
     for number, name in enumerate(namespaces, 1):
         fds.append(open_tap(name))
         ip("-n", name, "address", "add", f"10.9.0.{number}/24", "dev", "eth0")
         ip("-n", name, "link", "set", "eth0", "up")
-        datapath.add_tap_port([fds[-1]], offloads=0, mtu=1500)
+        ports.add_tap_port(datapath, [fds[-1]], offloads=0, mtu=1500)
     poller = threading.Thread(target=datapath.run, args=(0,))
     poller.start()
     yield SimpleNamespace(datapath=datapath, names=namespaces)

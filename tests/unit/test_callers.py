@@ -153,7 +153,7 @@ def test_who_breaks_the_protocol_is_hung_up_on_and_called_again(net, place, qemu
 
 def attempts(net: Lab, monkeypatch: pytest.MonkeyPatch, count: int) -> list[float]:
     """After how many seconds from now the port "vm" calls, so many times."""
-    port, callers = net.switch.ports["vm"], net.switch._callers
+    port, callers = net.switch.ports["vm"], net.switch._upkeep.callers
     start_s = now_s = net.clock.precise_s()
     found: list[float] = []
     call = port.call
@@ -176,15 +176,15 @@ def test_nothing_is_to_be_done_before_the_next_attempt(net, place):
     net.switch.add_port(QemuPort.connect("vm", place))
     now_s = net.clock.precise_s()
 
-    assert net.switch._callers.due_in_s(now_s, 1) == pytest.approx(FIRST_S)
-    assert net.switch._callers.due_in_s(now_s + 3, 1) == 0
-    assert net.switch._callers.due_in_s(now_s, 0.05) == 0.05
+    assert net.switch._upkeep.callers.due_in_s(now_s, 1) == pytest.approx(FIRST_S)
+    assert net.switch._upkeep.callers.due_in_s(now_s + 3, 1) == 0
+    assert net.switch._upkeep.callers.due_in_s(now_s, 0.05) == 0.05
 
 
 @pytest.mark.parametrize(("lasts_s", "next_s"), [(0, 0.2), (LAST_S, FIRST_S)])
 def test_only_who_stayed_for_a_while_is_soon_called_again(net, place, qemu, lasts_s, next_s):
     net.switch.add_port(QemuPort.connect("vm", place))
-    look, start_s = net.switch._callers.look, net.clock.precise_s()
+    look, start_s = net.switch._upkeep.callers.look, net.clock.precise_s()
     connected(net, qemu).close()
     net.switch._core.datapath.poll(0)
     look(start_s)
@@ -195,7 +195,7 @@ def test_only_who_stayed_for_a_while_is_soon_called_again(net, place, qemu, last
 
     look(now_s)
 
-    assert net.switch._callers.due_in_s(now_s, 9) == pytest.approx(next_s)
+    assert net.switch._upkeep.callers.due_in_s(now_s, 9) == pytest.approx(next_s)
 
 
 def test_a_port_can_be_removed_while_it_waits_and_another_take_its_name(net, place):
@@ -205,7 +205,7 @@ def test_a_port_can_be_removed_while_it_waits_and_another_take_its_name(net, pla
     net.clock.advance(10)
 
     assert net.send("vm", UP) == {"a": [UP]}
-    assert net.switch._callers.due_in_s(0, 1) == 1
+    assert net.switch._upkeep.callers.due_in_s(0, 1) == 1
 
 
 def test_a_blocked_port_stays_blocked(net, place, qemu):
@@ -327,7 +327,7 @@ def test_a_call_that_nobody_answers_is_given_up_and_made_again(net, monkeypatch)
     net.switch.add_port(QemuPort.connect("vm", qemu.address))
     port = net.switch.ports["vm"]
     assert port.calling_fd >= 0
-    assert net.switch._callers.waiting_on() == [port.calling_fd]
+    assert net.switch._upkeep.callers.waiting_on() == [port.calling_fd]
 
     assert attempts(net, monkeypatch, 3) == pytest.approx([5.1, 10.3, 15.7], abs=0.01)
 

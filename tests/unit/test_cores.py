@@ -12,13 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from vswitch import _fastpath, _slowpath, _tables
+from vswitch import _fastpath, _ports, _slowpath, _tables
 from vswitch.errors import PortLimitError
 from vswitch.reference import COUNTERS, FRAME_MAX
 
-COMPILED = SimpleNamespace(
-    Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, Wire=_tables.Wire, punted=_tables.punted
-)
+COMPILED = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, **vars(_ports))
 FINISHED = bytes(10)
 A, B, C = (bytes([2, 0, 0, 0, 0, n]) for n in (1, 2, 3))
 BPDU = bytes.fromhex("0180c2000000")
@@ -47,7 +45,7 @@ def make_switch(core, n_ports, **options):
     datapath = core.Datapath(**options)
     wires = []
     for _ in range(n_ports):
-        port = datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=SIZE)
+        port = core.add_memory_port(datapath, fd=-1, offloads=0, mtu=1500, size=SIZE)
         wires.append(core.Wire(datapath, port))
     return SimpleNamespace(core=core, datapath=datapath, wires=wires, fdb=core.Fdb(datapath))
 
@@ -163,7 +161,7 @@ def test_a_new_port_gets_the_lowest_number_and_fresh_counters(switch):
     switch.datapath.set_port(1, fdb_limit=1)
 
     switch.datapath.remove_port(1)
-    number = switch.datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=SIZE)
+    number = switch.core.add_memory_port(switch.datapath, fd=-1, offloads=0, mtu=1500, size=SIZE)
 
     assert number == 1
     assert not any(counters(switch.datapath, 1).values())
@@ -196,10 +194,10 @@ def test_frames_that_wait_on_a_removed_port_stay_readable(switch):
 def test_there_is_a_largest_number_of_ports(core, eventfd):
     datapath = core.Datapath()
     for _ in range(1024):
-        datapath.add_tap_port([-1], offloads=0, mtu=1500)
+        core.add_tap_port(datapath, [-1], offloads=0, mtu=1500)
 
     with pytest.raises(PortLimitError):
-        datapath.add_tap_port([-1], offloads=0, mtu=1500)
+        core.add_tap_port(datapath, [-1], offloads=0, mtu=1500)
 
 
 @pytest.mark.parametrize("fds", [[], [-1] * 17])
@@ -207,7 +205,7 @@ def test_a_port_has_one_to_sixteen_queues(core, fds):
     datapath = core.Datapath()
 
     with pytest.raises(ValueError, match="queues"):
-        datapath.add_tap_port(fds, offloads=0, mtu=1500)
+        core.add_tap_port(datapath, fds, offloads=0, mtu=1500)
 
 
 def test_a_descriptor_that_cannot_be_watched_leaves_no_port_behind(core, tmp_path):
@@ -216,7 +214,7 @@ def test_a_descriptor_that_cannot_be_watched_leaves_no_port_behind(core, tmp_pat
     file.touch()
 
     with file.open() as f, pytest.raises(OSError, match=os.strerror(errno.EPERM)):
-        datapath.add_tap_port([f.fileno()], offloads=0, mtu=1500)
+        core.add_tap_port(datapath, [f.fileno()], offloads=0, mtu=1500)
 
     with pytest.raises(ValueError, match="no port 0"):
         datapath.remove_port(0)
@@ -225,7 +223,7 @@ def test_a_descriptor_that_cannot_be_watched_leaves_no_port_behind(core, tmp_pat
 @pytest.mark.parametrize("size", [0, 1 << 17, (1 << 18) + 1])
 def test_a_ring_has_room_for_two_frames_and_a_power_of_two(core, size):
     with pytest.raises(ValueError, match="size must be a power of two"):
-        core.Datapath().add_memory_port(fd=-1, offloads=0, mtu=1500, size=size)
+        core.add_memory_port(core.Datapath(), fd=-1, offloads=0, mtu=1500, size=size)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +244,7 @@ def test_options_out_of_range_are_refused(core, options):
 
 def test_a_datapath_in_a_cycle_of_references_is_collected(core):
     datapath = core.Datapath()
-    datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=SIZE)
+    core.add_memory_port(datapath, fd=-1, offloads=0, mtu=1500, size=SIZE)
     cycle = [datapath, core.Fdb(datapath), core.Wire(datapath, 0)]
     cycle.append(cycle)
 
@@ -270,7 +268,7 @@ def running(core, eventfd):
     datapath = core.Datapath(notify_fd=eventfd)
     wires = []
     for fd in fds:
-        port = datapath.add_memory_port(fd=fd, offloads=0, mtu=1500, size=SIZE)
+        port = core.add_memory_port(datapath, fd=fd, offloads=0, mtu=1500, size=SIZE)
         wires.append(core.Wire(datapath, port))
     poller = threading.Thread(target=datapath.run, args=(0,))
     poller.start()
@@ -314,7 +312,7 @@ def test_nothing_moves_while_paused_and_nothing_is_lost(running):
 def test_a_port_can_be_removed_and_added_while_paused(running):
     running.datapath.pause()
     running.datapath.remove_port(1)
-    number = running.datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=SIZE)
+    number = running.core.add_memory_port(running.datapath, fd=-1, offloads=0, mtu=1500, size=SIZE)
     wire = running.core.Wire(running.datapath, number)
     running.datapath.resume()
 
@@ -347,7 +345,7 @@ def test_a_queue_that_fails_is_given_up_and_reported(running):
     reader, broken = os.pipe()
     os.close(reader)  # epoll reports the other end, and a read of it fails
     running.datapath.pause()
-    number = running.datapath.add_tap_port([broken], offloads=0, mtu=1500)
+    number = running.core.add_tap_port(running.datapath, [broken], offloads=0, mtu=1500)
     running.datapath.resume()
 
     wait_for(lambda: running.datapath.port_error(number))
@@ -364,7 +362,7 @@ def test_a_queue_that_fails_is_given_up_and_reported(running):
 def test_a_port_can_be_removed_after_its_descriptor_was_closed(core):
     datapath = core.Datapath()
     reader, writer = os.pipe()
-    number = datapath.add_tap_port([reader], offloads=0, mtu=1500)
+    number = core.add_tap_port(datapath, [reader], offloads=0, mtu=1500)
     os.close(reader)
     os.close(writer)
 
@@ -390,13 +388,13 @@ def test_a_wire_wants_a_memory_port_and_a_descriptor_a_stream(core):
     datapath = core.Datapath()
     near, far = socket.socketpair()
     with near, far:
-        number = datapath.add_stream_port(near.fileno(), mtu=1500)
-        memory = datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=SIZE)
+        number = core.add_stream_port(datapath, near.fileno(), mtu=1500)
+        memory = core.add_memory_port(datapath, fd=-1, offloads=0, mtu=1500, size=SIZE)
 
         with pytest.raises(ValueError, match="not a memory port"):
             core.Wire(datapath, number)
         with pytest.raises(ValueError, match="not a stream port"):
-            datapath.set_fd(memory, near.fileno())
+            core.set_fd(datapath, memory, near.fileno())
         datapath.remove_port(number)
 
 
@@ -414,14 +412,14 @@ def pairs():
 def test_a_port_without_a_socket_waits_for_one_and_counts_what_is_lost(running, pairs):
     near, far = pairs[0]
     running.datapath.pause()
-    number = running.datapath.add_stream_port(-1, mtu=1500)
+    number = running.core.add_stream_port(running.datapath, -1, mtu=1500)
     running.datapath.resume()
     assert running.datapath.port_error(number) == errno.ENOTCONN
     running.wires[0].send(FINISHED + frame(B, A))
     wait_for(lambda: counters(running.datapath, number)["tx_error"])
 
     running.datapath.pause()
-    running.datapath.set_fd(number, near.fileno())
+    running.core.set_fd(running.datapath, number, near.fileno())
     running.datapath.resume()
     far.sendall((60).to_bytes(4, "big") + frame(A, C))
 
@@ -436,15 +434,15 @@ def test_a_port_without_a_socket_waits_for_one_and_counts_what_is_lost(running, 
 def test_the_socket_that_was_exchanged_is_not_read_any_more(running, pairs):
     (near, far), (near2, far2) = pairs
     running.datapath.pause()
-    number = running.datapath.add_stream_port(near.fileno(), mtu=1500)
+    number = running.core.add_stream_port(running.datapath, near.fileno(), mtu=1500)
     far.sendall((60).to_bytes(4, "big") + frame(A, B))
-    running.datapath.set_fd(number, near2.fileno())
+    running.core.set_fd(running.datapath, number, near2.fileno())
     running.datapath.resume()
     far2.sendall((60).to_bytes(4, "big") + frame(A, C))
 
     assert receive_all(running.wires[0], 1) == [frame(A, C)]
     running.datapath.pause()
-    running.datapath.set_fd(number, near.fileno())
+    running.core.set_fd(running.datapath, number, near.fileno())
     running.datapath.resume()
     assert receive_all(running.wires[0], 1) == [frame(A, B)]
     running.datapath.pause()
@@ -454,12 +452,12 @@ def test_the_socket_that_was_exchanged_is_not_read_any_more(running, pairs):
 
 def test_a_socket_that_cannot_be_watched_leaves_the_port_without_one(core, tmp_path):
     datapath = core.Datapath()
-    number = datapath.add_stream_port(-1, mtu=1500)
+    number = core.add_stream_port(datapath, -1, mtu=1500)
     file = tmp_path / "file"  # epoll does not take regular files
     file.touch()
 
     with file.open() as f, pytest.raises(OSError, match=os.strerror(errno.EPERM)):
-        datapath.set_fd(number, f.fileno())
+        core.set_fd(datapath, number, f.fileno())
 
     assert datapath.port_error(number)
     datapath.remove_port(number)

@@ -223,7 +223,7 @@ def test_who_leaves_between_two_looks_is_not_called_down(lab, place, caplog, mon
     vm = StreamPeer.connect(place)
     net.switch.poll()
     with monkeypatch.context() as m:
-        m.setattr(net.switch._listeners, "remove_ended", lambda: None)
+        m.setattr(net.switch._upkeep.listeners, "remove_ended", lambda: None)
         vm.close()
         net.switch.poll()
 

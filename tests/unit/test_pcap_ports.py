@@ -21,6 +21,7 @@ from support.frames import BROADCAST, frame, mac, unfinished
 from support.wait import wait_for
 from vswitch import FakeClock, MemoryPort, PcapPort, Switch
 from vswitch._fastpath import Datapath
+from vswitch._ports import add_pcap_port
 from vswitch.errors import CaptureError, ConfigError, DeviceError, PortError
 from vswitch.wire import capture, pcap, pcapng
 
@@ -415,8 +416,9 @@ def test_an_index_that_does_not_fit_its_frames_is_refused(ends):
     index = b"".join(struct.pack("QQ", 0, end) for end in ends)
 
     with pytest.raises(ValueError, match="do not fit"):
-        Datapath().add_pcap_port(
-            -1, frames=bytes(40), index=index, times=(0, 1), out=(-1, 0, False, False), mtu=1500,
+        add_pcap_port(
+            Datapath(), -1, frames=bytes(40), index=index, times=(0, 1),
+            out=(-1, 0, False, False), mtu=1500,
         )  # fmt: skip
 
 

@@ -163,7 +163,7 @@ def test_a_gone_port_stays_shut_whatever_is_set(monkeypatch):
     with Switch("lab", clock=FakeClock()) as switch:
         ports = [switch.add_port(MemoryPort(name)) for name in "ab"]
         member = switch._members["b"]
-        switch._links._lose(member, "its device was deleted")
+        switch._upkeep.links._lose(member, "its device was deleted")
 
         switch.set_port("b", forwarding=True)
         ports[0].send([frame(BROADCAST, mac(1))])

@@ -58,7 +58,7 @@ def load(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as e:
-        if e.name not in ("vswitch._fastpath", "vswitch._tables"):
+        if e.name not in ("vswitch._fastpath", "vswitch._ports", "vswitch._tables"):
             raise
         raise VswitchError(
             f"{e.name} is not built, and a switch cannot run without it",

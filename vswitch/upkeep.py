@@ -1,0 +1,117 @@
+"""What a switch does besides forwarding: ports that come, go and change, and stations that expire.
+
+`Upkeep.wait` sleeps until there is something to do, `Upkeep.look` does it. Who does what:
+
+    links.py      devices that go down, up, away
+    listeners.py  ports that come and go with a connection
+    callers.py    ports that connect, and again
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+
+from vswitch.callers import Callers
+from vswitch.clock import Clock
+from vswitch.core import Core
+from vswitch.links import Links, Member
+from vswitch.listeners import Listeners
+from vswitch.ports import Port
+
+SWEEP_S = 1  # how often places of expired stations are freed
+
+
+class Upkeep:
+    """The upkeep of one switch.
+
+    Args:
+        core: Its datapath.
+        bell: Eventfd that ends `wait`: pollers ring it, too.
+        members: Its ports by name.
+        lock: Held by the callers of every method but `wait`.
+        clock: Its clock.
+        by_hand: There are no threads, and nothing is waited for.
+        paused: Holds the pollers.
+        add: Connects a port with a limit of stations.
+        remove: Disconnects and closes the port of a name.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        members: Mapping[str, Member],
+        lock: threading.RLock,
+        *,
+        bell: int,
+        clock: Clock,
+        by_hand: bool,
+        paused: Callable[[], AbstractContextManager[None]],
+        add: Callable[..., Port],
+        remove: Callable[[str], None],
+    ) -> None:
+        self._core = core
+        self._members = members
+        self._lock = lock
+        self._clock = clock
+        self._by_hand = by_hand
+        self._swept_s = clock.now_s()
+        self._ready: set[int] = set()  # descriptors that `wait` found ready
+        self.bell = bell
+        self.links = Links(core, paused)
+        self.listeners = Listeners(core, members, add=add, remove=remove)
+        self.callers = Callers(core, members, self.links, paused)
+
+    def ring(self) -> None:
+        """End `wait`: there is something to do, or more to wait for."""
+        os.eventfd_write(self.bell, 1)
+
+    def watch(self, member: Member) -> None:
+        """Look after a new member."""
+        self.callers.add(member, self._clock.precise_s())
+        if member.port.has_link and not self._by_hand:
+            self.links.watch(member)
+        self.ring()
+
+    def close(self) -> None:
+        with ExitStack() as rest:
+            rest.callback(self.links.close)
+            rest.callback(self.listeners.close)
+
+    def wait(self) -> None:
+        """Sleep until `look` may have something to do, a second at most."""
+        waiter = select.poll()  # select() knows no descriptor above 1023
+        with self._lock:
+            for fd in (self.bell, *self.links.waiting_on(), *self.listeners.waiting_on()):
+                waiter.register(fd, select.POLLIN)
+            for fd in self.callers.waiting_on():
+                waiter.register(fd, select.POLLOUT)
+            longest_s = self.callers.due_in_s(self._clock.precise_s(), SWEEP_S)
+        self._ready = {fd for fd, _ in waiter.poll(1000 * longest_s)}
+        if self.bell in self._ready:
+            os.eventfd_read(self.bell)
+
+    def look(self) -> None:
+        """Do what there is to do now."""
+        self._sweep()
+        if self._ready.intersection(self.links.waiting_on()):
+            self.links.look(self._members.values())
+        if self._by_hand or self._ready.intersection(self.listeners.waiting_on()):
+            self.listeners.admit()
+        self.listeners.remove_ended()
+        self.callers.look(self._clock.precise_s())
+        self.links.find_failed(self._members.values())
+
+    def _sweep(self) -> None:
+        now_s = self._clock.now_s()
+        if now_s - self._swept_s < SWEEP_S:
+            return
+        self._swept_s = now_s
+        self.listeners.retry()
+        if self._by_hand:
+            self._core.fdb.expire(now_s)
+        elif self._core.fdb.counters()["entries"]:
+            self._core.fdb.sweep(now_s)
