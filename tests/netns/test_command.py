@@ -193,6 +193,14 @@ def test_a_tap_somebody_holds_is_taken_at_its_interface_end(two, queues):
         assert other.out.startswith(f"{two[0]}: existing, {INTERFACE_FACTS}\n")
 
 
+def test_a_held_tap_of_one_queue_is_taken_at_its_interface_end_with_several():
+    facts = INTERFACE_FACTS.replace("1 queue", "2 queues")
+    with persistent_tap() as tap, running("--port", tap):
+        other = running("--port", f"{tap},queues=2", "--name", "other")
+        with other as switch:
+            assert switch.out.startswith(f"{tap}: existing, {facts}\n")
+
+
 def test_the_end_can_be_decided_by_hand(two):
     with persistent_tap() as tap, running(*ports(f"netdev:{tap}", f"tap:{two[0]}")) as switch:
         assert switch.out.startswith(

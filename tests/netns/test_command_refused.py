@@ -56,19 +56,21 @@ def test_a_veth_has_no_file_end(two):
     )
 
 
-def test_a_tun_is_not_a_tap(two):
+@pytest.mark.parametrize("kind", ["", "tap:", "netdev:"])
+def test_a_tun_is_not_a_tap(two, kind):
     tun = device("t")
     ip("tuntap", "add", "dev", tun, "mode", "tun")
     try:
-        status, out, err = vswitch(*ports(two[0], tun))
+        status, out, err = vswitch(*ports(two[0], f"{kind}{tun}"))
         left = exists(two[0])
     finally:
         ip("link", "del", tun)
 
     assert (status, out, left) == (2, "", False)
     assert err == (
-        f"vswitch: {tun} is a TUN device: it carries IP packets, and a switch needs Ethernet "
-        f"frames\nhint: make a TAP instead: ip tuntap add dev {tun} mode tap\n"
+        f"vswitch: {tun} is a TUN device: it carries IP packets, and a switch port needs "
+        f"Ethernet frames\nhint: make a TAP instead: ip tuntap add dev {tun} mode tap; "
+        "TUN devices are for the virtual router that a coming version has\n"
     )
 
 
