@@ -122,6 +122,7 @@ def _resolved(port: PortConfig, config: SwitchConfig) -> PortConfig:
     """A port's configuration with what it takes from its switch."""
     return replace(
         port,
+        switch=config.name,
         mtu=port.mtu or config.mtu,
         # The reference implementation forwards finished frames only.
         offloads=port.offloads and config.core == "c",

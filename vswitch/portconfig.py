@@ -4,6 +4,7 @@
 
     tap0
     netdev:eth1
+    local:br0,ip=10.0.0.1/24,ip=fd00::1/64
     tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
     qemu:/tmp/vm.sock
     dgram:/tmp/switch.sock,remote=/tmp/vm.sock,mode=0660
@@ -20,11 +21,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.options import in_range
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Interface, IPv6Interface
 
 MTU_MIN, MTU_MAX = 68, 65521  # RFC 791; the longest a TAP takes (tun.c: 65535 - 14)
 FDB_LIMIT_MAX = 4_194_304
@@ -43,9 +47,11 @@ class PortConfig:
     queues: int = 1
     mtu: int | None = None  # bytes; None: the switch's, or what the device has
     mac: bytes | None = None  # of the interface end; None: as it is
+    ips: tuple[IPv4Interface | IPv6Interface, ...] = ()  # of the host
     fdb_limit: int = 0  # stations; 0: only the switch's limit counts
     offloads: bool = True
     force: bool = False  # take a device that the host uses, too
+    switch: str = ""  # the name of the one it is for
     address: str = ""  # of a socket: its path, or HOST:PORT
     remote: str = ""  # the peer's
     mode: int = 0o660  # of the socket's file
@@ -112,7 +118,7 @@ def _with_options(
     seen: set[str] = set()
     for option in options:
         key, _, value = option.partition("=")
-        if key in seen:
+        if key in seen and key not in _LISTS:
             raise ConfigError(f"{what}: option {key!r} is given twice")
         seen.add(key)
         if key not in known:
@@ -120,7 +126,10 @@ def _with_options(
             says = f"{kind} has no option" if key in _OPTIONS else "unknown option"
             raise ConfigError(f"{what}: {says} {key!r}", hint=f"options are: {', '.join(known)}")
         field, reader = _OPTIONS[key]
-        port = replace(port, **{field: reader(f"{what}: {key}", value)})
+        given = reader(f"{what}: {key}", value)
+        if key in _LISTS:
+            given = (*getattr(port, field), given)
+        port = replace(port, **{field: given})
     return port
 
 
@@ -147,6 +156,13 @@ def check_interface_name(what: str, name: str) -> None:
 def _device(port: PortConfig, what: str) -> str:
     check_interface_name(what, port.address)
     return port.address
+
+
+def _local(port: PortConfig, what: str) -> str:
+    ips = [str(i.ip) for i in port.ips]
+    if twice := [ip for ip in ips if ips.count(ip) > 1]:
+        raise ConfigError(f"{what}: address {twice[0]} is given twice")
+    return _device(port, what)
 
 
 def _path(port: PortConfig, what: str) -> str:
@@ -188,6 +204,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "queues": ("queues", read.number(1, QUEUES_MAX)),
     "mtu": ("mtu", read.number(MTU_MIN, MTU_MAX)),
     "mac": ("mac", read.mac),
+    "ip": ("ips", read.ip),
     "fdb-limit": ("fdb_limit", read.number(0, FDB_LIMIT_MAX)),
     "offloads": ("offloads", read.on_off),
     "force": ("force", read.flag),
@@ -200,6 +217,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "speed": ("speed", read.speed),
     "loop": ("loop", read.number(0, LOOPS_MAX)),
 }
+_LISTS = ("ip",)  # may be given more than once
 _DEVICE = ("queues", "mtu", "mac", "fdb-limit", "offloads", "force")
 _FILE = ("mode", "owner", "group")
 _SOCKET = ("mtu", "fdb-limit", "name")
@@ -208,6 +226,7 @@ KINDS: Mapping[str, Kind] = {
     AUTO: Kind(_DEVICE, _device, in_python=True),
     "tap": Kind(_DEVICE, _device, in_python=True),
     "netdev": Kind(_DEVICE, _device, in_python=True),
+    "local": Kind(("ip", *_DEVICE[:-1]), _local, in_python=True),
     "qemu": Kind(_SOCKET, _path),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
     "udp": Kind((*_SOCKET, "remote"), _host_pair),

@@ -184,6 +184,7 @@ class Switch:
         *fdb_limit*: stations it may have, 0 for no limit of its own.
 
         Raises:
+            FdbFullError: there is no place for the station that is always at this port.
             PortError: a port of that name is connected already.
             PortLimitError: the switch is full.
         """
@@ -200,6 +201,8 @@ class Switch:
             if port.has_link and not self._by_hand:
                 self._links.watch(member)
                 os.eventfd_write(self._bell, 1)  # the control thread may have more to wait for
+            if port.station:
+                self._core.fdb.pin(0, port.station, number)
             self._members[port.name] = member
             undo.pop_all()
         return port
@@ -270,6 +273,7 @@ class Switch:
                 driver=member.port.driver,
                 address=member.port.address,
                 remote=member.port.remote,
+                ips=tuple(member.port.ips),
                 created=member.port.created,
                 state=member.state,
                 mtu=member.port.mtu,

@@ -165,6 +165,16 @@ def test_goes_on_when_its_reader_leaves(two, tmp_path):
 # ---------------------------------------------------------------------- which end is free
 
 
+@pytest.mark.parametrize("kind", ["bridge", "vxlan", "macvlan", "macvtap"])
+def test_any_other_ethernet_device_is_taken_at_its_interface_end(made, veth, kind):
+    options = {"vxlan": ("id", "5", "dstport", "4789"), "bridge": ()}.get(kind, ("link", veth))
+    name = made(kind, *options)
+
+    with running("--port", name) as switch:
+        assert switch.out.startswith(f"{name}: existing, interface end, 1 queue, mtu ")
+        assert switch.end() == 0
+
+
 @pytest.fixture
 def veth():
     name, peer = device("v"), device("w")

@@ -27,6 +27,12 @@ A port is a device's name, with options after commas:
   tap0,fdb-limit=100            at most 100 stations behind this port
   tap0,offloads=off             take finished frames only, no segments to cut
 
+or the host itself, as "br0" of a Linux bridge, also said with --local:
+
+\b
+  local:br0                     a TAP that the host goes on using
+  local:br0,ip=10.0.0.1/24,ip=fd00::1/64,mac=02:00:00:00:00:01
+
 or a socket's address, which needs no root; "qemu" is what QEMU calls stream:
 
 \b
@@ -51,6 +57,7 @@ Examples:
   vswitch --port tap0 --port tap1
   vswitch run --name lab --port tap0,mtu=9000 --port tap1,mtu=9000 --stats 1
   vswitch run --port tap0 --port tap1 --forward stp,lldp
+  vswitch run --local br0,ip=10.0.0.1/24 --port eth1 --port tap0
   vswitch run --listen qemu:/tmp/lan.sock
   qemu-system-x86_64 -device virtio-net,netdev=n,mac=52:54:00:00:00:01 \\
     -netdev stream,id=n,server=off,addr.type=unix,addr.path=/tmp/lan.sock ...
@@ -74,6 +81,13 @@ Two namespaces on one switch, in a second terminal:
     multiple=True,
     metavar="PORT",
     help="A port, as above; once for each.",
+)
+@click.option(
+    "--local",
+    "locals_",
+    multiple=True,
+    metavar="NAME[,ip=IP/PREFIX...]",
+    help="The host's own port: as --port local:NAME,...",
 )
 @click.option(
     "--listen",
@@ -156,6 +170,7 @@ Two namespaces on one switch, in a second terminal:
 def command(
     *,
     ports: tuple[str, ...],
+    locals_: tuple[str, ...],
     listeners: tuple[str, ...],
     name: str,
     ageing: int,
@@ -176,7 +191,7 @@ def command(
 
     config = SwitchConfig(
         name=name,
-        ports=tuple(map(PortConfig.parse, ports)),
+        ports=tuple(map(PortConfig.parse, (*ports, *(f"local:{text}" for text in locals_)))),
         listeners=tuple(map(PortConfig.parse_listener, listeners)),
         ageing_s=ageing,
         fdb_limit=fdb_limit,

@@ -60,6 +60,8 @@ class Port(ABC):
     driver = ""  # of the device behind it: "tap", "veth", ...
     address = ""  # of a socket or a file: its path, or HOST:PORT
     remote = ""  # the peer's, if it is known
+    ips: Sequence[str] = ()  # addresses the host has here, with their prefix lengths
+    station: bytes | None = None  # is always here: a static entry as long as the port exists
     created = False  # the device was made by this port and goes with it
     passing = False  # it comes and goes with a connection: removed when that ends
     vnet_header = True  # frames cross its wire with their virtio-net header

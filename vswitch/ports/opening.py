@@ -88,6 +88,20 @@ def _open_netdev(config: PortConfig) -> Port:
     )
 
 
+def _open_local(config: PortConfig) -> Port:
+    from vswitch.ports.local import LocalPort  # here: hashes and addresses take a moment to load
+
+    return LocalPort(
+        config.name,
+        switch=config.switch,
+        ips=config.ips,
+        queues=config.queues,
+        mtu=config.mtu,
+        mac=config.mac,
+        offloads=config.offloads,
+    )
+
+
 def _open_qemu(config: PortConfig) -> Port:
     return QemuPort.connect(config.name, Path(config.address), mtu=config.mtu or SOCKET_MTU)
 
@@ -131,6 +145,7 @@ _OPENERS: Mapping[str, Callable[[PortConfig], Port]] = {
     AUTO: _open_device,
     "tap": _open_tap,
     "netdev": _open_netdev,
+    "local": _open_local,
     "qemu": _open_qemu,
     "dgram": _open_dgram,
     "udp": _open_udp,
