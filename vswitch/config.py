@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vswitch.errors import ConfigError
 from vswitch.options import in_range
-from vswitch.portconfig import FDB_LIMIT_MAX, KINDS, MTU_MAX, MTU_MIN, PortConfig
+from vswitch.portconfig import FDB_LIMIT_MAX, KINDS, LISTENERS, MTU_MAX, MTU_MIN, PortConfig
 
 # IEEE 802.1Q-2018 table 8-1 and the protocols' own standards: last nibble of 01-80-C2-00-00-0x.
 RESERVED = {
@@ -52,10 +52,12 @@ class SwitchConfig:
             raise ConfigError(
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
             )
-        absent = [p.kind for p in (*self.ports, *self.listeners) if not KINDS[p.kind].in_python]
+        absent = [p.kind for p in self.ports if not KINDS[p.kind].in_python]
+        absent += [p.kind for p in self.listeners if not LISTENERS[p.kind].in_python]
         if self.core == "python" and absent:
             raise ConfigError(f"--core python has no {absent[0]} ports", hint="leave --core away")
         _check_unique([p.name for p in self.ports])
+        _check_descriptors([n for p in (*self.ports, *self.listeners) for n in p.descriptors])
 
 
 def parse_forward(text: str) -> frozenset[int]:
@@ -92,3 +94,9 @@ def _check_unique(names: Iterable[str]) -> None:
         if name in seen:
             raise ConfigError(f"port {name} is given twice", hint="each port has its own name")
         seen.add(name)
+
+
+def _check_descriptors(numbers: Sequence[int]) -> None:
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise ConfigError(f"descriptor {number} is given twice", hint="each is one thing")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from vswitch.core import Core
 from vswitch.errors import PortError
 from vswitch.links import Member
-from vswitch.ports import Port, QemuListener
+from vswitch.ports import Listener, Port
 from vswitch.status import ListenerStatus
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,10 @@ class Listeners:
         self._members = members
         self._add = add
         self._remove = remove
-        self._all: list[QemuListener] = []
+        self._all: list[Listener] = []
         self._tired = False  # no descriptor was left: not again before the next sweep
 
-    def add(self, listener: QemuListener) -> None:
+    def add(self, listener: Listener) -> None:
         self._all.append(listener)
 
     def close(self) -> None:
@@ -91,11 +91,11 @@ class Listeners:
                 if not self._admit_one(listener):
                     break
 
-    def _admit_one(self, listener: QemuListener) -> bool:
+    def _admit_one(self, listener: Listener) -> bool:
         try:
             connection = listener.accept()
         except OSError as e:
-            log.warning("cannot accept socket=%s error=%s", listener.path, e)
+            log.warning("cannot accept socket=%s error=%s", listener.place, e)
             self._tired = True
             return False
         if connection is None:
@@ -105,9 +105,9 @@ class Listeners:
             self._add(port, listener.fdb_limit)
         except (PortError, OSError) as e:
             port.close()
-            log.warning("refused socket=%s error=%s", listener.path, e)
+            log.warning("refused socket=%s error=%s", listener.place, e)
         else:
-            log.info("port joined name=%s socket=%s", port.name, listener.path)
+            log.info("port joined name=%s socket=%s", port.name, listener.place)
         return True
 
     def _free_name(self, base: str) -> str:

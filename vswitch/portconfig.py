@@ -11,6 +11,7 @@
     udp:127.0.0.1:5000,remote=127.0.0.1:5001,name=vm0
     pcap:in.pcap,speed=2.5,loop=3,out=out.pcapng,name=lab
     record:out.pcapng
+    fd:3,name=vm1
 
 A kind is an entry of KINDS: its options, and how its address is checked and becomes a name.
 """
@@ -35,6 +36,8 @@ FDB_LIMIT_MAX = 4_194_304
 QUEUES_MAX = 16
 LOOPS_MAX = 1_000_000_000
 SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
+DESCRIPTOR_MAX = 1 << 20  # the kernel's fs.nr_open, unless it was raised
+_NUMBERS = r"[0-9]{1,9}(:[0-9]{1,9})*"
 AUTO = "auto"  # the end of a device that is free
 
 
@@ -52,7 +55,7 @@ class PortConfig:
     offloads: bool = True
     force: bool = False  # take a device that the host uses, too
     switch: str = ""  # the name of the one it is for
-    address: str = ""  # of a socket: its path, or HOST:PORT
+    address: str = ""  # of a socket: its path, or HOST:PORT; of descriptors: see `descriptors`
     remote: str = ""  # the peer's
     mode: int = 0o660  # of the socket's file
     owner: int = -1  # of the socket's file: user id, -1: ours
@@ -60,6 +63,13 @@ class PortConfig:
     out: str = ""  # of a capture: where what leaves is recorded
     speed: float = 1.0  # how fast its time passes; infinite: all at once
     loop: int = 1  # how often it enters; 0: without end
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The numbers of kind fd: several are queues of one device; none yet of one by name."""
+        if self.kind != "fd" or not re.fullmatch(_NUMBERS, self.address):
+            return ()
+        return tuple(map(int, self.address.split(":")))
 
     @classmethod
     def parse(cls, text: str) -> PortConfig:
@@ -87,7 +97,9 @@ class PortConfig:
         head, *options = text.split(",")
         kind, _, address = head.partition(":")
         if kind not in LISTENERS:
-            raise ConfigError(f"--listen {text!r}: not a place to listen", hint="as qemu:PATH")
+            raise ConfigError(
+                f"--listen {text!r}: not a place to listen", hint="as qemu:PATH, or fd:3"
+            )
         port = cls("", kind, address=address)
         return _read(LISTENERS[kind], port, f"--listen {text!r}", options)
 
@@ -133,9 +145,14 @@ def _with_options(
     return port
 
 
+def is_port_name(name: str) -> bool:
+    """Whether a port without a device can be called so."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name))
+
+
 def check_port_name(what: str, name: str, *, hint: str | None = None) -> None:
     """Raise ConfigError unless *name* can be that of a port without a device."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
+    if not is_port_name(name):
         raise ConfigError(
             f"{what}: a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
             f"which {name!r} has not",
@@ -189,6 +206,25 @@ def _capture(port: PortConfig, what: str) -> str:
     return re.sub(r"\.(pcap|pcapng)$", "", PurePath(port.address).name)
 
 
+def _descriptors(port: PortConfig, what: str) -> str:
+    numbers = port.descriptors
+    if not numbers:
+        if not re.fullmatch(r"[ -9;-~]{1,255}", port.address):  # as sd_listen_fds(3) names them
+            raise ConfigError(
+                f"{what}: neither descriptors nor the name of one: {port.address!r}",
+                hint="as fd:3, or fd:3:4 for two queues of one TAP",
+            )
+        return port.address.removesuffix(".socket")
+    for number in numbers:
+        if number in (1, 2):
+            raise ConfigError(f"{what}: descriptor {number} is where we say what happens")
+        in_range(f"{what}: descriptor", number, 0, DESCRIPTOR_MAX)
+        if numbers.count(number) > 1:
+            raise ConfigError(f"{what}: descriptor {number} is given twice")
+    in_range(f"{what}: descriptors of one port", len(numbers), 1, QUEUES_MAX)
+    return f"fd{numbers[0]}"
+
+
 def _check_remote(port: PortConfig, what: str) -> None:
     if not port.remote:
         raise ConfigError(f"{what}: whom to send to is missing", hint="add remote=...")
@@ -232,5 +268,9 @@ KINDS: Mapping[str, Kind] = {
     "udp": Kind((*_SOCKET, "remote"), _host_pair),
     "pcap": Kind((*_SOCKET, "speed", "loop", "out"), _capture),
     "record": Kind(_SOCKET, _capture),
+    "fd": Kind((*_SOCKET, "offloads"), _descriptors, in_python=True),
 }
-LISTENERS: Mapping[str, Kind] = {"qemu": Kind((*_SOCKET, *_FILE), _path)}
+LISTENERS: Mapping[str, Kind] = {
+    "qemu": Kind((*_SOCKET, *_FILE), _path),
+    "fd": Kind(_SOCKET, _descriptors),
+}

@@ -33,7 +33,7 @@ from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Cor
 from vswitch.errors import PortError
 from vswitch.links import Links, Member
 from vswitch.listeners import Listeners
-from vswitch.ports import Port, QemuListener
+from vswitch.ports import Listener, Port
 from vswitch.status import ListenerStatus, PortStatus, Station
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 AnyPort = TypeVar("AnyPort", bound=Port)
+AnyListener = TypeVar("AnyListener", bound=Listener)
 PuntHandler = Callable[[str, bytes], None]
 
 SWEEP_S = 1  # how often places of expired stations are freed
@@ -225,7 +226,7 @@ class Switch:
             del self._members[name]
             member.port.close()
 
-    def listen(self, listener: QemuListener) -> QemuListener:
+    def listen(self, listener: AnyListener) -> AnyListener:
         """Make a port of everyone who connects to *listener*, which the switch closes from now on.
 
         Such a port is removed when its connection ends.

@@ -114,6 +114,23 @@ def as_user(*args: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+_ACTIVATE = """
+import fcntl, os, sys
+count, names, *command = sys.argv[1:]
+high = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in command[: int(count)]]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+    os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count, LISTEN_FDNAMES=names)
+os.execvp(command[int(count)], command[int(count) :])
+"""
+
+
+def activated(fds: Sequence[int], names: Sequence[str]) -> list[str]:
+    """What to put before a command that is to get *fds* as systemd hands them in: from 3 on."""
+    return [sys.executable, "-c", _ACTIVATE, str(len(fds)), ":".join(names), *map(str, fds)]
+
+
 def tun_node(folder: Path, mode: int) -> Path:
     """A node in *folder* to be /dev/net/tun, with permissions of its own."""
     node = folder / "tun"

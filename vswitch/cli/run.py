@@ -48,8 +48,16 @@ or a file, pcap or pcapng:
   pcap:in.pcap,out=out.pcapng   ... and what leaves the port is recorded
   record:out.pcap               only that; "vswitch replay" needs no waiting
 
+or what another process opened, and handed in; what it is, it says itself:
+
+\b
+  fd:3                          a TAP, a packet socket, a connected socket
+  fd:3:4,name=tap0              two queues of one TAP
+  fd:NAME                       by its name in LISTEN_FDNAMES (systemd)
+
 VMs connect by themselves to --listen qemu:PATH[,mode=0660,owner=USER,group=GROUP,name=NAME];
-they become ports NAME-1, NAME-2, ..., by default called after the file.
+they become ports NAME-1, NAME-2, ..., by default called after the file. --listen fd:3 is a stream
+socket that listens already; those of systemd's socket activation need not be mentioned.
 
 Examples:
 
@@ -93,7 +101,7 @@ Two namespaces on one switch, in a second terminal:
     "--listen",
     "listeners",
     multiple=True,
-    metavar="qemu:PATH",
+    metavar="qemu:PATH|fd:N",
     help="A unix socket where any number of VMs connect; each becomes a port while it does.",
 )
 @click.option("--name", default="vswitch", show_default=True, help="What others call this switch.")

@@ -76,9 +76,9 @@ def exists(name: str) -> bool:
     return True
 
 
-def index(name: str) -> int:
-    """The device's number in its network namespace."""
-    return int(struct.unpack_from("i", _ask(SIOCGIFINDEX, name))[0])
+def index(name: str, *, via: socket.socket | None = None) -> int:
+    """The device's number in its network namespace; in that of a socket, if given."""
+    return int(struct.unpack_from("i", _ask(SIOCGIFINDEX, name, via=via))[0])
 
 
 def is_up(name: str) -> bool:

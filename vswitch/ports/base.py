@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,24 @@ class Core(Protocol):
     def add_pcap_port(self, fd: int, **options: Any) -> int: ...
 
     def wire(self, port: int) -> Wire: ...
+
+
+class Listener(Protocol):
+    """A place where ports come from; each is called after it, and goes with its connection."""
+
+    name: str
+    fdb_limit: int  # stations behind each, 0 for no limit of its own
+
+    @property
+    def place(self) -> str: ...
+
+    def fileno(self) -> int: ...
+
+    def accept(self) -> socket.socket | None: ...
+
+    def port(self, name: str, connection: socket.socket) -> Port: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class DeviceEnd(ABC):
         """Look at the interface, wherever it was moved and whatever it is called there.
 
         Raises:
-            OSError: EBADFD when the device is gone.
+            OSError: EBADFD when the device is gone, EACCES when it is where we may not look.
         """
         for _ in range(LOOKS):
             # It may be renamed or moved between two of our questions, as in the middle of
@@ -102,13 +102,20 @@ class FileEnd(DeviceEnd):
         name = self.current_name()
         try:
             namespace = self.namespace()
-        except PermissionError:  # an ordinary user has his TAP where he is
+        except PermissionError:  # an ordinary user has his TAP where he is, as a rule
+            if not self._is_ours(name):
+                what = "it is in a namespace that we may not look into"
+                raise OSError(errno.EACCES, what) from None
             return LinkState(up=device.is_up(name), mtu=device.mtu(name))
         try:
             with device.entered(namespace):
                 return LinkState(up=device.is_up(name), mtu=device.mtu(name))
         finally:
             os.close(namespace)
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether the device called *name* here is the one, and not a namesake of it."""
+        return device.exists(name) and device.mac(name) == tun.mac(self.fds[0])
 
     def is_at_home(self, name: str) -> bool:
         """Whether the device is in the calling thread's namespace and still called *name*."""

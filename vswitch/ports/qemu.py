@@ -108,6 +108,10 @@ class QemuListener:
         self._file = SocketFile(path, socket.SOCK_STREAM, mode=mode, owner=owner, group=group)
         self._file.socket.listen(BACKLOG)
 
+    @property
+    def place(self) -> str:
+        return os.fspath(self.path)
+
     def fileno(self) -> int:
         return self._file.socket.fileno()
 
