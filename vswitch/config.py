@@ -57,6 +57,7 @@ class SwitchConfig:
         if self.core == "python" and absent:
             raise ConfigError(f"--core python has no {absent[0]} ports", hint="leave --core away")
         _check_unique([p.name for p in self.ports])
+        _check_addresses([str(i.ip) for p in self.ports for i in p.ips])
         _check_descriptors([n for p in (*self.ports, *self.listeners) for n in p.descriptors])
 
 
@@ -100,3 +101,9 @@ def _check_descriptors(numbers: Sequence[int]) -> None:
     for number in numbers:
         if numbers.count(number) > 1:
             raise ConfigError(f"descriptor {number} is given twice", hint="each is one thing")
+
+
+def _check_addresses(addresses: Sequence[str]) -> None:
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise ConfigError(f"address {address} is given twice", hint="the host has it once")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,17 @@ from pathlib import Path
 import pytest
 
 from support import transfer
-from support.command import FACTS, activated, command, device, environment, ip, refused, running
+from support.command import (
+    FACTS,
+    activated,
+    command,
+    device,
+    environment,
+    ip,
+    refused,
+    running,
+    shout,
+)
 from support.frames import BROADCAST, frame, mac
 from support.net import address, configure
 from support.stream_peer import StreamPeer
@@ -151,6 +162,32 @@ def test_a_namesake_in_our_own_namespace_is_not_looked_at(netns, opened):
         with running("--port", f"fd:{fd}", nobody=True, fds=[fd]) as switch:
             assert f"fd{fd}: existing, {FACTS}\n" in switch.out
             assert switch.ports()[f"fd{fd}"]["state"] == "forwarding"
+
+
+@pytest.fixture
+def macvtap(made, opened, tmp_path):
+    """A descriptor of a macvtap on one end of a veth, and the name of the other end."""
+    far = device("f")
+    near = made("veth", "peer", "name", far)
+    name = made("macvtap", "link", near, "mode", "passthru")
+    for end in (near, far, name):
+        ip("link", "set", end, "up")
+    (number,) = Path(f"/sys/class/net/{name}/macvtap").glob("tap*/dev")
+    major, minor = map(int, number.read_text().split(":"))
+    os.mknod(tmp_path / "tap", stat.S_IFCHR | 0o600, os.makedev(major, minor))
+    fd = os.open(tmp_path / "tap", os.O_RDWR)
+    opened.callback(os.close, fd)
+    return fd, far
+
+
+@pytest.mark.parametrize("nobody", [True, False])
+def test_a_macvtap_is_a_tap(macvtap, nobody):
+    fd, far = macvtap
+    with running("--port", f"fd:{fd}", fds=[fd], nobody=nobody) as switch:
+        assert switch.out.startswith(f"fd{fd}: existing, {FACTS}\n")
+        shout(far)
+
+        wait_for(lambda: "02:00:00:00:00:09" in switch.ask("fdb", "show"), "the station")
 
 
 def test_a_header_of_another_size_is_set_right(new_tap):

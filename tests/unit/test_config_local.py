@@ -4,6 +4,7 @@ from ipaddress import ip_interface
 
 import pytest
 
+from vswitch.config import SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.portconfig import PortConfig
 from vswitch.ports.local import stable_mac
@@ -56,6 +57,13 @@ def test_what_no_host_has_is_refused(text, sentence):
 @pytest.mark.parametrize("ip", ["10.0.0.0/31", "10.0.0.1/32", "fd00::/64", "fe80::1/64"])
 def test_addresses_at_the_ends_that_hosts_do_have(ip):
     assert PortConfig.parse(f"local:br0,ip={ip}").ips == (ip_interface(ip),)
+
+
+def test_an_address_is_at_one_place():
+    ports = (PortConfig.parse("local:a,ip=fd00::1/64"), PortConfig.parse("local:b,ip=fd00::1/48"))
+
+    with pytest.raises(ConfigError, match="address fd00::1 is given twice"):
+        SwitchConfig(ports=ports)
 
 
 def test_a_device_has_no_addresses():

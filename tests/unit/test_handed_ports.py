@@ -88,6 +88,19 @@ def test_a_listening_socket_makes_ports_of_those_who_connect(family):
         wait_for(lambda: "lan-1" not in switch.ports, "the port to go")
 
 
+def test_who_connects_over_tcp_is_sent_to_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        far = socket.create_connection(s.getsockname())
+        listener = HandedListener("lan", [s.detach()])
+    connection = wait_for(listener.accept, "the connection")
+
+    port = listener.port("lan-1", connection)
+
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    for closed in (port, listener, far):
+        closed.close()
+
+
 def test_a_descriptor_that_is_nothing_a_port_is_made_of(tmp_path):
     read, write = os.pipe()
     file = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)

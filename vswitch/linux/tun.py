@@ -96,19 +96,19 @@ def adopt_queue(name: str, fd: int, *, offloads: bool = True) -> TapQueue:
         DeviceError: ``errno`` is EINVAL when it was opened with other flags, which nobody can
             change afterwards (tun.c: a second TUNSETIFF is EEXIST).
     """
-    lacking = "IFF_VNET_HDR" if not flags(fd) & IFF_VNET_HDR else ""
-    lacking = "IFF_NO_PI" if _has_packet_info(fd) else lacking
-    if lacking:
-        cause = OSError(errno.EINVAL, f"it was opened without {lacking}")
-        hint = "open it with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR; QEMU says vnet_hdr=on"
-        raise DeviceError(name, "use the TAP", cause, hint=hint)
+    lacking: list[str] = []
     try:
+        lacking += [] if flags(fd) & IFF_VNET_HDR else ["IFF_VNET_HDR"]
+        lacking += ["IFF_NO_PI"] if _has_packet_info(fd) else []
+        if lacking:
+            raise OSError(errno.EINVAL, f"it was opened without {' and '.join(lacking)}")
         os.set_blocking(fd, False)
         fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER_BYTES))
         fcntl.ioctl(fd, TUNSETVNETLE, struct.pack("i", 1))
         return TapQueue(fd, _set_offloads(fd) if offloads else _no_offloads(fd))
     except OSError as e:
-        raise DeviceError(name, "set up the virtio-net header", e) from e
+        hint = "open it with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR; QEMU says vnet_hdr=on"
+        raise DeviceError(name, "use the TAP", e, hint=hint if lacking else None) from e
 
 
 def _has_packet_info(fd: int) -> bool:
@@ -120,7 +120,10 @@ def _has_packet_info(fd: int) -> bool:
     program = ctypes.create_string_buffer(
         struct.pack("HBBI", 0x06, 0, 0, 0xFFFFFFFF)
     )  # BPF: return
-    fcntl.ioctl(fd, TUNATTACHFILTER, struct.pack(_FILTER, 1, ctypes.addressof(program)))
+    try:
+        fcntl.ioctl(fd, TUNATTACHFILTER, struct.pack(_FILTER, 1, ctypes.addressof(program)))
+    except OSError:  # a macvtap has neither filters nor packet information
+        return False
     try:
         return not flags(fd) & IFF_NO_PI
     finally:
@@ -208,9 +211,15 @@ def device_namespace(fd: int) -> int:
     """A descriptor of the network namespace the interface is in; the caller closes it.
 
     Raises:
-        OSError: EBADFD when the device is gone, EPERM without CAP_NET_ADMIN in the namespace.
+        OSError: EBADFD when the device is gone, EPERM without CAP_NET_ADMIN in the namespace, or
+            of a macvtap, which tells nobody.
     """
-    return int(fcntl.ioctl(fd, TUNGETDEVNETNS, 0))
+    try:
+        return int(fcntl.ioctl(fd, TUNGETDEVNETNS, 0))
+    except OSError as e:
+        if e.errno == errno.EINVAL:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from e
+        raise
 
 
 def restore_flags(name: str, flags: int) -> None:

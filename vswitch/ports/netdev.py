@@ -102,6 +102,11 @@ def _check(name: str, *, force: bool) -> None:
     if force:
         return
     anyway = f"or, to take it all the same: --port {name},force"
+    if device.is_wireless(name):
+        raise PortError(
+            f"{name} is wireless: an access point takes frames from no station behind it",
+            hint=f"route there instead; {anyway}",
+        )
     if master := netlink.master(name):
         raise PortError(
             f"{name} is part of {master}: both would forward its frames",
