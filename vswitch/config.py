@@ -70,6 +70,18 @@ def parse_forward(text: str) -> frozenset[int]:
     return frozenset(_nibble(word) for word in text.split(",") if word)
 
 
+def reserved_nibbles(addresses: Iterable[int | str]) -> list[int]:
+    """The last nibbles of reserved addresses given by nibble or name.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    given = list(addresses)
+    if unknown := [a for a in given if isinstance(a, str) and a not in RESERVED]:
+        raise ValueError(f"reserved addresses are {', '.join(RESERVED)}, not {unknown[0]!r}")
+    return [RESERVED[a] if isinstance(a, str) else a for a in given]
+
+
 def _nibble(word: str) -> int:
     if word in RESERVED:
         return RESERVED[word]

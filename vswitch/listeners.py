@@ -65,7 +65,7 @@ class Listeners:
             ListenerStatus(
                 name=listener.name,
                 kind=listener.kind,
-                address=os.path.abspath(listener.path),
+                address=listener.address,
                 mtu=listener.mtu,
                 ports=sum(self._is_of(member.port, listener) for member in self._members.values()),
             )
@@ -73,8 +73,8 @@ class Listeners:
         ]
 
     @staticmethod
-    def _is_of(port: Port, listener: QemuListener) -> bool:
-        return port.passing and port.address == os.fspath(listener.path)
+    def _is_of(port: Port, listener: Listener) -> bool:
+        return port.passing and port.address == listener.place
 
     def waiting_on(self) -> list[int]:
         """Descriptors to be watched now."""

@@ -28,7 +28,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vswitch.clock import Clock, FakeClock
-from vswitch.config import RESERVED, SwitchConfig
+from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
 from vswitch.errors import PortError
 from vswitch.links import Links, Member
@@ -398,12 +398,9 @@ class Switch:
         Raises:
             ValueError: an address or the verdict is none of these.
         """
-        given = list(addresses)
-        if unknown := [a for a in given if isinstance(a, str) and a not in RESERVED]:
-            raise ValueError(f"reserved addresses are {', '.join(RESERVED)}, not {unknown[0]!r}")
+        nibbles = reserved_nibbles(addresses)
         if verdict not in VERDICTS:
             raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}, not {verdict!r}")
-        nibbles = [RESERVED[a] if isinstance(a, str) else a for a in given]
         with self.paused():
             self._core.datapath.set_reserved(nibbles, verdict)
             self._reserved.update(dict.fromkeys(nibbles, verdict))
@@ -436,9 +433,7 @@ class Switch:
         with self._lock:
             self._sweep()
             self._listeners.admit()
-            total = 0
-            while n := self.poll_once():
-                total += n
+            total = sum(iter(self.poll_once, 0))
             self._deliver(self._take_punts())
             self._find_ended()
             return total

@@ -31,7 +31,9 @@ from support.net import address, configure
 from support.stream_peer import StreamPeer
 from support.tap import TAP, open_tap, tap
 from support.wait import wait_for
+from vswitch.errors import PortError
 from vswitch.linux import tun
+from vswitch.ports.handed import open_handed
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("nothing_left")]
 
@@ -82,7 +84,7 @@ def two_sides(netns, stack: ExitStack) -> Iterator[tuple[list, int, int]]:
         file = open_tap("eth0")
     stack.callback(os.close, file)
     with hub.entered():
-        packet = stack.enter_context(packet_socket("p1"))
+        packet = stack.enter_context(packet_socket("p1", protocol=0))  # hears nothing yet
     sides = [tapped, wired]
     for i, side in enumerate(sides):
         side.ip("link", "set", "eth0", "up")
@@ -281,3 +283,22 @@ def test_a_number_that_nobody_handed_in_is_not_one_of_our_own(two):
     assert refused("--port", two[0], "--listen", "fd:4").startswith(
         "vswitch: descriptor 4 is not open: nobody handed it in\n"
     )
+
+
+def test_what_is_refused_stays_open(opened):
+    loop = opened.enter_context(packet_socket("lo"))
+
+    with pytest.raises(PortError):
+        open_handed("x", [loop.fileno()])
+
+    assert loop.getsockname()[0] == "lo"
+
+
+def test_no_filter_stays_behind_the_look_at_a_tap(new_tap):
+    fd, _ = new_tap(tun.IFF_TAP | tun.IFF_VNET_HDR)
+
+    with pytest.raises(PortError, match="without IFF_NO_PI"):
+        tun.adopt_queue("x", fd)
+
+    # Of a queue without a filter the kernel sets the bit, whatever the truth (IFF_NOFILTER).
+    assert tun.flags(fd) & tun.IFF_NO_PI

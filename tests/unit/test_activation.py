@@ -130,6 +130,7 @@ def test_what_is_left_over_is_said(inherited, monkeypatch, caplog):
         given(monkeypatch, (fd, "vm"))
 
         assert resolved(config(), {}).listeners == ()
+        assert not os.get_inheritable(fd), "no program of ours gets it"
     assert caplog.messages == [
         f"handed in and not used fd={fd} name=vm what='a connected stream socket'"
     ]

@@ -44,10 +44,15 @@ class Listener(Protocol):
     """A place where ports come from; each is called after it, and goes with its connection."""
 
     name: str
+    kind: str  # of its ports
+    mtu: int  # bytes, of its ports
     fdb_limit: int  # stations behind each, 0 for no limit of its own
 
     @property
-    def place(self) -> str: ...
+    def place(self) -> str: ...  # what its ports have as their address
+
+    @property
+    def address(self) -> str: ...  # the same for another process: a path is absolute
 
     def fileno(self) -> int: ...
 

@@ -57,6 +57,7 @@ class HandedPort(Port):
     ) -> None:
         self.kind = kind
         self.end = end.word
+        self.driver = "tap" if kind == "tap" else ""
         self._end = end
         super().__init__(name, mtu=blind_mtu, offloads=offloads, queues=queues)
         try:
@@ -103,6 +104,8 @@ class HandedListener:
         PortError: it is no such socket.
     """
 
+    kind = "qemu"
+
     def __init__(
         self, name: str, fds: Sequence[int], *, mtu: int = 1500, fdb_limit: int = 0
     ) -> None:
@@ -121,6 +124,10 @@ class HandedListener:
     @property
     def place(self) -> str:
         return _text(self._socket.getsockname())
+
+    @property
+    def address(self) -> str:
+        return self.place
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -48,6 +48,7 @@ class LocalPort(Port):
     """
 
     kind = "local"
+    driver = "tap"
     has_link = True
 
     def __init__(

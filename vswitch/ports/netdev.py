@@ -60,9 +60,7 @@ class NetdevPort(Port):
             configure(name, mtu=mtu, mac=mac)
             # The MTU is read first: nothing can fail once the sockets are open.
             super().__init__(name, mtu=device.mtu(name), offloads=taken, queues=queues)
-            self._end = InterfaceEnd(
-                packet.open_packet(name, queues=queues, ring_slot=RING_SLOT)
-            )
+            self._end = InterfaceEnd(packet.open_packet(name, queues=queues, ring_slot=RING_SLOT))
         except (DeviceError, OSError) as e:
             _put_back(name, self._found)
             if isinstance(e, DeviceError):

@@ -112,6 +112,10 @@ class QemuListener:
     def place(self) -> str:
         return os.fspath(self.path)
 
+    @property
+    def address(self) -> str:
+        return os.path.abspath(self.path)
+
     def fileno(self) -> int:
         return self._file.socket.fileno()
 
