@@ -55,6 +55,7 @@ class Datapath:
         out: tuple[int, int, bool, bool],  # descriptor, where to begin, a pipe?, pcapng?
         mtu: int,
     ) -> int: ...
+    def set_fd(self, port: int, fd: int) -> None: ...
     def set_port(
         self,
         port: int,

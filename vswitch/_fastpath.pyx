@@ -376,7 +376,9 @@ cdef class Datapath:
         """Attach a stream socket with frames behind their lengths; return its number.  *Parked.*"""
         cdef vsw_port *port = self._new_port(0, mtu)
         port.priv = self._allocate(sizeof(vsw_stream), port.id)
-        return self._attach(port, &vsw_port_stream_ops, [fd])
+        self._attach(port, &vsw_port_stream_ops, [fd])
+        self.set_fd(port.id, fd)
+        return port.id
 
     def add_dgram_port(self, int fd, *, bytes peer, uint32_t mtu):
         """Attach a datagram socket, connected or with *peer*, a path; its number.  *Parked.*"""
@@ -468,6 +470,16 @@ cdef class Datapath:
                 if self._port[i].ops is not NULL and self._port[i].forwarding:
                     self._flood[self._n_flood] = <uint16_t>i
                     self._n_flood += 1
+
+    def set_fd(self, unsigned port, int fd):
+        """Give a stream port another socket, -1 for none; the old is still open.  *Parked.*"""
+        cdef vsw_port *p = self._port_at(port)
+        if p.ops != &vsw_port_stream_ops:
+            raise ValueError(f"port {port} is not a stream port")
+        vsw_stream_begin(<vsw_stream *>p.priv)
+        cdef int err = vsw_poller_exchange(self._poller[p.queue.poller], p.queue, fd)
+        if err < 0:
+            raise OSError(-err, os.strerror(-err))
 
     def remove_port(self, unsigned port):
         """Forget a port with its stations, static ones too.  *Parked.*"""

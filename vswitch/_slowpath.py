@@ -4,9 +4,11 @@
 ``_fastpath`` and ``_tables``: methods, arguments and errors are theirs, and so is the layout of
 the counters and rows in memory.  What differs:
 
-- There is one poller, and there are no ports over sockets or captures.
+- There is one poller, the kernel is not asked what it lost before a read (``rx_full``), and there
+  are no ports over captures.
 - A frame that comes with work left undone (``datapath/vnet.h``) is dropped as ``bad_offload``:
-  open TAPs without offloads, then the kernel finishes every frame.
+  open TAPs without offloads, then the kernel finishes every frame. Only of packet sockets one
+  cannot ask that; their port finishes frames before the switch sees them (``_slowfinish.py``).
 - The virtio-net header of what is sent and punted is always zero.
 
 One lock guards all that changes; the poller takes it for a burst, the control plane for a call.
@@ -24,6 +26,7 @@ from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from mmap import mmap
 
+from vswitch._slowgate import Gate
 from vswitch._slowports import (
     FINISHED,
     VNET_LEN,
@@ -33,6 +36,7 @@ from vswitch._slowports import (
     clear,
     signal,
 )
+from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
@@ -76,54 +80,6 @@ class _CounterRow(MutableMapping[str, int]):
 # ---------------------------------------------------------------- the datapath
 
 
-class _Gate:
-    """Where the poller stands while the control plane changes something (``datapath/gate.h``)."""
-
-    def __init__(self) -> None:
-        self._change = threading.Condition()
-        self._closed = 0  # how often
-        self._inside = 0
-        self._stopped = False
-
-    def enter(self) -> bool:
-        """Return once the gate is open; False: go home."""
-        with self._change:
-            self._change.wait_for(lambda: self._stopped or not self._closed)
-            self._inside += not self._stopped
-            return not self._stopped
-
-    def stand(self) -> bool:
-        """Between two rounds: wait here if the gate is closed; False: go home."""
-        with self._change:
-            if not self._closed and not self._stopped:
-                return True
-        self.leave()
-        return self.enter()
-
-    def leave(self) -> None:
-        with self._change:
-            self._inside -= 1
-            self._change.notify_all()
-
-    def close(self) -> None:
-        with self._change:
-            self._closed += 1
-
-    def wait(self) -> None:
-        with self._change:
-            self._change.wait_for(lambda: not self._inside)
-
-    def open(self) -> None:
-        with self._change:
-            self._closed -= 1
-            self._change.notify_all()
-
-    def stop(self) -> None:
-        with self._change:
-            self._stopped = True
-            self._change.notify_all()
-
-
 class Datapath:
     """Ports, forwarding database and one poller; see `vswitch._fastpath.Datapath`.
 
@@ -154,9 +110,10 @@ class Datapath:
         self._counter_words = memoryview(self.counter_memory).cast("Q")
         self._ports: dict[int, SlowPort] = {}
         self._watched: dict[int, tuple[int, int]] = {}  # descriptor -> port, queue
+        self._active: set[int] = set()  # worth reading, until a read comes back empty
         self._notify_fd = notify_fd
         self._clock = Clock()
-        self._gate = _Gate()
+        self._gate = Gate()
         self._epoll = select.epoll()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake_fd, select.EPOLLIN)
@@ -178,11 +135,14 @@ class Datapath:
             raise
 
     def _round(self) -> None:
-        for fd, _ in self._epoll.poll():
+        for fd, _ in self._epoll.poll(0 if self._active else None):
             if fd == self._wake_fd:
                 clear(fd)
             else:
-                self._receive(*self._watched[fd], self._clock.now_s())
+                self._active.add(fd)
+        for fd in list(self._active):
+            if not self._receive(*self._watched[fd], self._clock.now_s()):
+                self._active.discard(fd)
 
     def poll(self, now_s: int) -> int:
         """Give every queue one burst, in order of ports; return the number of frames received."""
@@ -225,7 +185,13 @@ class Datapath:
         self._unwatch(port.fds[queue])
         signal(self._notify_fd)
 
+    def _watch(self, fd: int, number: int, queue: int) -> None:
+        if fd >= 0:
+            self._epoll.register(fd, select.EPOLLIN)
+            self._watched[fd] = (number, queue)
+
     def _unwatch(self, fd: int) -> None:
+        self._active.discard(fd)
         if self._watched.pop(fd, None):
             with suppress(OSError):  # closed already, and so not watched either
                 self._epoll.unregister(fd)
@@ -261,12 +227,10 @@ class Datapath:
     def add_packet_port(
         self, fds: Sequence[int], *, offloads: int, mtu: int, rings: Sequence[mmap | None] = ()
     ) -> int:
-        """Refuse: a packet socket gives checksums and segments unfinished whatever one asks."""
-        raise PortError(
-            "--core python has no netdev ports: frames at a device's interface end may be "
-            "unfinished, and this core forwards finished frames only",
-            hint="leave --core away, or take the file end of a TAP",
-        )
+        """The same for packet sockets, bound to one device; their rings are not used."""
+        for ring in filter(None, rings):
+            ring.close()
+        return self._attach(SlowPacketPort(fds, mtu=mtu))
 
     def add_memory_port(self, *, fd: int, offloads: int, mtu: int, size: int) -> int:
         """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*"""
@@ -275,12 +239,21 @@ class Datapath:
         return self._attach(SlowMemoryPort(fd, mtu=mtu, size=size))
 
     def add_stream_port(self, fd: int, *, mtu: int) -> int:
-        """There is none here: PortError."""
-        raise PortError("the readable core has no ports over sockets", hint="leave core away")
+        """Attach a stream socket with frames behind their lengths; return its number.  *Parked.*
+
+        *fd* -1: there is none yet, see `set_fd`.
+        """
+        port = SlowStreamPort(fd, mtu=mtu)
+        port.want_room = lambda wanted: self._want_room(port.fds[0], wanted)
+        return self._attach(port)
 
     def add_dgram_port(self, fd: int, *, peer: bytes, mtu: int) -> int:
-        """There is none here: PortError."""
-        raise PortError("the readable core has no ports over sockets", hint="leave core away")
+        """Attach a datagram socket, connected or with *peer*, a path; its number.  *Parked.*"""
+        return self._attach(SlowDgramPort(fd, peer=peer, mtu=mtu))
+
+    def _want_room(self, fd: int, wanted: bool) -> None:
+        if fd in self._watched:
+            self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
 
     def add_pcap_port(self, fd: int, **options: object) -> int:
         """There is none here: PortError."""
@@ -290,6 +263,7 @@ class Datapath:
 
     def _attach(self, port: SlowPort) -> int:
         if len(self._ports) == PORTS_MAX:
+            port.close()
             raise PortLimitError(PORTS_MAX)
         with self.lock:
             number = self.switch.add_port(port)
@@ -298,9 +272,7 @@ class Datapath:
             port.counters = _CounterRow(self._counter_words[at : at + COUNTER_WORDS])
             try:
                 for queue, fd in enumerate(port.fds):
-                    if fd >= 0:
-                        self._epoll.register(fd, select.EPOLLIN)
-                        self._watched[fd] = (number, queue)
+                    self._watch(fd, number, queue)
             except OSError:
                 self.remove_port(number)
                 raise
@@ -332,8 +304,19 @@ class Datapath:
         with self.lock:
             for fd in self.port_at(port).fds:
                 self._unwatch(fd)
-            del self._ports[port]
+            self._ports.pop(port).close()
             self.switch.remove_port(port)
+
+    def set_fd(self, port: int, fd: int) -> None:
+        """Give a stream port another socket, -1 for none; the old is still open.  *Parked.*"""
+        p = self.port_at(port)
+        if not isinstance(p, SlowStreamPort):
+            raise ValueError(f"port {port} is not a stream port")
+        with self.lock:
+            self._unwatch(p.fds[0])
+            p.begin(-1)
+            self._watch(fd, port, 0)
+            p.begin(fd)
 
     def port_error(self, port: int) -> int:
         """The errno that ended reception on a queue of the port, 0 while all live."""

@@ -31,7 +31,10 @@ class SlowPort(reference.Port):
 
     @abstractmethod
     def read(self, queue: int) -> list[bytes]:
-        """At most BURST records of virtio-net header and frame; OSError: no more will come."""
+        """Some records of virtio-net header and frame, [] for none; OSError: no more will come."""
+
+    def close(self) -> None:
+        """The port is removed: give back what is not the caller's."""
 
 
 class SlowTapPort(SlowPort):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vswitch.errors import ConfigError
 from vswitch.options import in_range
-from vswitch.portconfig import FDB_LIMIT_MAX, KINDS, LISTENERS, MTU_MAX, MTU_MIN, PortConfig
+from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
 
 # IEEE 802.1Q-2018 table 8-1 and the protocols' own standards: last nibble of 01-80-C2-00-00-0x.
 RESERVED = {
@@ -52,10 +52,6 @@ class SwitchConfig:
             raise ConfigError(
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
             )
-        absent = [p.kind for p in self.ports if not KINDS[p.kind].in_python]
-        absent += [p.kind for p in self.listeners if not LISTENERS[p.kind].in_python]
-        if self.core == "python" and absent:
-            raise ConfigError(f"--core python has no {absent[0]} ports", hint="leave --core away")
         _check_unique([p.name for p in self.ports])
         _check_addresses([str(i.ip) for p in self.ports for i in p.ips])
         _check_descriptors([n for p in (*self.ports, *self.listeners) for n in p.descriptors])

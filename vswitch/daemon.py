@@ -152,10 +152,11 @@ def _allow_files(config: SwitchConfig) -> None:
 def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> None:
     ports = _status(switch)
     for port in ports:
-        _say(f"{port.name}: {text.port_facts(port)}")
+        _say(f"{port.name}: {text.port_facts(port)}{text.waiting(port.state, port.remote)}")
     for place in listeners:
         _say(
-            f"{place.kind}:{place.address}: listening; who connects becomes {place.name}-1, -2, ..."
+            f"{place.kind}:{place.address}: listening; who connects becomes a port, called as its "
+            f"VM or {place.name}-1, -2, ..."
         )
     mtus = {port.mtu for port in ports}
     if len(mtus) > 1:

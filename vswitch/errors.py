@@ -4,6 +4,7 @@ VswitchError
 ├── ConfigError              what the user asked for cannot be
 ├── PortError
 │   ├── PortLimitError       the datapath is full
+│   ├── SocketInUseError     somebody answers where we were to listen
 │   └── DeviceError          the kernel refused; carries errno
 ├── FdbError
 │   └── FdbFullError         no room for another static entry
@@ -42,6 +43,10 @@ class PortLimitError(PortError):
             f"too many ports: a switch has at most {limit}",
             hint="run a second switch and join the two by a port of each",
         )
+
+
+class SocketInUseError(PortError):
+    """Another program is at the place of a socket."""
 
 
 class DeviceError(PortError):

@@ -19,6 +19,12 @@ from vswitch.ports import LinkState, Port
 
 log = logging.getLogger(__name__)
 
+# What a poller's read ended with (datapath/port_stream.c), in words.
+REASONS = {
+    errno.ECONNRESET: "it hung up",
+    errno.EPROTO: "it sent a length that no frame has",
+}
+
 
 @dataclass(slots=True)
 class Member:
@@ -68,8 +74,14 @@ class Links:
             log.warning("link changes will not be seen port=%s error=%s", member.port.name, e)
         self._look_at(member)
 
+    def waiting_on(self) -> list[int]:
+        """Descriptors that become readable when something changed somewhere."""
+        return [self.events.fileno()] if self.events else []
+
     def look(self, members: Iterable[Member]) -> None:
         """Something changed somewhere: look at all of them."""
+        if self.events:
+            self.events.clear()
         for member in members:
             if member.port.has_link:
                 self._look_at(member)
@@ -77,7 +89,8 @@ class Links:
     def find_failed(self, members: Iterable[Member]) -> None:
         """Take down the ports that pollers could not read any more."""
         for member in members:
-            if member.gone or member.port.passing:  # who passes is removed, see listeners.py
+            # Who passes is removed (listeners.py), who calls calls again (callers.py).
+            if member.gone or member.port.passing or member.port.calls:
                 continue
             error = self._core.datapath.port_error(member.number)
             if error == errno.ENODATA:
@@ -106,10 +119,9 @@ class Links:
             # Its stations cannot be heard any more; but frames go on being offered to the device,
             # which refuses them (tx_error). The news that it is up again takes a moment, and the
             # first frame of a fresh namespace, its ARP request, must not be lost for that.
-            self._take_down(member, "its link is down", logging.INFO)
+            self.take_down(member, "its link is down", logging.INFO)
         elif link.up and not member.up:
-            log.info("port up name=%s", member.port.name)
-            member.up = True
+            self.set_up(member)
 
     def _finish(self, member: Member) -> None:
         """Its capture has entered to the end; what is sent to it goes on being recorded."""
@@ -123,9 +135,15 @@ class Links:
         member.gone = True
         with self._paused():
             self._core.datapath.set_port(member.number, learning=False, forwarding=False)
-        self._take_down(member, reason, logging.WARNING)
+        self.take_down(member, reason, logging.WARNING)
 
-    def _take_down(self, member: Member, reason: str, level: int) -> None:
+    def set_up(self, member: Member) -> None:
+        """It can be heard now."""
+        log.info("port up name=%s", member.port.name)
+        member.up = True
+
+    def take_down(self, member: Member, reason: str, level: int) -> None:
+        """It cannot be heard any more: its stations are forgotten."""
         member.up = False
         flushed = self._core.fdb.flush(member.number)
         name = member.port.name

@@ -5,24 +5,23 @@ The control thread, or `Switch.poll`, calls `admit` and `remove_ended`; no threa
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
+import re
+import socket
 from collections.abc import Callable, Mapping
+from itertools import chain, count
 
 from vswitch.core import Core
 from vswitch.errors import PortError
-from vswitch.links import Member
+from vswitch.links import REASONS, Member
+from vswitch.linux.peer import guest_name
 from vswitch.ports import Listener, Port
 from vswitch.status import ListenerStatus
 
 log = logging.getLogger(__name__)
 
-# What a poller's read ended with (datapath/port_stream.c), in words.
-REASONS = {
-    errno.ECONNRESET: "it hung up",
-    errno.EPROTO: "it sent a length that no frame has",
-}
+NAME_MAX = 48  # of 64 letters a port's name may have: room for a number
 ADMIT_MAX = 64  # at a time: who hangs up and knocks again must not keep the control thread
 
 
@@ -32,7 +31,7 @@ class Listeners:
     Args:
         core: Where the ports are numbers.
         members: The ports by name.
-        add: Connects a port with a limit of stations.
+        add: Connects a port, as `vswitch.Switch.add_port`.
         remove: Disconnects and closes the port of a name.
     """
 
@@ -41,7 +40,7 @@ class Listeners:
         core: Core,
         members: Mapping[str, Member],
         *,
-        add: Callable[[Port, int], object],
+        add: Callable[..., Port],
         remove: Callable[[str], None],
     ) -> None:
         self._core = core
@@ -65,7 +64,7 @@ class Listeners:
             ListenerStatus(
                 name=listener.name,
                 kind=listener.kind,
-                address=listener.address,
+                address=os.path.abspath(listener.path) if listener.path else listener.address,
                 mtu=listener.mtu,
                 ports=sum(self._is_of(member.port, listener) for member in self._members.values()),
             )
@@ -74,7 +73,7 @@ class Listeners:
 
     @staticmethod
     def _is_of(port: Port, listener: Listener) -> bool:
-        return port.passing and port.address == listener.place
+        return port.passing and port.address == listener.address
 
     def waiting_on(self) -> list[int]:
         """Descriptors to be watched now."""
@@ -95,26 +94,31 @@ class Listeners:
         try:
             connection = listener.accept()
         except OSError as e:
-            log.warning("cannot accept socket=%s error=%s", listener.place, e)
+            log.warning("cannot accept socket=%s error=%s", listener.address, e)
             self._tired = True
             return False
         if connection is None:
             return False
-        port = listener.port(self._free_name(listener.name), connection)
+        port = listener.port(self._free_name(connection, listener.name), connection)
         try:
-            self._add(port, listener.fdb_limit)
+            self._add(port, fdb_limit=listener.fdb_limit)
         except (PortError, OSError) as e:
             port.close()
-            log.warning("refused socket=%s error=%s", listener.place, e)
+            log.warning("refused socket=%s error=%s", listener.address, e)
         else:
-            log.info("port joined name=%s socket=%s", port.name, listener.place)
+            log.info("port joined name=%s socket=%s", port.name, listener.address)
         return True
 
-    def _free_name(self, base: str) -> str:
-        return next(
-            name for i in range(1, len(self._members) + 2)
-            if (name := f"{base}-{i}") not in self._members
-        )  # fmt: skip
+    def _free_name(self, connection: socket.socket, base: str) -> str:
+        # "vm1", or "vm1-2" for its second connection: the name is the VM's to choose, so it must
+        # not be able to keep the number of anybody else's.
+        guest = re.sub(r"[^A-Za-z0-9_.-]", "-", guest_name(connection)).lstrip("-.")[:NAME_MAX]
+        names = (
+            chain([guest], (f"{guest}-{i}" for i in count(2)))
+            if guest
+            else (f"{base}-{i}" for i in count(1))
+        )
+        return next(name for name in names if name not in self._members)
 
     def remove_ended(self) -> None:
         """Remove the ports whose connection ended."""

@@ -112,11 +112,18 @@ def speed(what: str, value: str) -> float:
     return float(value)
 
 
+def is_path(value: str) -> bool:
+    """Whether the place of a stream socket is a path; HOST:PORT has no ``/``."""
+    return "/" in value
+
+
 def host_port(what: str, value: str) -> tuple[str, int]:
     """Read HOST:PORT, or [HOST]:PORT for an IPv6 address."""
     found = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\[\]]+)):([0-9]{1,5})", value)
     if not found or not 1 <= int(found[3]) <= 65535:
-        raise ConfigError(f"{what}: not HOST:PORT: {value!r}", hint="as 127.0.0.1:5000")
+        raise ConfigError(
+            f"{what}: not HOST:PORT: {value!r}", hint="as 127.0.0.1:5000; a path has a '/': ./file"
+        )
     return found[1] or found[2], int(found[3])
 
 

@@ -7,6 +7,7 @@
     local:br0,ip=10.0.0.1/24,ip=fd00::1/64
     tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
     qemu:/tmp/vm.sock
+    qemu:127.0.0.1:1234,retry=off
     dgram:/tmp/switch.sock,remote=/tmp/vm.sock,mode=0660
     udp:127.0.0.1:5000,remote=127.0.0.1:5001,name=vm0
     pcap:in.pcap,speed=2.5,loop=3,out=out.pcapng,name=lab
@@ -55,7 +56,9 @@ class PortConfig:
     offloads: bool = True
     force: bool = False  # take a device that the host uses, too
     switch: str = ""  # the name of the one it is for
-    address: str = ""  # of a socket: its path, or HOST:PORT; of descriptors: see `descriptors`
+    retry: bool = True  # of a port that connects: whenever nobody is there
+    # Of a socket: its path, or HOST:PORT; of a stream, a path has a "/". Of fd: see `descriptors`.
+    address: str = ""
     remote: str = ""  # the peer's
     mode: int = 0o660  # of the socket's file
     owner: int = -1  # of the socket's file: user id, -1: ours
@@ -112,7 +115,6 @@ class Kind:
     # Checks what stands behind "kind:", given what an error is to begin with; says what the port
     # is called if nobody does.
     default_name: Callable[[PortConfig, str], str]
-    in_python: bool = False  # whether --core python has it, too
 
 
 def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[str]) -> PortConfig:
@@ -187,6 +189,14 @@ def _path(port: PortConfig, what: str) -> str:
     return PurePath(port.address).name.removesuffix(".sock")
 
 
+def _place(port: PortConfig, what: str) -> str:
+    if read.is_path(port.address):
+        return _path(port, what)
+    if (port.mode, port.owner, port.group) != (0o660, -1, -1):
+        raise ConfigError(f"{what}: mode, owner and group are a file's, and TCP has none")
+    return f"tcp{read.host_port(what, port.address)[1]}"
+
+
 def _path_pair(port: PortConfig, what: str) -> str:
     _check_remote(port, what)
     _check_path(what, port.remote)
@@ -244,6 +254,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "fdb-limit": ("fdb_limit", read.number(0, FDB_LIMIT_MAX)),
     "offloads": ("offloads", read.on_off),
     "force": ("force", read.flag),
+    "retry": ("retry", read.on_off),
     "name": ("name", read.text),
     "remote": ("remote", read.text),
     "mode": ("mode", read.mode),
@@ -259,18 +270,18 @@ _FILE = ("mode", "owner", "group")
 _SOCKET = ("mtu", "fdb-limit", "name")
 
 KINDS: Mapping[str, Kind] = {
-    AUTO: Kind(_DEVICE, _device, in_python=True),
-    "tap": Kind(_DEVICE, _device, in_python=True),
-    "netdev": Kind(_DEVICE, _device, in_python=True),
-    "local": Kind(("ip", *_DEVICE[:-1]), _local, in_python=True),
-    "qemu": Kind(_SOCKET, _path),
+    AUTO: Kind(_DEVICE, _device),
+    "tap": Kind(_DEVICE, _device),
+    "netdev": Kind(_DEVICE, _device),
+    "local": Kind(("ip", *_DEVICE[:-1]), _local),
+    "qemu": Kind((*_SOCKET, "retry"), _place),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
     "udp": Kind((*_SOCKET, "remote"), _host_pair),
     "pcap": Kind((*_SOCKET, "speed", "loop", "out"), _capture),
     "record": Kind(_SOCKET, _capture),
-    "fd": Kind((*_SOCKET, "offloads"), _descriptors, in_python=True),
+    "fd": Kind((*_SOCKET, "offloads"), _descriptors),
 }
 LISTENERS: Mapping[str, Kind] = {
-    "qemu": Kind((*_SOCKET, *_FILE), _path),
+    "qemu": Kind((*_SOCKET, *_FILE), _place),
     "fd": Kind(_SOCKET, _descriptors),
 }

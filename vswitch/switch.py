@@ -27,6 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vswitch.callers import Callers
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
@@ -109,11 +110,9 @@ class Switch:
             undo.pop_all()
         self._links = Links(self._core, self.paused)
         self._listeners = Listeners(
-            self._core,
-            self._members,
-            add=lambda port, limit: self.add_port(port, fdb_limit=limit),
-            remove=self.remove_port,
+            self._core, self._members, add=self.add_port, remove=self.remove_port
         )
+        self._callers = Callers(self._core, self._members, self._links, self.paused)
 
     # ------------------------------------------------------------------ life
 
@@ -199,9 +198,10 @@ class Switch:
                 undo.callback(self._disconnect, number)
                 self._core.datapath.set_port(number, fdb_limit=fdb_limit)
             member = Member(port, number)
+            self._callers.add(member, self.clock.precise_s())
             if port.has_link and not self._by_hand:
                 self._links.watch(member)
-                os.eventfd_write(self._bell, 1)  # the control thread may have more to wait for
+            os.eventfd_write(self._bell, 1)  # the control thread may have more to wait for
             if port.station:
                 self._core.fdb.pin(0, port.station, number)
             self._members[port.name] = member
@@ -433,6 +433,7 @@ class Switch:
         with self._lock:
             self._sweep()
             self._listeners.admit()
+            self._callers.look(self.clock.precise_s())
             total = sum(iter(self.poll_once, 0))
             self._deliver(self._take_punts())
             self._find_ended()
@@ -457,24 +458,25 @@ class Switch:
 
     def _wait(self) -> None:
         waiter = select.poll()  # select() knows no descriptor above 1023
-        waiter.register(self._bell, select.POLLIN)
         with self._lock:
-            events = self._links.events
             doors = self._listeners.waiting_on()
-        for watched in ([events] if events else []) + doors:
-            waiter.register(watched, select.POLLIN)
-        ready = {fd for fd, _ in waiter.poll(1000 * SWEEP_S)}
+            for watched in (self._bell, *doors, *self._links.waiting_on()):
+                waiter.register(watched, select.POLLIN)
+            for call in self._callers.waiting_on():
+                waiter.register(call, select.POLLOUT)
+            longest_s = self._callers.due_in_s(self.clock.precise_s(), SWEEP_S)
+        ready = {fd for fd, _ in waiter.poll(1000 * longest_s)}
         if self._bell in ready:
             os.eventfd_read(self._bell)
         with self._lock:
             if ready.intersection(doors):
                 self._listeners.admit()
-            if events and events.fileno() in ready:
-                events.clear()
+            if ready.intersection(self._links.waiting_on()):
                 self._links.look(self._members.values())
 
     def _find_ended(self) -> None:
         self._listeners.remove_ended()
+        self._callers.look(self.clock.precise_s())
         self._links.find_failed(self._members.values())
 
     def _sweep(self) -> None:

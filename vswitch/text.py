@@ -89,6 +89,11 @@ def port_facts(port: Opened) -> str:
     ])  # fmt: skip
 
 
+def waiting(state: str, remote: str) -> str:
+    """What is to stand behind the name of a port that waits for its peer, or nothing."""
+    return f", waiting for {remote}" if state == "down" and remote else ""
+
+
 def counters_table(ports: Sequence[Counted], reasons: Reasons) -> str:
     """Frames, bytes and drops per port; below, what was dropped and why, if anything was."""
     rows = [_counters_row(port, reasons) for port in ports]

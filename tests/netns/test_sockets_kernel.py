@@ -5,6 +5,7 @@ namespace - TAP - switch one - stream or datagram socket - switch two - TAP - na
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,17 +22,18 @@ pytestmark = pytest.mark.netns
 WIRES = {"stream": (QemuPort, socket.SOCK_STREAM), "dgram": (DgramPort, socket.SOCK_DGRAM)}
 
 
-@pytest.fixture(params=WIRES)
+@pytest.fixture(params=itertools.product(WIRES, ["c", "python"]), ids="-".join)
 def ends(request, netns) -> Iterator[tuple[Netns, Netns]]:
     """Two namespaces with that wire between them."""
-    kind, socket_type = WIRES[request.param]
+    wire_kind, core = request.param
+    kind, socket_type = WIRES[wire_kind]
     sides = []
     with ExitStack() as stack:
         for i, wire in enumerate(socket.socketpair(socket.AF_UNIX, socket_type)):
-            switch = stack.enter_context(Switch(f"side{i}"))
+            switch = stack.enter_context(Switch(f"side{i}", core=core))
             ns = netns(f"s{i}")
             with ns.entered():
-                tap = NamedTap(f"s{i}")
+                tap = NamedTap(f"s{i}", offloads=core == "c")
             switch.add_port(tap)
             switch.add_port(kind("trunk", wire))
             configure(ns, i)

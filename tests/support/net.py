@@ -33,6 +33,11 @@ class Net:
         drops = self.switch.port_status(self.ports[side].name).drops
         return {reason: drops[reason] for reason in TX_REASONS if drops[reason]}
 
+    def drops(self, side: int) -> dict[str, int]:
+        """What the port of *side* dropped for a frame's own fault, by reason."""
+        drops = self.switch.port_status(self.ports[side].name).drops
+        return {reason: drops[reason] for reason in ("runt", "bad_offload") if drops[reason]}
+
     def state(self, side: int) -> str:
         return self.switch.port_status(self.ports[side].name).state
 

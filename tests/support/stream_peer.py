@@ -26,6 +26,10 @@ class StreamPeer:
         s.connect(str(path))
         return cls(s)
 
+    @classmethod
+    def connect_tcp(cls, address: tuple[str, int]) -> StreamPeer:
+        return cls(socket.create_connection(address, timeout=5))
+
     def send(self, *frames: bytes) -> None:
         self.socket.sendall(prefixed(*frames))
 
@@ -68,3 +72,33 @@ class StreamPeer:
 
     def close(self) -> None:
         self.socket.close()
+
+
+class StreamListener:
+    """A QEMU that listens (``server=on``): on a path, or on any free port of a host."""
+
+    def __init__(self, place: Path | str, *, backlog: int = 5) -> None:
+        if isinstance(place, Path):
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.socket.bind(str(place))
+        else:
+            family = socket.AF_INET6 if ":" in place else socket.AF_INET
+            self.socket = socket.socket(family, socket.SOCK_STREAM)
+            self.socket.bind((place, 0))
+        self.socket.listen(backlog)
+        self.socket.settimeout(5)
+        self._path = place if isinstance(place, Path) else None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and TCP port."""
+        host, port, *_ = self.socket.getsockname()
+        return host, port
+
+    def accept(self) -> StreamPeer:
+        return StreamPeer(self.socket.accept()[0])
+
+    def close(self) -> None:
+        self.socket.close()
+        if self._path:
+            self._path.unlink()

@@ -1,14 +1,10 @@
 """Ports and listeners over sockets and files, as the command line spells them."""
 
 import math
-import os
-import socket
 
 import pytest
 
-from vswitch import DgramPort, QemuPort, Switch
-from vswitch.config import SwitchConfig
-from vswitch.errors import ConfigError, PortError
+from vswitch.errors import ConfigError
 from vswitch.portconfig import PortConfig
 
 
@@ -16,7 +12,10 @@ from vswitch.portconfig import PortConfig
     ("text", "facts"),
     [
         ("qemu:/tmp/vm.sock", {"name": "vm", "address": "/tmp/vm.sock"}),
-        ("qemu:passt_1.socket,name=net", {"name": "net", "address": "passt_1.socket"}),
+        ("qemu:./passt_1.socket,name=net", {"name": "net", "address": "./passt_1.socket"}),
+        ("qemu:/tmp/vm,retry=off", {"name": "vm", "address": "/tmp/vm", "retry": False}),
+        ("qemu:192.0.2.1:1234", {"name": "tcp1234", "address": "192.0.2.1:1234"}),
+        ("qemu:[::1]:1234,name=vm0", {"name": "vm0", "address": "[::1]:1234"}),
         (
             "dgram:/tmp/here,remote=/tmp/there,mode=600",
             {"name": "here", "address": "/tmp/here", "remote": "/tmp/there", "mode": 0o600},
@@ -84,7 +83,13 @@ def test_a_listener_names_its_ports_and_who_may_connect():
             "port 'qemu:/a b': a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
             "which 'a b' has not",
         ),
-        ("qemu:", "port 'qemu:': bytes in the path of a socket must be in 1..107, not 0"),
+        ("qemu:", "port 'qemu:': not HOST:PORT: ''"),
+        ("qemu:vm.sock", "port 'qemu:vm.sock': not HOST:PORT: 'vm.sock'"),
+        ("qemu:/x,retry=3", "port 'qemu:/x,retry=3': retry is on or off, not '3'"),
+        (
+            f"qemu:/{'x' * 107}",
+            f"port 'qemu:/{'x' * 107}': bytes in the path of a socket must be in 1..107, not 108",
+        ),
     ],
 )
 def test_what_is_no_socket_is_refused_in_one_sentence(text, sentence):
@@ -94,11 +99,24 @@ def test_what_is_no_socket_is_refused_in_one_sentence(text, sentence):
     assert str(caught.value) == sentence
 
 
+def test_a_listener_over_tcp_names_its_ports_after_its_own():
+    place = PortConfig.parse_listener("qemu:127.0.0.1:1234")
+
+    assert (place.name, place.address) == ("tcp1234", "127.0.0.1:1234")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("tap0", "--listen 'tap0': not a place to listen"),
         ("dgram:/x", "--listen 'dgram:/x': not a place to listen"),
+        ("qemu:lan.sock", "--listen 'qemu:lan.sock': not HOST:PORT: 'lan.sock'"),
+        (
+            "qemu:[::1]:5,mode=600",
+            "--listen 'qemu:[::1]:5,mode=600': mode, owner and group are a file's, "
+            "and TCP has none",
+        ),
+        ("qemu:/x,retry=on", "--listen 'qemu:/x,retry=on': qemu has no option 'retry'"),
         ("qemu:/x,remote=/y", "--listen 'qemu:/x,remote=/y': qemu has no option 'remote'"),
     ],
 )
@@ -107,20 +125,3 @@ def test_what_is_no_place_to_listen_is_refused(text, sentence):
         PortConfig.parse_listener(text)
 
     assert str(caught.value) == sentence
-
-
-def test_the_readable_core_has_no_ports_over_sockets():
-    place = PortConfig.parse_listener(f"qemu:{os.devnull}")
-
-    with pytest.raises(ConfigError, match="--core python has no qemu ports"):
-        SwitchConfig(core="python", listeners=(place,))
-
-
-@pytest.mark.parametrize("kind", [QemuPort, DgramPort])
-def test_a_program_is_told_so_as_well(kind):
-    near, far = socket.socketpair()
-    with Switch(core="python") as switch, far:
-        port = kind("vm", near)
-        with pytest.raises(PortError, match="no ports over sockets"):
-            switch.add_port(port)
-        port.close()

@@ -243,7 +243,7 @@ def test_the_place_of_a_successor_is_left_alone(tmp_path):
 
 
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="longer than 107 bytes"):
+    with pytest.raises(ConfigError, match="at most 107 bytes"):
         address.listening(tmp_path / ("x" * 100), "lab").__enter__()
 
 

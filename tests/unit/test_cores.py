@@ -386,12 +386,80 @@ def test_there_is_no_second_poller(core):
         core.Datapath().run(1)
 
 
-def test_a_wire_wants_a_memory_port():
-    datapath = _fastpath.Datapath()
+def test_a_wire_wants_a_memory_port_and_a_descriptor_a_stream(core):
+    datapath = core.Datapath()
     near, far = socket.socketpair()
     with near, far:
         number = datapath.add_stream_port(near.fileno(), mtu=1500)
+        memory = datapath.add_memory_port(fd=-1, offloads=0, mtu=1500, size=SIZE)
 
         with pytest.raises(ValueError, match="not a memory port"):
-            _tables.Wire(datapath, number)
+            core.Wire(datapath, number)
+        with pytest.raises(ValueError, match="not a stream port"):
+            datapath.set_fd(memory, near.fileno())
         datapath.remove_port(number)
+
+
+@pytest.fixture
+def pairs():
+    """Two pairs of connected stream sockets."""
+    made = [socket.socketpair() for _ in range(2)]
+    for near, _ in made:
+        near.setblocking(False)
+    yield made
+    for s in (s for pair in made for s in pair):
+        s.close()
+
+
+def test_a_port_without_a_socket_waits_for_one_and_counts_what_is_lost(running, pairs):
+    near, far = pairs[0]
+    running.datapath.pause()
+    number = running.datapath.add_stream_port(-1, mtu=1500)
+    running.datapath.resume()
+    assert running.datapath.port_error(number) == errno.ENOTCONN
+    running.wires[0].send(FINISHED + frame(B, A))
+    wait_for(lambda: counters(running.datapath, number)["tx_error"])
+
+    running.datapath.pause()
+    running.datapath.set_fd(number, near.fileno())
+    running.datapath.resume()
+    far.sendall((60).to_bytes(4, "big") + frame(A, C))
+
+    assert receive_all(running.wires[0], 1) == [frame(A, C)]
+    assert running.datapath.port_error(number) == 0
+    assert counters(running.datapath, number)["tx_error"] == 1
+    running.datapath.pause()
+    running.datapath.remove_port(number)
+    running.datapath.resume()
+
+
+def test_the_socket_that_was_exchanged_is_not_read_any_more(running, pairs):
+    (near, far), (near2, far2) = pairs
+    running.datapath.pause()
+    number = running.datapath.add_stream_port(near.fileno(), mtu=1500)
+    far.sendall((60).to_bytes(4, "big") + frame(A, B))
+    running.datapath.set_fd(number, near2.fileno())
+    running.datapath.resume()
+    far2.sendall((60).to_bytes(4, "big") + frame(A, C))
+
+    assert receive_all(running.wires[0], 1) == [frame(A, C)]
+    running.datapath.pause()
+    running.datapath.set_fd(number, near.fileno())
+    running.datapath.resume()
+    assert receive_all(running.wires[0], 1) == [frame(A, B)]
+    running.datapath.pause()
+    running.datapath.remove_port(number)
+    running.datapath.resume()
+
+
+def test_a_socket_that_cannot_be_watched_leaves_the_port_without_one(core, tmp_path):
+    datapath = core.Datapath()
+    number = datapath.add_stream_port(-1, mtu=1500)
+    file = tmp_path / "file"  # epoll does not take regular files
+    file.touch()
+
+    with file.open() as f, pytest.raises(OSError, match=os.strerror(errno.EPERM)):
+        datapath.set_fd(number, f.fileno())
+
+    assert datapath.port_error(number)
+    datapath.remove_port(number)

@@ -6,18 +6,26 @@ import errno
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from support.frames import BROADCAST, frame, mac
-from support.stream_peer import StreamPeer, prefixed
+from support.stream_peer import StreamPeer
 from support.wait import wait_for
-from vswitch import DgramPort, MemoryPort, QemuListener, QemuPort, Switch
-from vswitch.errors import DeviceError, PortError
+from vswitch import DgramPort, MemoryPort, QemuListener, Switch
+from vswitch.errors import PortError
+from vswitch.linux import inet, peer
 from vswitch.linux.socketfile import SocketFile
 
 A, VM = mac(1), mac(100)
+
+
+@pytest.fixture(params=["c", "python"])
+def core_of_labs(request) -> str:
+    return request.param
 
 
 @pytest.fixture
@@ -113,8 +121,9 @@ def test_options_reach_the_ports(lab, place):
     vm.close()
 
 
-def test_vms_come_and_go_while_threads_forward(place):
-    with Switch() as switch:
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_vms_come_and_go_while_threads_forward(place, core):
+    with Switch(core=core) as switch:
         a = switch.add_port(MemoryPort("a"))
         switch.listen(QemuListener(place))
         for i in range(20):
@@ -160,8 +169,6 @@ def test_the_file_of_one_who_was_killed_is_replaced(place):
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_the_file_of_one_who_lives_is_not(place, kind):
     first = SocketFile(place, kind)
-    if kind == socket.SOCK_STREAM:
-        first.socket.listen()
 
     with pytest.raises(PortError, match="in use by another program"):
         SocketFile(place, kind)
@@ -184,29 +191,6 @@ def test_a_place_that_cannot_be_is_named(tmp_path):
         QemuListener(tmp_path / "none" / "lan.sock")
     with pytest.raises(PortError, match="at most 107 bytes"):
         DgramPort.unix("x", tmp_path / ("x" * 108), remote=tmp_path / "y")
-
-
-def test_connecting_to_a_qemu_that_listens(lab, place):
-    net = lab("a")
-    qemu = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    qemu.bind(str(place))
-    qemu.listen()
-
-    net.switch.add_port(QemuPort.connect("vm", place))
-    connection, _ = qemu.accept()
-    f = frame(BROADCAST, VM)
-    connection.sendall(prefixed(f))
-
-    assert net.send("a") == {"a": [f]}
-    connection.close()
-    qemu.close()
-
-
-def test_connecting_where_nobody_listens_says_what_to_do(place):
-    with pytest.raises(DeviceError, match=f"vm: cannot connect to {place}") as e:
-        QemuPort.connect("vm", place)
-
-    assert "--listen qemu:" in str(e.value.hint)
 
 
 def test_without_descriptors_the_others_go_on_and_it_is_tried_again(lab, place, caplog):
@@ -247,3 +231,160 @@ def test_who_leaves_between_two_looks_is_not_called_down(lab, place, caplog, mon
 
     assert "port down" not in caplog.text
     assert names(net) == []
+
+
+# ---------------------------------------------------------------------- TCP
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_vms_connect_over_tcp(lab, host, caplog):
+    net = lab("a")
+    listener = net.switch.listen(QemuListener((host, 0), name="vm"))
+    address = listener._socket.getsockname()[:2]
+    vms = [StreamPeer.connect_tcp(address) for _ in range(2)]
+    wait_for(lambda: net.switch.poll() or len(names(net)) == 2, "two ports")
+    f = frame(BROADCAST, VM)
+    vms[0].send(f)
+
+    assert wait_for(lambda: net.send("a"), "the frame") == {"a": [f]}
+
+    assert wait_for(vms[1].frames, "the frame") == [f]
+    assert names(net) == ["vm-1", "vm-2"]
+    ours, theirs = net.status("vm-1").address, net.status("vm-1").remote
+    assert (ours, theirs) == (inet.text(address), inet.text(vms[0].socket.getsockname()))
+    assert "neither encrypted" not in caplog.text
+    for vm in vms:
+        vm.close()
+
+
+def test_a_tcp_connection_is_quick_and_a_vanished_host_is_noticed(lab):
+    net = lab("a")
+    listener = net.switch.listen(QemuListener(("127.0.0.1", 0)))
+    vm = StreamPeer.connect_tcp(listener._socket.getsockname())
+    wait_for(lambda: net.switch.poll() or names(net), "the port")
+    connection = net.switch.ports[names(net)[0]]._connection
+
+    def option(number: int, level: int = socket.IPPROTO_TCP) -> int:
+        return connection.getsockopt(level, number)
+
+    assert option(socket.TCP_NODELAY) == 1
+    assert option(socket.SO_KEEPALIVE, socket.SOL_SOCKET) == 1
+    idle, between = option(socket.TCP_KEEPIDLE), option(socket.TCP_KEEPINTVL)
+    assert idle + between * option(socket.TCP_KEEPCNT) <= 30
+    vm.close()
+
+
+def test_a_port_of_tcp_is_free_again_at_once(lab):
+    net = lab("a")
+    first = QemuListener(("127.0.0.1", 0))
+    address = first._socket.getsockname()
+    vm = StreamPeer.connect_tcp(address)
+    wait_for(lambda: (accepted := first.accept()) and (accepted.close() or True), "the VM")
+    vm.close()
+    first.close()
+
+    net.switch.listen(QemuListener(address))
+    with pytest.raises(
+        PortError, match=r"cannot listen at 127\.0\.0\.1:.*: Address already in use"
+    ):
+        QemuListener(address)
+
+
+def test_beyond_this_host_there_is_a_warning(caplog):
+    QemuListener(("0.0.0.0", 0)).close()
+
+    assert caplog.messages == [
+        "frames travel neither encrypted nor authenticated port=who connects address=0.0.0.0:0"
+    ]
+
+
+def test_an_ipv6_listener_hears_no_ipv4():
+    listener = QemuListener(("::", 0))
+    port = listener._socket.getsockname()[1]
+
+    with pytest.raises(ConnectionRefusedError):
+        StreamPeer.connect_tcp(("127.0.0.1", port))
+
+    StreamPeer.connect_tcp(("::1", port)).close()
+    listener.close()
+
+
+# ---------------------------------------------------------------------- names
+
+
+@pytest.fixture
+def calls_itself(monkeypatch):
+    """Sets what the guest at the other end calls itself."""
+    return lambda name: monkeypatch.setattr("vswitch.listeners.guest_name", lambda _: name)
+
+
+def test_a_port_is_called_as_its_vm(lab, place, calls_itself):
+    net = lab("a", "web-2")
+    calls_itself("web")
+    net.switch.listen(QemuListener(place))
+    vms = [StreamPeer.connect(place) for _ in range(3)]
+    net.switch.poll()
+
+    assert names(net) == ["web-2", "web", "web-3", "web-4"]
+    for vm in vms:
+        vm.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "port"),
+    [("my vm/1", "my-vm-1"), ("-x", "x"), ("...", "lan-1"), ("ü", "lan-1"), ("a" * 99, "a" * 48)],
+)
+def test_what_a_vm_calls_itself_becomes_a_proper_name(lab, place, calls_itself, name, port):
+    net = lab("a")
+    calls_itself(name)
+    net.switch.listen(QemuListener(place))
+    vm = StreamPeer.connect(place)
+    net.switch.poll()
+
+    assert names(net) == [port]
+    vm.close()
+
+
+@pytest.mark.parametrize(
+    ("command_line", "name"),
+    [
+        (["/usr/bin/qemu-system-x86_64", "-m", "1G", "-name", "vm1"], "vm1"),
+        (["qemu-kvm", "--name", "guest=vm1,debug-threads=on"], "vm1"),
+        (["kvm", "-name", "process=p,guest=vm1"], "vm1"),
+        (["qemu-system-arm", "-name", "a,,b,process=p"], "a,b"),
+        (["qemu-system-arm", "-name", "debug-threads=on"], ""),
+        (["qemu-system-arm", "-name"], ""),
+        (["qemu-system-arm", "-m", "1G"], ""),
+        (["passt", "-name", "vm1"], ""),
+        ([""], ""),
+        ([], ""),
+    ],
+)
+def test_the_name_is_read_from_the_command_line_of_a_qemu(command_line, name):
+    assert peer.name_option(command_line) == name
+
+
+def test_the_command_line_of_the_process_that_connected_is_read(lab, place):
+    net = lab("a")
+    net.switch.listen(QemuListener(place))
+    script = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); input()"
+    with subprocess.Popen(
+        ["qemu-system-test", "-c", script, str(place), "-name", "guest=web"],
+        executable=sys.executable, stdin=subprocess.PIPE,
+    ) as vm:  # fmt: skip
+        wait_for(lambda: net.switch.poll() or names(net), "the port")
+
+        assert names(net) == ["web"]
+        vm.communicate(b"\n")
+
+
+def test_without_a_process_to_look_at_there_are_numbers(place, monkeypatch):
+    listener = QemuListener(place)
+    vm = StreamPeer.connect(place)
+    connection = wait_for(listener.accept, "the VM")
+    monkeypatch.setattr(peer, "pid", lambda _: 2**30)
+
+    assert peer.guest_name(connection) == ""
+
+    for s in (vm, connection, listener):
+        s.close()

@@ -6,9 +6,11 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from support.command import running, vswitch
 from support.frames import BROADCAST, frame, mac
-from support.stream_peer import StreamPeer
+from support.stream_peer import StreamListener, StreamPeer
 from support.wait import wait_for
 
 A, B, C = mac(1), mac(2), mac(3)
@@ -55,9 +57,36 @@ def test_vms_talk_over_every_kind_of_socket(tmp_path):
     there.close()
 
 
-def test_where_nobody_listens_the_command_ends_with_a_sentence(tmp_path):
-    status, _, err = vswitch("run", "--port", f"qemu:{tmp_path}/none", "--api", f"{tmp_path}/api")
+def test_a_port_whose_peer_is_not_there_waits_and_comes_up(tmp_path):
+    place = tmp_path / "vm.sock"
+    with running("--port", f"qemu:{place}") as switch:
+        assert f"vm: qemu, 1 queue, mtu 1500, no offloads, waiting for {place}" in switch.out
+        assert f"port vm: down, waiting for {place}, 0 stations" in switch.ask("show")
+
+        peer = StreamListener(place)
+        wait_for(lambda: switch.ports()["vm"]["state"] == "forwarding", "the port to come up")
+
+        assert "port up name=vm" in switch.err
+        peer.close()
+        assert switch.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("port", "sentence"),
+    [
+        ("qemu:{folder}/none,retry=off", "none: cannot connect to {folder}/none: No such file"),
+        ("qemu:{folder}/file", "file: cannot connect to {folder}/file: Socket operation on non-"),
+        ("qemu:{folder}/file/x", "x: cannot connect to {folder}/file/x: Not a directory"),
+        ("qemu:no.such.invalid:1", "tcp1: cannot connect to no.such.invalid:1: "),
+    ],
+)
+def test_where_nobody_can_be_reached_the_command_ends_with_a_sentence(tmp_path, port, sentence):
+    (tmp_path / "file").touch()
+
+    status, _, err = vswitch(
+        "run", "--port", port.format(folder=tmp_path), "--api", f"{tmp_path}/api"
+    )
 
     assert status == 2
-    assert "none: cannot connect to" in err
+    assert sentence.format(folder=tmp_path) in err
     assert "Traceback" not in err

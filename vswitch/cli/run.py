@@ -36,7 +36,10 @@ or the host itself, as "br0" of a Linux bridge, also said with --local:
 or a socket's address, which needs no root; "qemu" is what QEMU calls stream:
 
 \b
-  qemu:PATH                     connect to QEMU or passt, which listens there
+  qemu:PATH                     connect to QEMU or passt, which listens
+                                there, now or later, and again
+  qemu:PATH,retry=off           the same, now or never
+  qemu:HOST:PORT                the same over TCP; a path has a "/": ./vm.sock
   dgram:PATH,remote=PATH        a frame per datagram, from and to these paths
   udp:HOST:PORT,remote=HOST:PORT,name=vm0
 
@@ -55,9 +58,11 @@ or what another process opened, and handed in; what it is, it says itself:
   fd:3:4,name=tap0              two queues of one TAP
   fd:NAME                       by its name in LISTEN_FDNAMES (systemd)
 
-VMs connect by themselves to --listen qemu:PATH[,mode=0660,owner=USER,group=GROUP,name=NAME];
-they become ports NAME-1, NAME-2, ..., by default called after the file. --listen fd:3 is a stream
-socket that listens already; those of systemd's socket activation need not be mentioned.
+VMs connect by themselves to --listen qemu:PATH or qemu:HOST:PORT. Each becomes a port, called as
+its QEMU says (-name), or else NAME-1, NAME-2, ... (,name=NAME; by default after the file). Who may
+connect is said by the file: ,mode=0660,owner=USER,group=GROUP. TCP is neither encrypted nor
+authenticated. --listen fd:3 is a stream socket that listens already; those of systemd's socket
+activation need not be mentioned.
 
 Examples:
 
@@ -101,8 +106,9 @@ Two namespaces on one switch, in a second terminal:
     "--listen",
     "listeners",
     multiple=True,
-    metavar="qemu:PATH|fd:N",
-    help="A unix socket where any number of VMs connect; each becomes a port while it does.",
+    metavar="qemu:PLACE|fd:N",
+    help="A unix socket, or HOST:PORT, where any number of VMs connect; each becomes a port while "
+    "it does.",
 )
 @click.option("--name", default="vswitch", show_default=True, help="What others call this switch.")
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vswitch.cli._common import ask, print_json, switch_options
-from vswitch.text import counters_table, plural, port_facts
+from vswitch.text import counters_table, plural, port_facts, waiting
 
 if TYPE_CHECKING:
     from vswitch.control.schema import ListenerInfo, PortInfo, SwitchInfo
@@ -57,7 +57,8 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
     ]
     for port in ports:
-        lines.append(f"    port {port.name}: {port.state}, {plural(port.stations, 'station')}")
+        state = port.state + waiting(port.state, port.remote)
+        lines.append(f"    port {port.name}: {state}, {plural(port.stations, 'station')}")
         lines.append(f"        {port_facts(port)}")
     for place in listeners:
         lines.append(f"    listener {place.name}: {plural(place.ports, 'port')}")

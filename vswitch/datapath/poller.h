@@ -153,6 +153,19 @@ static inline void vsw_poller_forget(struct vsw_poller *p, struct vsw_queue *q)
             vsw_poller_retire(p, i);
 }
 
+/* Have the queue read @fd from now on, or nothing if that is -1: it is as one that failed then,
+ * with ENOTCONN.  0 or -errno.  The poller is parked. */
+static inline int vsw_poller_exchange(struct vsw_poller *p, struct vsw_queue *q, int fd)
+{
+    int err;
+
+    vsw_poller_forget(p, q);
+    q->fd = fd;
+    err = vsw_poller_watch(p, q);
+    q->error = err < 0 ? -err : fd < 0 ? ENOTCONN : 0;
+    return err;
+}
+
 /* Ask epoll for up to @timeout_ms (-1: for ever); returns how many descriptors were ready. */
 static inline int vsw_poller_ask(struct vsw_poller *p, int timeout_ms)
 {

@@ -51,6 +51,7 @@ cdef extern from "datapath/poller.h" nogil:
     void vsw_poller_fail(vsw_poller *p, vsw_queue *q, int error)
     void vsw_poller_retire(vsw_poller *p, unsigned i)
     void vsw_poller_forget(vsw_poller *p, vsw_queue *q)
+    int vsw_poller_exchange(vsw_poller *p, vsw_queue *q, int fd)
     void vsw_poller_notify(const vsw_poller *p)
 
 

@@ -102,6 +102,7 @@ cdef extern from "datapath/port_stream.h" nogil:
     struct vsw_stream:
         pass
 
+    void vsw_stream_begin(vsw_stream *s)
     const vsw_port_ops vsw_port_stream_ops
 
 

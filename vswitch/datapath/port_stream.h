@@ -39,6 +39,13 @@ struct vsw_stream {
     uint8_t rest[VSW_STREAM_PREFIX + VSW_FRAME_MAX];
 };
 
+/* Begin anew, with another connection: nothing read, no rest.  The pollers are parked. */
+static inline void vsw_stream_begin(struct vsw_stream *s)
+{
+    s->start = s->end = 0;
+    atomic_store_explicit(&s->rest_len, 0, memory_order_relaxed);
+}
+
 extern const struct vsw_port_ops vsw_port_stream_ops;
 
 #endif

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from vswitch.errors import PortError
+from vswitch.errors import PortError, SocketInUseError
 
 PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
+BACKLOG = 128  # who may knock at once
 
 
 class SocketFile:
@@ -24,13 +25,14 @@ class SocketFile:
 
     Args:
         path: Where.
-        kind: ``socket.SOCK_STREAM`` or ``SOCK_DGRAM``.
+        kind: ``socket.SOCK_STREAM``, which listens, or ``SOCK_DGRAM``.
         mode: Permissions; who may write may connect (unix(7)).
         owner: User id, -1: as it is.
         group: Group id, -1: as it is.
 
     Raises:
-        PortError: somebody answers there, it is no socket, or the kernel refused.
+        SocketInUseError: somebody answers there.
+        PortError: it is no socket, or the kernel refused.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class SocketFile:
                     self.socket.bind(os.fspath(path))
                 finally:
                     os.umask(mask)
+                if kind == socket.SOCK_STREAM:  # or who looks before we do takes us for dead
+                    self.socket.listen(BACKLOG)
                 self._mine = os.lstat(path)
             if (owner, group) != (-1, -1):
                 os.chown(path, owner, group)
@@ -91,7 +95,7 @@ def _clear(path: Path, kind: int) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         raise PortError(f"{path} exists and is not a socket", hint="give another path")
     if _answers(path, kind):
-        raise PortError(
+        raise SocketInUseError(
             f"{path} is in use by another program", hint="stop that one, or give another path"
         )
     path.unlink()

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from mmap import mmap
+from pathlib import Path
 from typing import Any, Protocol
 
 from vswitch._fastpath import OFFLOADS
@@ -48,11 +49,8 @@ class Listener(Protocol):
     mtu: int  # bytes, of its ports
     fdb_limit: int  # stations behind each, 0 for no limit of its own
 
-    @property
-    def place(self) -> str: ...  # what its ports have as their address
-
-    @property
-    def address(self) -> str: ...  # the same for another process: a path is absolute
+    address: str  # its path, or HOST:PORT; what its ports have as theirs
+    path: Path | None  # of a unix socket
 
     def fileno(self) -> int: ...
 
@@ -87,6 +85,7 @@ class Port(ABC):
     ips: Sequence[str] = ()  # addresses the host has here, with their prefix lengths
     station: bytes | None = None  # is always here: a static entry as long as the port exists
     created = False  # the device was made by this port and goes with it
+    calls = False  # it connects by itself, and again whenever its peer went away
     passing = False  # it comes and goes with a connection: removed when that ends
     vnet_header = True  # frames cross its wire with their virtio-net header
 

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vswitch.errors import DeviceError, PortError
+from vswitch.linux.inet import Address, resolve, text
 from vswitch.linux.socketfile import PATH_MAX_BYTES, SocketFile
 from vswitch.ports.base import Core, LinkState, Port
-
-Address = tuple[str, int]  # host, port
 
 
 class DgramPort(Port):
@@ -78,8 +75,8 @@ class DgramPort(Port):
         """
         datagrams: socket.socket | None = None
         try:
-            family, _, _, _, here = _resolve(local)
-            _, _, _, _, there = _resolve(remote, family)
+            family, here = resolve(local, socket.SOCK_DGRAM)[0]
+            _, there = resolve(remote, socket.SOCK_DGRAM, family)[0]
             datagrams = socket.socket(family, socket.SOCK_DGRAM)
             datagrams.bind(here)
             datagrams.connect(there)
@@ -89,7 +86,7 @@ class DgramPort(Port):
             raise DeviceError(name, f"use {local[0]}:{local[1]} for UDP", e) from e
         port = cls(name, datagrams, mtu=mtu)
         port.kind = "udp"
-        port.address, port.remote = _text(datagrams.getsockname()), _text(datagrams.getpeername())
+        port.address, port.remote = text(datagrams.getsockname()), text(datagrams.getpeername())
         return port
 
     def attach(self, core: Core) -> int:
@@ -102,15 +99,3 @@ class DgramPort(Port):
         self._socket.close()
         if self._file:
             self._file.close()
-
-
-def _text(address: Sequence[Any]) -> str:
-    host, port, *_ = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _resolve(
-    address: Address, family: int = socket.AF_UNSPEC
-) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:
-    found = socket.getaddrinfo(*address, family, socket.SOCK_DGRAM)
-    return found[0]  # type: ignore[return-value]

@@ -11,10 +11,11 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from vswitch.errors import DeviceError, PortError
-from vswitch.linux import descriptor, packet, tun
+from vswitch.linux import descriptor, inet, packet, tun
 from vswitch.linux.descriptor import Descriptor
 from vswitch.ports.base import Core, LinkState, Port
 from vswitch.ports.dgram import DgramPort
@@ -120,14 +121,8 @@ class HandedListener:
         self.fdb_limit = fdb_limit
         self._socket = socket.socket(fileno=found.fd)
         self._socket.setblocking(False)
-
-    @property
-    def place(self) -> str:
-        return _text(self._socket.getsockname())
-
-    @property
-    def address(self) -> str:
-        return self.place
+        self.address = _text(self._socket.getsockname())
+        self.path = Path(self.address) if self._socket.family == socket.AF_UNIX else None
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -145,9 +140,9 @@ class HandedListener:
 
     def port(self, name: str, connection: socket.socket) -> QemuPort:
         """The port of an accepted connection."""
-        _send_at_once(connection)
+        _make_ready(connection)
         port = QemuPort(name, connection, mtu=self.mtu, passing=True)
-        port.address = self.place
+        port.address = self.address
         return port
 
     def close(self) -> None:
@@ -261,7 +256,7 @@ def _open_packet(name: str, fd: int, *, mtu: int | None, blind_mtu: int, offload
 
 
 def _open_stream(name: str, s: socket.socket, mtu: int) -> Port:
-    _send_at_once(s)
+    _make_ready(s)
     port = QemuPort(name, s, mtu=mtu)
     port.remote = _text(s.getpeername())
     return port
@@ -279,15 +274,13 @@ _SOCKETS: Mapping[str, Callable[[str, socket.socket, int], Port]] = {
 }
 
 
-def _send_at_once(s: socket.socket) -> None:
-    """Have TCP not wait for more: a frame is complete."""
+def _make_ready(s: socket.socket) -> None:
     if s.family in (socket.AF_INET, socket.AF_INET6):
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        inet.make_ready(s)
 
 
 def _text(address: object) -> str:
     """An address of any family: a path, or HOST:PORT."""
     if isinstance(address, tuple):
-        host, port, *_ = address
-        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+        return inet.text(address)
     return os.fsdecode(address) if isinstance(address, (str, bytes)) else str(address)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from vswitch.errors import DeviceError
 from vswitch.linux import device, netlink
-from vswitch.options import host_port
+from vswitch.options import host_port, is_path
 from vswitch.portconfig import AUTO, PortConfig
 from vswitch.ports.base import Listener, Port
 from vswitch.ports.dgram import DgramPort
 from vswitch.ports.netdev import NetdevPort
 from vswitch.ports.pcap import PcapPort
-from vswitch.ports.qemu import QemuListener, QemuPort
+from vswitch.ports.qemu import Place, QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
 
 SOCKET_MTU = 1500  # of a port without a device: what VMs have unless told otherwise
@@ -49,7 +49,7 @@ def open_listener(config: PortConfig) -> Listener:
         mtu = config.mtu or SOCKET_MTU
         return HandedListener(config.name, config.descriptors, mtu=mtu, fdb_limit=config.fdb_limit)
     return QemuListener(
-        Path(config.address),
+        _place(config),
         name=config.name,
         mode=config.mode,
         owner=config.owner,
@@ -108,7 +108,15 @@ def _open_local(config: PortConfig) -> Port:
 
 
 def _open_qemu(config: PortConfig) -> Port:
-    return QemuPort.connect(config.name, Path(config.address), mtu=config.mtu or SOCKET_MTU)
+    return QemuPort.connect(
+        config.name, _place(config), mtu=config.mtu or SOCKET_MTU, retry=config.retry
+    )
+
+
+def _place(config: PortConfig) -> Place:
+    if is_path(config.address):
+        return Path(config.address)
+    return host_port(config.name, config.address)
 
 
 def _open_dgram(config: PortConfig) -> Port:
