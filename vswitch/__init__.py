@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         QemuPort,
         TapPort,
     )
+    from vswitch.ports.local import LocalPort
     from vswitch.status import ListenerStatus, PortStatus, Station
     from vswitch.switch import Switch
 
@@ -41,6 +42,7 @@ __all__ = [
     "DgramPort",
     "FakeClock",
     "ListenerStatus",
+    "LocalPort",
     "MemoryPort",
     "NetdevPort",
     "PcapPort",
@@ -62,6 +64,7 @@ _HOME = {
     "DgramPort": "vswitch.ports",
     "FakeClock": "vswitch.clock",
     "ListenerStatus": "vswitch.status",
+    "LocalPort": "vswitch.ports.local",
     "MemoryPort": "vswitch.ports",
     "NetdevPort": "vswitch.ports",
     "PcapPort": "vswitch.ports",

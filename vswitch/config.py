@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vswitch.errors import ConfigError
@@ -53,6 +53,8 @@ class SwitchConfig:
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
             )
         _check_unique([p.name for p in self.ports])
+        _check_addresses([str(i.ip) for p in self.ports for i in p.ips])
+        _check_descriptors([n for p in (*self.ports, *self.listeners) for n in p.descriptors])
 
 
 def parse_forward(text: str) -> frozenset[int]:
@@ -62,6 +64,18 @@ def parse_forward(text: str) -> frozenset[int]:
         ConfigError: a name is unknown.
     """
     return frozenset(_nibble(word) for word in text.split(",") if word)
+
+
+def reserved_nibbles(addresses: Iterable[int | str]) -> list[int]:
+    """The last nibbles of reserved addresses given by nibble or name.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    given = list(addresses)
+    if unknown := [a for a in given if isinstance(a, str) and a not in RESERVED]:
+        raise ValueError(f"reserved addresses are {', '.join(RESERVED)}, not {unknown[0]!r}")
+    return [RESERVED[a] if isinstance(a, str) else a for a in given]
 
 
 def _nibble(word: str) -> int:
@@ -89,3 +103,15 @@ def _check_unique(names: Iterable[str]) -> None:
         if name in seen:
             raise ConfigError(f"port {name} is given twice", hint="each port has its own name")
         seen.add(name)
+
+
+def _check_descriptors(numbers: Sequence[int]) -> None:
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise ConfigError(f"descriptor {number} is given twice", hint="each is one thing")
+
+
+def _check_addresses(addresses: Sequence[str]) -> None:
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise ConfigError(f"address {address} is given twice", hint="the host has it once")

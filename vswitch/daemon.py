@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from vswitch import text
+from vswitch import activation, text
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
@@ -50,6 +50,7 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
     Raises:
         VswitchError: it cannot be; everything is as before.
     """
+    config = activation.resolved(config, os.environ)
     _check(config)
     path = api or address.path_of(config.name)
     with _held_signals() as signals:
@@ -122,6 +123,7 @@ def _resolved(port: PortConfig, config: SwitchConfig) -> PortConfig:
     """A port's configuration with what it takes from its switch."""
     return replace(
         port,
+        switch=config.name,
         mtu=port.mtu or config.mtu,
         # The reference implementation forwards finished frames only.
         offloads=port.offloads and config.core == "c",
@@ -153,8 +155,8 @@ def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> No
         _say(f"{port.name}: {text.port_facts(port)}{text.waiting(port.state, port.remote)}")
     for place in listeners:
         _say(
-            f"qemu:{place.address}: listening; who connects becomes a port, called as its VM "
-            f"or {place.name}-1, -2, ..."
+            f"{place.kind}:{place.address}: listening; who connects becomes a port, called as its "
+            f"VM or {place.name}-1, -2, ..."
         )
     mtus = {port.mtu for port in ports}
     if len(mtus) > 1:

@@ -16,7 +16,7 @@ from vswitch.core import Core
 from vswitch.errors import PortError
 from vswitch.links import REASONS, Member
 from vswitch.linux.peer import guest_name
-from vswitch.ports import Port, QemuListener
+from vswitch.ports import Listener, Port
 from vswitch.status import ListenerStatus
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ class Listeners:
         self._members = members
         self._add = add
         self._remove = remove
-        self._all: list[QemuListener] = []
+        self._all: list[Listener] = []
         self._tired = False  # no descriptor was left: not again before the next sweep
 
-    def add(self, listener: QemuListener) -> None:
+    def add(self, listener: Listener) -> None:
         self._all.append(listener)
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class Listeners:
         ]
 
     @staticmethod
-    def _is_of(port: Port, listener: QemuListener) -> bool:
+    def _is_of(port: Port, listener: Listener) -> bool:
         return port.passing and port.address == listener.address
 
     def waiting_on(self) -> list[int]:
@@ -90,7 +90,7 @@ class Listeners:
                 if not self._admit_one(listener):
                     break
 
-    def _admit_one(self, listener: QemuListener) -> bool:
+    def _admit_one(self, listener: Listener) -> bool:
         try:
             connection = listener.accept()
         except OSError as e:

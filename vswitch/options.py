@@ -7,8 +7,12 @@ import math
 import pwd
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vswitch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Interface, IPv6Interface
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 
@@ -53,6 +57,43 @@ def mac(what: str, value: str) -> bytes:
     if address[0] & 1 or not any(address):
         raise ConfigError(f"{what}: a station's address is unicast and not zero, not {value}")
     return address
+
+
+def ip(what: str, value: str) -> IPv4Interface | IPv6Interface:
+    """Read an address that a host can have, with the length of its network's prefix."""
+    import ipaddress  # here: most switches have none, and it takes a moment to load
+
+    try:
+        address = ipaddress.ip_interface(value)
+    except ValueError:
+        raise ConfigError(f"{what}: not an IP address: {value!r}", hint="as 10.0.0.1/24") from None
+    if "%" in value:
+        raise ConfigError(f"{what}: an address of a device has no zone: {value!r}")
+    if "/" not in value:
+        raise ConfigError(
+            f"{what}: the length of the prefix is missing: {value!r}",
+            hint=f"as {value}/24" if address.version == 4 else f"as {value}/64",
+        )
+    if reason := _no_host(address):
+        raise ConfigError(f"{what}: {value} is {reason}, which no host has")
+    return address
+
+
+def _no_host(address: IPv4Interface | IPv6Interface) -> str | None:
+    """What an address is that a host cannot have on a LAN."""
+    host, network = address.ip, address.network
+    if host.is_multicast:
+        return "a group address"
+    if host.is_loopback:
+        return "a loopback address"
+    if host.is_unspecified or (host.is_reserved and address.version == 4):
+        return "a reserved address"
+    if address.version == 4 and network.prefixlen < 31:
+        if host == network.network_address:
+            return "the address of its network"
+        if host == network.broadcast_address:
+            return "the broadcast address of its network"
+    return None
 
 
 def text(what: str, value: str) -> str:

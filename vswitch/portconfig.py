@@ -4,6 +4,7 @@
 
     tap0
     netdev:eth1
+    local:br0,ip=10.0.0.1/24,ip=fd00::1/64
     tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
     qemu:/tmp/vm.sock
     qemu:127.0.0.1:1234,retry=off
@@ -11,6 +12,7 @@
     udp:127.0.0.1:5000,remote=127.0.0.1:5001,name=vm0
     pcap:in.pcap,speed=2.5,loop=3,out=out.pcapng,name=lab
     record:out.pcapng
+    fd:3,name=vm1
 
 A kind is an entry of KINDS: its options, and how its address is checked and becomes a name.
 """
@@ -21,17 +23,22 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.options import in_range
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Interface, IPv6Interface
 
 MTU_MIN, MTU_MAX = 68, 65521  # RFC 791; the longest a TAP takes (tun.c: 65535 - 14)
 FDB_LIMIT_MAX = 4_194_304
 QUEUES_MAX = 16
 LOOPS_MAX = 1_000_000_000
 SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
+DESCRIPTOR_MAX = 1 << 20  # the kernel's fs.nr_open, unless it was raised
+_NUMBERS = r"[0-9]{1,9}(:[0-9]{1,9})*"
 AUTO = "auto"  # the end of a device that is free
 
 
@@ -44,11 +51,14 @@ class PortConfig:
     queues: int = 1
     mtu: int | None = None  # bytes; None: the switch's, or what the device has
     mac: bytes | None = None  # of the interface end; None: as it is
+    ips: tuple[IPv4Interface | IPv6Interface, ...] = ()  # of the host
     fdb_limit: int = 0  # stations; 0: only the switch's limit counts
     offloads: bool = True
     force: bool = False  # take a device that the host uses, too
+    switch: str = ""  # the name of the one it is for
     retry: bool = True  # of a port that connects: whenever nobody is there
-    address: str = ""  # of a socket: its path, or HOST:PORT; of a stream, a path has a "/"
+    # Of a socket: its path, or HOST:PORT; of a stream, a path has a "/". Of fd: see `descriptors`.
+    address: str = ""
     remote: str = ""  # the peer's
     mode: int = 0o660  # of the socket's file
     owner: int = -1  # of the socket's file: user id, -1: ours
@@ -56,6 +66,13 @@ class PortConfig:
     out: str = ""  # of a capture: where what leaves is recorded
     speed: float = 1.0  # how fast its time passes; infinite: all at once
     loop: int = 1  # how often it enters; 0: without end
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The numbers of kind fd: several are queues of one device; none yet of one by name."""
+        if self.kind != "fd" or not re.fullmatch(_NUMBERS, self.address):
+            return ()
+        return tuple(map(int, self.address.split(":")))
 
     @classmethod
     def parse(cls, text: str) -> PortConfig:
@@ -83,7 +100,9 @@ class PortConfig:
         head, *options = text.split(",")
         kind, _, address = head.partition(":")
         if kind not in LISTENERS:
-            raise ConfigError(f"--listen {text!r}: not a place to listen", hint="as qemu:PATH")
+            raise ConfigError(
+                f"--listen {text!r}: not a place to listen", hint="as qemu:PATH, or fd:3"
+            )
         port = cls("", kind, address=address)
         return _read(LISTENERS[kind], port, f"--listen {text!r}", options)
 
@@ -113,7 +132,7 @@ def _with_options(
     seen: set[str] = set()
     for option in options:
         key, _, value = option.partition("=")
-        if key in seen:
+        if key in seen and key not in _LISTS:
             raise ConfigError(f"{what}: option {key!r} is given twice")
         seen.add(key)
         if key not in known:
@@ -121,13 +140,21 @@ def _with_options(
             says = f"{kind} has no option" if key in _OPTIONS else "unknown option"
             raise ConfigError(f"{what}: {says} {key!r}", hint=f"options are: {', '.join(known)}")
         field, reader = _OPTIONS[key]
-        port = replace(port, **{field: reader(f"{what}: {key}", value)})
+        given = reader(f"{what}: {key}", value)
+        if key in _LISTS:
+            given = (*getattr(port, field), given)
+        port = replace(port, **{field: given})
     return port
+
+
+def is_port_name(name: str) -> bool:
+    """Whether a port without a device can be called so."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name))
 
 
 def check_port_name(what: str, name: str, *, hint: str | None = None) -> None:
     """Raise ConfigError unless *name* can be that of a port without a device."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
+    if not is_port_name(name):
         raise ConfigError(
             f"{what}: a port's name has 1 to 64 letters, digits, '_', '.' or '-', "
             f"which {name!r} has not",
@@ -148,6 +175,13 @@ def check_interface_name(what: str, name: str) -> None:
 def _device(port: PortConfig, what: str) -> str:
     check_interface_name(what, port.address)
     return port.address
+
+
+def _local(port: PortConfig, what: str) -> str:
+    ips = [str(i.ip) for i in port.ips]
+    if twice := [ip for ip in ips if ips.count(ip) > 1]:
+        raise ConfigError(f"{what}: address {twice[0]} is given twice")
+    return _device(port, what)
 
 
 def _path(port: PortConfig, what: str) -> str:
@@ -182,6 +216,25 @@ def _capture(port: PortConfig, what: str) -> str:
     return re.sub(r"\.(pcap|pcapng)$", "", PurePath(port.address).name)
 
 
+def _descriptors(port: PortConfig, what: str) -> str:
+    numbers = port.descriptors
+    if not numbers:
+        if not re.fullmatch(r"[ -9;-~]{1,255}", port.address):  # as sd_listen_fds(3) names them
+            raise ConfigError(
+                f"{what}: neither descriptors nor the name of one: {port.address!r}",
+                hint="as fd:3, or fd:3:4 for two queues of one TAP",
+            )
+        return port.address.removesuffix(".socket")
+    for number in numbers:
+        if number in (1, 2):
+            raise ConfigError(f"{what}: descriptor {number} is where we say what happens")
+        in_range(f"{what}: descriptor", number, 0, DESCRIPTOR_MAX)
+        if numbers.count(number) > 1:
+            raise ConfigError(f"{what}: descriptor {number} is given twice")
+    in_range(f"{what}: descriptors of one port", len(numbers), 1, QUEUES_MAX)
+    return f"fd{numbers[0]}"
+
+
 def _check_remote(port: PortConfig, what: str) -> None:
     if not port.remote:
         raise ConfigError(f"{what}: whom to send to is missing", hint="add remote=...")
@@ -197,6 +250,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "queues": ("queues", read.number(1, QUEUES_MAX)),
     "mtu": ("mtu", read.number(MTU_MIN, MTU_MAX)),
     "mac": ("mac", read.mac),
+    "ip": ("ips", read.ip),
     "fdb-limit": ("fdb_limit", read.number(0, FDB_LIMIT_MAX)),
     "offloads": ("offloads", read.on_off),
     "force": ("force", read.flag),
@@ -210,6 +264,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "speed": ("speed", read.speed),
     "loop": ("loop", read.number(0, LOOPS_MAX)),
 }
+_LISTS = ("ip",)  # may be given more than once
 _DEVICE = ("queues", "mtu", "mac", "fdb-limit", "offloads", "force")
 _FILE = ("mode", "owner", "group")
 _SOCKET = ("mtu", "fdb-limit", "name")
@@ -218,10 +273,15 @@ KINDS: Mapping[str, Kind] = {
     AUTO: Kind(_DEVICE, _device),
     "tap": Kind(_DEVICE, _device),
     "netdev": Kind(_DEVICE, _device),
+    "local": Kind(("ip", *_DEVICE[:-1]), _local),
     "qemu": Kind((*_SOCKET, "retry"), _place),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
     "udp": Kind((*_SOCKET, "remote"), _host_pair),
     "pcap": Kind((*_SOCKET, "speed", "loop", "out"), _capture),
     "record": Kind(_SOCKET, _capture),
+    "fd": Kind((*_SOCKET, "offloads"), _descriptors),
 }
-LISTENERS: Mapping[str, Kind] = {"qemu": Kind((*_SOCKET, *_FILE), _place)}
+LISTENERS: Mapping[str, Kind] = {
+    "qemu": Kind((*_SOCKET, *_FILE), _place),
+    "fd": Kind(_SOCKET, _descriptors),
+}

@@ -16,6 +16,7 @@ class PortStatus:
     driver: str  # of the device behind it: "tap", "veth", "e1000e"; "" if there is none
     address: str  # of a port over a socket or a file: its path, or HOST:PORT; else ""
     remote: str  # its peer's, if it is known
+    ips: tuple[str, ...]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the port does
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
     mtu: int  # bytes

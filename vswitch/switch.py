@@ -27,11 +27,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vswitch.clock import Clock, FakeClock
-from vswitch.config import RESERVED, SwitchConfig
+from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
 from vswitch.errors import PortError
 from vswitch.links import Member
-from vswitch.ports import Port, QemuListener
+from vswitch.ports import Listener, Port
 from vswitch.status import ListenerStatus, PortStatus, Station
 from vswitch.upkeep import Upkeep
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 AnyPort = TypeVar("AnyPort", bound=Port)
+AnyListener = TypeVar("AnyListener", bound=Listener)
 PuntHandler = Callable[[str, bytes], None]
 
 
@@ -184,6 +185,7 @@ class Switch:
         *fdb_limit*: stations it may have, 0 for no limit of its own.
 
         Raises:
+            FdbFullError: there is no place for the station that is always at this port.
             PortError: a port of that name is connected already.
             PortLimitError: the switch is full.
         """
@@ -198,6 +200,8 @@ class Switch:
                 self._core.datapath.set_port(number, fdb_limit=fdb_limit)
             member = Member(port, number)
             self._upkeep.watch(member)
+            if port.station:
+                self._core.fdb.pin(0, port.station, number)
             self._members[port.name] = member
             undo.pop_all()
         return port
@@ -220,7 +224,7 @@ class Switch:
             del self._members[name]
             member.port.close()
 
-    def listen(self, listener: QemuListener) -> QemuListener:
+    def listen(self, listener: AnyListener) -> AnyListener:
         """Make a port of everyone who connects to *listener*, which the switch closes from now on.
 
         Such a port is removed when its connection ends.
@@ -268,6 +272,7 @@ class Switch:
                 driver=member.port.driver,
                 address=member.port.address,
                 remote=member.port.remote,
+                ips=tuple(member.port.ips),
                 created=member.port.created,
                 state=member.state,
                 mtu=member.port.mtu,
@@ -391,12 +396,9 @@ class Switch:
         Raises:
             ValueError: an address or the verdict is none of these.
         """
-        given = list(addresses)
-        if unknown := [a for a in given if isinstance(a, str) and a not in RESERVED]:
-            raise ValueError(f"reserved addresses are {', '.join(RESERVED)}, not {unknown[0]!r}")
+        nibbles = reserved_nibbles(addresses)
         if verdict not in VERDICTS:
             raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}, not {verdict!r}")
-        nibbles = [RESERVED[a] if isinstance(a, str) else a for a in given]
         with self.paused():
             self._core.datapath.set_reserved(nibbles, verdict)
             self._reserved.update(dict.fromkeys(nibbles, verdict))
@@ -428,9 +430,7 @@ class Switch:
             raise RuntimeError("a switch with poller threads is not polled by hand")
         with self._lock:
             self._upkeep.look()
-            total = 0
-            while n := self.poll_once():
-                total += n
+            total = sum(iter(self.poll_once, 0))
             self._deliver(self._take_punts())
             self._upkeep.look()
             return total

@@ -37,6 +37,8 @@ class Opened(Protocol):
     @property
     def end(self) -> str: ...
     @property
+    def ips(self) -> Sequence[str]: ...
+    @property
     def created(self) -> bool: ...
     @property
     def queues(self) -> int: ...
@@ -79,7 +81,7 @@ def port_facts(port: Opened) -> str:
     origin = ["created" if port.created else "existing", f"{port.end} end"] if port.end else []
     header = ["vnet header"] if port.vnet_header else []
     return ", ".join([
-        *(origin or [port.kind]),
+        *(origin or [" ".join([port.kind, *port.ips])]),
         plural(port.queues, "queue"),
         f"mtu {port.mtu}",
         *header,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import device, devices
+from support.command import device, devices, ip, tun_node
 from support.net import NamedTap, Net, configure
 from support.veth import VethNet, add_veth
 from vswitch import Switch
@@ -64,3 +64,25 @@ def nothing_left():
 @pytest.fixture
 def two():
     return device("a"), device("b")
+
+
+@pytest.fixture
+def tun_for_all(tmp_path):
+    """A node to be /dev/net/tun that every user may open."""
+    return tun_node(tmp_path, 0o666)
+
+
+@pytest.fixture
+def made():
+    """Factory of devices by what ip(8) calls their type; all gone after the test."""
+    names = []
+
+    def make(kind, *options):
+        names.append(device("d"))
+        link = options[:2] if "link" in options else ()  # ip(8) wants it in front
+        ip("link", "add", *link, names[-1], "type", kind, *options[len(link) :])
+        return names[-1]
+
+    yield make
+    for name in names:
+        ip("link", "del", name, check=False)

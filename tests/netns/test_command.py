@@ -165,6 +165,16 @@ def test_goes_on_when_its_reader_leaves(two, tmp_path):
 # ---------------------------------------------------------------------- which end is free
 
 
+@pytest.mark.parametrize("kind", ["bridge", "vxlan", "macvlan", "macvtap"])
+def test_any_other_ethernet_device_is_taken_at_its_interface_end(made, veth, kind):
+    options = {"vxlan": ("id", "5", "dstport", "4789"), "bridge": ()}.get(kind, ("link", veth))
+    name = made(kind, *options)
+
+    with running("--port", name) as switch:
+        assert switch.out.startswith(f"{name}: existing, interface end, 1 queue, mtu ")
+        assert switch.end() == 0
+
+
 @pytest.fixture
 def veth():
     name, peer = device("v"), device("w")
@@ -191,6 +201,14 @@ def test_a_tap_somebody_holds_is_taken_at_its_interface_end(two, queues):
     holder = running("--port", f"{two[0]},queues={queues}")
     with holder, running("--port", two[0], "--name", "other") as other:
         assert other.out.startswith(f"{two[0]}: existing, {INTERFACE_FACTS}\n")
+
+
+def test_a_held_tap_of_one_queue_is_taken_at_its_interface_end_with_several():
+    facts = INTERFACE_FACTS.replace("1 queue", "2 queues")
+    with persistent_tap() as tap, running("--port", tap):
+        other = running("--port", f"{tap},queues=2", "--name", "other")
+        with other as switch:
+            assert switch.out.startswith(f"{tap}: existing, {facts}\n")
 
 
 def test_the_end_can_be_decided_by_hand(two):

@@ -15,6 +15,7 @@ from support.tap import open_tap, raw_socket
 from support.wait import wait_for
 from vswitch import MemoryPort, NetdevPort, Switch
 from vswitch.errors import PortError
+from vswitch.linux import device
 
 pytestmark = pytest.mark.netns
 
@@ -235,6 +236,18 @@ def test_a_device_in_a_bridge_is_refused(veth):
     assert refusal() == (
         "p0 is part of br0: both would forward its frames",
         "ip link set dev p0 nomaster; or, to take it all the same: --port p0,force",
+    )
+    NetdevPort("p0", force=True).close()
+
+
+def test_a_wireless_device_is_refused(veth, monkeypatch, tmp_path):
+    """There is none here: what the kernel shows of one is made up."""
+    (tmp_path / "p0" / "phy80211").mkdir(parents=True)
+    monkeypatch.setattr(device, "SYSFS", tmp_path)
+
+    assert refusal() == (
+        "p0 is wireless: an access point takes frames from no station behind it",
+        "route there instead; or, to take it all the same: --port p0,force",
     )
     NetdevPort("p0", force=True).close()
 

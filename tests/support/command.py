@@ -80,6 +80,15 @@ def vswitch(*args: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def refused(*args: str, before: Sequence[str] = ()) -> str:
+    """Run what must fail; its standard error, after the checks that hold for all."""
+    status, out, err = vswitch(*args, before=before)
+    assert (status, out) == (2, "")
+    assert devices() == set()
+    assert "Traceback" not in err
+    return err
+
+
 # An ordinary user may not be able to read this Python; so it loads everything first.
 _AS_NOBODY = f"""
 import os, sys
@@ -93,6 +102,41 @@ sys.exit(vswitch.cli.main(sys.argv[1:]))
 def as_nobody(*args: str) -> list[str]:
     """The command line that runs the command as an ordinary user."""
     return [sys.executable, "-c", _AS_NOBODY, *args]
+
+
+def as_user(*args: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
+    """The same as `vswitch`, as an ordinary user."""
+    # /run/vswitch is root's: an ordinary user without a login session has a folder in /tmp.
+    done = subprocess.run(
+        [*before, *as_nobody(*args)], capture_output=True, text=True, timeout=20, check=False,
+        env={k: v for k, v in environment().items() if k != "XDG_RUNTIME_DIR"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+_ACTIVATE = """
+import fcntl, os, sys
+count, names, *command = sys.argv[1:]
+high = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in command[: int(count)]]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+    os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count, LISTEN_FDNAMES=names)
+os.execvp(command[int(count)], command[int(count) :])
+"""
+
+
+def activated(fds: Sequence[int], names: Sequence[str]) -> list[str]:
+    """What to put before a command that is to get *fds* as systemd hands them in: from 3 on."""
+    return [sys.executable, "-c", _ACTIVATE, str(len(fds)), ":".join(names), *map(str, fds)]
+
+
+def tun_node(folder: Path, mode: int) -> Path:
+    """A node in *folder* to be /dev/net/tun, with permissions of its own."""
+    node = folder / "tun"
+    subprocess.run(["cp", "-a", "/dev/net/tun", node], check=True)
+    node.chmod(mode)
+    return node
 
 
 def with_tun(node: Path) -> list[str]:
@@ -135,23 +179,27 @@ class Running:
 
 @contextmanager
 def running(
-    *args: str, nobody: bool = False, tun: Path | None = None, before: Sequence[str] = ()
+    *args: str,
+    nobody: bool = False,
+    tun: Path | None = None,
+    before: Sequence[str] = (),
+    fds: Sequence[int] = (),
 ) -> Iterator[Running]:
     """``vswitch run`` with *args*, from its line "forwarding" on; killed at the end.
 
-    *tun* is what the command finds as /dev/net/tun, *before* what is put before the command, as
-    `Netns.command` gives it.
+    *tun* is what the command finds as /dev/net/tun; *before* stands in front of it, as
+    `Netns.command` does; *fds* are handed in under their own numbers.
     """
     with tempfile.TemporaryDirectory(prefix="vsw") as name:
         folder = Path(name)
         if nobody:
             os.chown(folder, NOBODY, NOBODY)
-        before = [*before, *(with_tun(tun) if tun else [])]
+        before = [*before, *(with_tun(tun) if tun else ())]
         given = ("run", *args, "--api", str(folder / "api.sock"))
         with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
             process = subprocess.Popen(
                 [*before, *(as_nobody(*given) if nobody else command(*given))],
-                stdout=out, stderr=err, text=True, env=environment(),
+                stdout=out, stderr=err, text=True, env=environment(), pass_fds=fds,
             )  # fmt: skip
         try:
             made = Running(process, folder)

@@ -52,6 +52,17 @@ def _tap(site: Site) -> Port:
     return _opened(site.ns, f"tap:{site.name},offloads={_on_off(site)}")
 
 
+def _local(site: Site) -> Port:
+    return _opened(site.ns, f"local:{site.name},offloads={_on_off(site)}")
+
+
+def _fd(site: Site) -> Port:
+    with site.ns.entered():
+        file = open_tap(site.name)
+    site.ns.ip("link", "set", site.name, "up")
+    return _opened(site.hub, f"fd:{file},name={site.name},offloads={_on_off(site)}")
+
+
 def _netdev(site: Site) -> Port:
     site.hub.ip(
         "link", "add", site.name, "type", "veth", "peer", "name", site.name, "netns", site.ns.name
@@ -123,6 +134,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 STATIONS: Mapping[str, Callable[[Site], Port]] = {
     "tap": _tap,
+    "local": _local,
+    "fd": _fd,
     "netdev": _netdev,
     "qemu": _qemu,
     "dgram": _dgram,

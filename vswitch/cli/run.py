@@ -27,6 +27,12 @@ A port is a device's name, with options after commas:
   tap0,fdb-limit=100            at most 100 stations behind this port
   tap0,offloads=off             take finished frames only, no segments to cut
 
+or the host itself, as "br0" of a Linux bridge, also said with --local:
+
+\b
+  local:br0                     a TAP that the host goes on using
+  local:br0,ip=10.0.0.1/24,ip=fd00::1/64,mac=02:00:00:00:00:01
+
 or a socket's address, which needs no root; "qemu" is what QEMU calls stream:
 
 \b
@@ -45,10 +51,18 @@ or a file, pcap or pcapng:
   pcap:in.pcap,out=out.pcapng   ... and what leaves the port is recorded
   record:out.pcap               only that; "vswitch replay" needs no waiting
 
+or what another process opened, and handed in; what it is, it says itself:
+
+\b
+  fd:3                          a TAP, a packet socket, a connected socket
+  fd:3:4,name=tap0              two queues of one TAP
+  fd:NAME                       by its name in LISTEN_FDNAMES (systemd)
+
 VMs connect by themselves to --listen qemu:PATH or qemu:HOST:PORT. Each becomes a port, called as
 its QEMU says (-name), or else NAME-1, NAME-2, ... (,name=NAME; by default after the file). Who may
 connect is said by the file: ,mode=0660,owner=USER,group=GROUP. TCP is neither encrypted nor
-authenticated.
+authenticated. --listen fd:3 is a stream socket that listens already; those of systemd's socket
+activation need not be mentioned.
 
 Examples:
 
@@ -56,6 +70,7 @@ Examples:
   vswitch --port tap0 --port tap1
   vswitch run --name lab --port tap0,mtu=9000 --port tap1,mtu=9000 --stats 1
   vswitch run --port tap0 --port tap1 --forward stp,lldp
+  vswitch run --local br0,ip=10.0.0.1/24 --port eth1 --port tap0
   vswitch run --listen qemu:/tmp/lan.sock
   qemu-system-x86_64 -device virtio-net,netdev=n,mac=52:54:00:00:00:01 \\
     -netdev stream,id=n,server=off,addr.type=unix,addr.path=/tmp/lan.sock ...
@@ -81,10 +96,17 @@ Two namespaces on one switch, in a second terminal:
     help="A port, as above; once for each.",
 )
 @click.option(
+    "--local",
+    "locals_",
+    multiple=True,
+    metavar="NAME[,ip=IP/PREFIX...]",
+    help="The host's own port: as --port local:NAME,...",
+)
+@click.option(
     "--listen",
     "listeners",
     multiple=True,
-    metavar="qemu:PLACE",
+    metavar="qemu:PLACE|fd:N",
     help="A unix socket, or HOST:PORT, where any number of VMs connect; each becomes a port while "
     "it does.",
 )
@@ -162,6 +184,7 @@ Two namespaces on one switch, in a second terminal:
 def command(
     *,
     ports: tuple[str, ...],
+    locals_: tuple[str, ...],
     listeners: tuple[str, ...],
     name: str,
     ageing: int,
@@ -182,7 +205,7 @@ def command(
 
     config = SwitchConfig(
         name=name,
-        ports=tuple(map(PortConfig.parse, ports)),
+        ports=tuple(map(PortConfig.parse, (*ports, *(f"local:{text}" for text in locals_)))),
         listeners=tuple(map(PortConfig.parse_listener, listeners)),
         ageing_s=ageing,
         fdb_limit=fdb_limit,

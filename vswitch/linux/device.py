@@ -15,6 +15,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # <linux/sockios.h>
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
@@ -27,6 +28,8 @@ IFF_UP = 0x1
 IFF_RUNNING = 0x40
 ARPHRD_ETHER = 1
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
+
+SYSFS = Path("/sys/class/net")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -76,9 +79,9 @@ def exists(name: str) -> bool:
     return True
 
 
-def index(name: str) -> int:
-    """The device's number in its network namespace."""
-    return int(struct.unpack_from("i", _ask(SIOCGIFINDEX, name))[0])
+def index(name: str, *, via: socket.socket | None = None) -> int:
+    """The device's number in its network namespace; in that of a socket, if given."""
+    return int(struct.unpack_from("i", _ask(SIOCGIFINDEX, name, via=via))[0])
 
 
 def is_up(name: str) -> bool:
@@ -117,6 +120,11 @@ def mac(name: str) -> bytes:
 def is_ethernet(name: str) -> bool:
     """Whether the device carries Ethernet frames: a TUN does not, nor does lo."""
     return bool(struct.unpack_from("H", _ask(SIOCGIFHWADDR, name))[0] == ARPHRD_ETHER)
+
+
+def is_wireless(name: str) -> bool:
+    """Whether the device is a station or access point of IEEE 802.11."""
+    return (SYSFS / name / "phy80211").exists()  # net/wireless/core.c in the kernel
 
 
 def set_mac(name: str, address: bytes) -> None:

@@ -16,19 +16,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # it would be a tenth of the time a switch takes to start
+    from ipaddress import IPv4Interface, IPv6Interface
 
 # <linux/netlink.h>, <linux/rtnetlink.h>
 NETLINK_ROUTE = 0
 SOL_NETLINK = 270
 NETLINK_LISTEN_ALL_NSID = 8
 RTMGRP_LINK = 1
-RTM_GETLINK, RTM_GETADDR = 18, 22
-NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
+RTM_GETLINK, RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 18, 20, 21, 22
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
+NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLMSGHDR_SIZE = IFINFOMSG_SIZE = 16
 IFADDRMSG_SIZE = 8
 RT_SCOPE_LINK = 253
-IFA_ADDRESS, IFA_LOCAL = 1, 2  # <linux/if_addr.h>
+IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 0x02  # <linux/if_addr.h>
 # <linux/if_link.h>
 IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_INFO_DATA = 3, 10, 18, 2
 IFLA_TUN_TYPE, IFLA_TUN_PI, IFLA_TUN_VNET_HDR = 3, 4, 5
@@ -102,6 +107,38 @@ def addresses(name: str) -> list[str]:
     return found
 
 
+def add_address(name: str, address: IPv4Interface | IPv6Interface) -> None:
+    """Give the device an address, usable at once: nobody is asked whether he has it, too.
+
+    Raises:
+        OSError: EEXIST if it has it, EPERM without CAP_NET_ADMIN.
+    """
+    _change_address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, name, address)
+
+
+def remove_address(name: str, address: IPv4Interface | IPv6Interface) -> None:
+    """Take an address off the device.
+
+    Raises:
+        OSError: EADDRNOTAVAIL if it has it not, ENODEV without the device.
+    """
+    _change_address(RTM_DELADDR, 0, name, address)
+
+
+def _change_address(
+    kind: int, flags: int, name: str, address: IPv4Interface | IPv6Interface
+) -> None:
+    index = struct.unpack_from("i", _get_link(name), 4)[0]  # ifi_index
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    # Duplicate address detection takes a second or two in which nothing can be bound to it.
+    nodad = IFA_F_NODAD if address.version == 6 else 0
+    scope = RT_SCOPE_LINK if address.is_link_local else 0
+    header = struct.pack("BBBBI", family, address.network.prefixlen, nodad, scope, index)
+    packed = address.ip.packed
+    attributes = _attribute(IFA_LOCAL, packed) + _attribute(IFA_ADDRESS, packed)
+    _request(kind, flags | NLM_F_ACK, header + attributes)
+
+
 def _dump(s: socket.socket) -> Iterator[bytes]:
     """The payloads of a dump's messages."""
     while True:
@@ -117,18 +154,29 @@ def _dump(s: socket.socket) -> Iterator[bytes]:
 
 def _get_link(name: str) -> bytes:
     """The payload of RTM_NEWLINK for the device *name*: struct ifinfomsg and attributes."""
-    wanted = name.encode() + b"\0"
-    attribute = struct.pack("HH", 4 + len(wanted), IFLA_IFNAME) + wanted
-    payload = bytes(IFINFOMSG_SIZE) + attribute.ljust(-len(attribute) % 4 + len(attribute), b"\0")
-    header = struct.pack("IHHII", NLMSGHDR_SIZE + len(payload), RTM_GETLINK, NLM_F_REQUEST, 1, 0)
+    wanted = _attribute(IFLA_IFNAME, name.encode() + b"\0")
+    return _request(RTM_GETLINK, 0, bytes(IFINFOMSG_SIZE) + wanted)
+
+
+def _request(kind: int, flags: int, payload: bytes) -> bytes:
+    """Ask the kernel one thing; the payload of its answer, empty if it only says yes."""
+    size = NLMSGHDR_SIZE + len(payload)
+    header = struct.pack("IHHII", size, kind, NLM_F_REQUEST | flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
         s.bind((0, 0))
         s.send(header + payload)
         answer = s.recv(1 << 16)
-    if struct.unpack_from("IH", answer)[1] == NLMSG_ERROR:
-        code = -struct.unpack_from("i", answer, NLMSGHDR_SIZE)[0]
+    if struct.unpack_from("IH", answer)[1] != NLMSG_ERROR:
+        return answer[NLMSGHDR_SIZE:]
+    code = -struct.unpack_from("i", answer, NLMSGHDR_SIZE)[0]
+    if code:
         raise OSError(code, os.strerror(code))
-    return answer[NLMSGHDR_SIZE:]
+    return b""
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    """One netlink attribute, with its padding."""
+    return (struct.pack("HH", 4 + len(value), kind) + value).ljust((len(value) + 7) & ~3, b"\0")
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

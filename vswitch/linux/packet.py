@@ -76,9 +76,40 @@ def open_packet(name: str, *, queues: int = 1, ring_slot: int = 0) -> list[socke
 
 def _prepare(s: socket.socket, name: str, index: int, ring_slot: int) -> None:
     """Bind the socket; nothing is received before `_begin`."""
+    _filter_all(s)
+    _set_options(s)
+    if ring_slot:
+        _add_ring(s, ring_slot)
+    s.bind((name, ETH_P_ALL))
+    _hear_all(s, index)
+
+
+def adopt_packet(name: str, s: socket.socket) -> None:
+    """Make a packet socket that another process opened as `open_packet` makes them without
+    a ring: what it has heard already waits in messages. Needs no privilege.
+
+    Raises:
+        DeviceError: it is bound to no Ethernet device, or the kernel refused; ENODEV when the
+            device is gone.
+    """
+    try:
+        s.setblocking(False)
+        bound, protocol, _, hardware, *_ = s.getsockname()
+        if not bound:
+            raise OSError(errno.ENODEV, "it is bound to no device")
+        if hardware != device.ARPHRD_ETHER:
+            raise OSError(errno.EINVAL, f"{bound} is not an Ethernet device")
+        _set_options(s)
+        if protocol != ETH_P_ALL:
+            s.bind((bound, ETH_P_ALL))
+        _hear_all(s, device.index(bound, via=s))
+    except OSError as e:
+        raise DeviceError(name, "use the packet socket", e) from e
+
+
+def _set_options(s: socket.socket) -> None:
     # PACKET_QDISC_BYPASS is left off. It would save a lock on devices with a queue, and a veth has
     # none; but the administrator's shaping and tc filters, and tcpdump, would not see our frames.
-    _filter_all(s)
     s.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
     s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
     s.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
@@ -90,9 +121,10 @@ def _prepare(s: socket.socket, name: str, index: int, ring_slot: int) -> None:
             s.setsockopt(socket.SOL_SOCKET, force, BUFFER_BYTES)
         except PermissionError:  # without CAP_NET_ADMIN on the host: what the host allows
             s.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
-    if ring_slot:
-        _add_ring(s, ring_slot)
-    s.bind((name, ETH_P_ALL))
+
+
+def _hear_all(s: socket.socket, index: int) -> None:
+    """Hear what is for other stations, too."""
     promiscuous = struct.pack("iHH8x", index, PACKET_MR_PROMISC, 0)  # struct packet_mreq
     s.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous)
 

@@ -6,6 +6,7 @@ device's network interface receives. A device has one queue, or several if it wa
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -15,12 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vswitch.errors import DeviceError
+from vswitch.linux.device import SIOCGIFHWADDR
 
 # <linux/if_tun.h>. _IOW('T', 202, int) as x86, arm and riscv encode it; mips, powerpc and a
 # few others number the direction bits differently.
 TUNSETIFF = 0x400454CA
 TUNSETOFFLOAD = 0x400454D0
 TUNGETIFF = 0x800454D2
+_FILTER = "HP"  # struct sock_fprog: how many instructions, and where
+TUNATTACHFILTER = 0x400054D5 | struct.calcsize(_FILTER) << 16
+TUNDETACHFILTER = TUNATTACHFILTER + 1
+TUNSETVNETHDRSZ = 0x400454D8
 TUNSETVNETLE = 0x400454DC
 TUNGETDEVNETNS = 0x54E3
 IFF_TAP = 0x0002
@@ -30,6 +36,7 @@ IFF_VNET_HDR = 0x4000
 IFF_TUN_EXCL = 0x8000
 TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_TSO_ECN = 0x01, 0x02, 0x04, 0x08
 TUN_F_USO4, TUN_F_USO6 = 0x20, 0x40  # Linux 6.2
+VNET_HEADER_BYTES = 10  # struct virtio_net_hdr, without num_buffers
 IFNAMSIZ = 16  # including the terminating NUL
 
 # What to ask for, best first: an old kernel refuses the whole set for one unknown bit.
@@ -82,6 +89,47 @@ def open_queue(
         raise DeviceError(name, "set up the virtio-net header", e) from e
 
 
+def adopt_queue(name: str, fd: int, *, offloads: bool = True) -> TapQueue:
+    """Make a queue that another process opened as if `open_queue` had; needs no privilege.
+
+    Raises:
+        DeviceError: ``errno`` is EINVAL when it was opened with other flags, which nobody can
+            change afterwards (tun.c: a second TUNSETIFF is EEXIST).
+    """
+    lacking: list[str] = []
+    try:
+        lacking += [] if flags(fd) & IFF_VNET_HDR else ["IFF_VNET_HDR"]
+        lacking += ["IFF_NO_PI"] if _has_packet_info(fd) else []
+        if lacking:
+            raise OSError(errno.EINVAL, f"it was opened without {' and '.join(lacking)}")
+        os.set_blocking(fd, False)
+        fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER_BYTES))
+        fcntl.ioctl(fd, TUNSETVNETLE, struct.pack("i", 1))
+        return TapQueue(fd, _set_offloads(fd) if offloads else _no_offloads(fd))
+    except OSError as e:
+        hint = "open it with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR; QEMU says vnet_hdr=on"
+        raise DeviceError(name, "use the TAP", e, hint=hint if lacking else None) from e
+
+
+def _has_packet_info(fd: int) -> bool:
+    """Whether the queue of a TAP was opened without IFF_NO_PI."""
+    if not flags(fd) & IFF_NO_PI:
+        return True
+    # The same bit is IFF_NOFILTER in the kernel's answer. With a filter, one that lets all through,
+    # it is IFF_NO_PI again.
+    program = ctypes.create_string_buffer(
+        struct.pack("HBBI", 0x06, 0, 0, 0xFFFFFFFF)
+    )  # BPF: return
+    try:
+        fcntl.ioctl(fd, TUNATTACHFILTER, struct.pack(_FILTER, 1, ctypes.addressof(program)))
+    except OSError:  # a macvtap has neither filters nor packet information
+        return False
+    try:
+        return not flags(fd) & IFF_NO_PI
+    finally:
+        fcntl.ioctl(fd, TUNDETACHFILTER, bytes(struct.calcsize(_FILTER)))
+
+
 def _attach(name: str, flags: int) -> int:
     try:
         fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -131,6 +179,15 @@ def _no_offloads(fd: int) -> tuple[str, ...]:
     return ()
 
 
+def flags(fd: int) -> int:
+    """How a queue was opened, IFF_*; but IFF_NO_PI is set of every queue without a filter.
+
+    Raises:
+        OSError: ENOTTY of what is no TUN or TAP, EBADFD of one without a device.
+    """
+    return int(struct.unpack_from("H", fcntl.ioctl(fd, TUNGETIFF, bytes(40)), IFNAMSIZ)[0])
+
+
 def current_name(fd: int) -> str:
     """The interface's name now: it may have been renamed, or moved to another namespace.
 
@@ -141,13 +198,28 @@ def current_name(fd: int) -> str:
     return answer[:IFNAMSIZ].split(b"\0", 1)[0].decode()
 
 
+def mac(fd: int) -> bytes:
+    """The interface's Ethernet address, in whatever namespace it is.
+
+    Raises:
+        OSError: EBADFD when the device is gone.
+    """
+    return fcntl.ioctl(fd, SIOCGIFHWADDR, bytes(40))[18:24]
+
+
 def device_namespace(fd: int) -> int:
     """A descriptor of the network namespace the interface is in; the caller closes it.
 
     Raises:
-        OSError: EBADFD when the device is gone, EPERM without CAP_NET_ADMIN in the namespace.
+        OSError: EBADFD when the device is gone, EPERM without CAP_NET_ADMIN in the namespace, or
+            of a macvtap, which tells nobody.
     """
-    return int(fcntl.ioctl(fd, TUNGETDEVNETNS, 0))
+    try:
+        return int(fcntl.ioctl(fd, TUNGETDEVNETNS, 0))
+    except OSError as e:
+        if e.errno == errno.EINVAL:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from e
+        raise
 
 
 def restore_flags(name: str, flags: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from mmap import mmap
+from pathlib import Path
 from typing import Any, Protocol
 
 from vswitch._fastpath import OFFLOADS
@@ -39,6 +41,26 @@ class Core(Protocol):
     def wire(self, port: int) -> Wire: ...
 
 
+class Listener(Protocol):
+    """A place where ports come from; each is called after it, and goes with its connection."""
+
+    name: str
+    kind: str  # of its ports
+    mtu: int  # bytes, of its ports
+    fdb_limit: int  # stations behind each, 0 for no limit of its own
+
+    address: str  # its path, or HOST:PORT; what its ports have as theirs
+    path: Path | None  # of a unix socket
+
+    def fileno(self) -> int: ...
+
+    def accept(self) -> socket.socket | None: ...
+
+    def port(self, name: str, connection: socket.socket) -> Port: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LinkState:
     """The condition of a port's wire."""
@@ -60,6 +82,8 @@ class Port(ABC):
     driver = ""  # of the device behind it: "tap", "veth", ...
     address = ""  # of a socket or a file: its path, or HOST:PORT
     remote = ""  # the peer's, if it is known
+    ips: Sequence[str] = ()  # addresses the host has here, with their prefix lengths
+    station: bytes | None = None  # is always here: a static entry as long as the port exists
     created = False  # the device was made by this port and goes with it
     calls = False  # it connects by itself, and again whenever its peer went away
     passing = False  # it comes and goes with a connection: removed when that ends

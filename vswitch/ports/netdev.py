@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from vswitch._fastpath import RING_SLOT
 from vswitch.errors import DeviceError, PortError
 from vswitch.linux import device, netlink, packet
 from vswitch.ports.base import Core, LinkState, Port
-from vswitch.ports.settings import Settings, configure, put_back
+from vswitch.ports.ends import InterfaceEnd
+from vswitch.ports.settings import Settings, check_not_tun, configure, put_back
 
 log = logging.getLogger(__name__)
-
-LOOKS = 5  # at a device that is renamed while we look
 
 
 class NetdevPort(Port):
@@ -65,9 +60,7 @@ class NetdevPort(Port):
             configure(name, mtu=mtu, mac=mac)
             # The MTU is read first: nothing can fail once the sockets are open.
             super().__init__(name, mtu=device.mtu(name), offloads=taken, queues=queues)
-            self._sockets: list[socket.socket] = packet.open_packet(
-                name, queues=queues, ring_slot=RING_SLOT
-            )
+            self._end = InterfaceEnd(packet.open_packet(name, queues=queues, ring_slot=RING_SLOT))
         except (DeviceError, OSError) as e:
             _put_back(name, self._found)
             if isinstance(e, DeviceError):
@@ -75,62 +68,24 @@ class NetdevPort(Port):
             raise DeviceError(name, "set up the interface", e) from e
 
     def attach(self, core: Core) -> int:
-        fds = [s.fileno() for s in self._sockets]
-        # The core has the mappings: a ring is the kernel's again when they are gone as well.
-        rings = [packet.map_ring(s, RING_SLOT) for s in self._sockets]
-        return core.add_packet_port(fds, offloads=self.offload_bits, mtu=self.mtu, rings=rings)
+        return self._end.attach(core, offloads=self.offload_bits, mtu=self.mtu)
 
     def link(self) -> LinkState:
-        for look in range(LOOKS):
-            try:
-                up, mtu = packet.link(self._sockets[0])
-                break
-            except OSError as e:
-                if e.errno != errno.ENODEV or look == LOOKS - 1:
-                    raise
-        return LinkState(up=up, mtu=mtu)
+        return self._end.link()
 
     def watch(self) -> None:
-        """Have link events delivered for this device even from another network namespace."""
-        try:
-            namespace = packet.namespace(self._sockets[0])
-        except PermissionError:  # without CAP_NET_ADMIN one hears of one's own namespace only
-            return
-        try:
-            if not device.is_here(namespace):
-                netlink.watch_namespace(namespace)
-        finally:
-            os.close(namespace)
+        self._end.watch()
 
     def close(self) -> None:
-        if not self._sockets:
+        if not self._end.sockets:
             return
         try:
-            with self._at_home():
-                _put_back(packet.current_name(self._sockets[0]), self._found)
+            with self._end.entered():
+                _put_back(self._end.current_name(), self._found)
         except OSError as e:
             if e.errno != errno.EBADFD:  # the device is gone
                 log.warning("left as it is name=%s error=%s", self.name, e)
-        for s in self._sockets:
-            s.close()
-        self._sockets = []
-
-    @contextmanager
-    def _at_home(self) -> Iterator[None]:
-        """Be in the device's network namespace."""
-        try:
-            namespace = packet.namespace(self._sockets[0])
-        except PermissionError:  # then nothing can be set either, there or here
-            yield
-            return
-        try:
-            if device.is_here(namespace):
-                yield
-            else:
-                with device.entered(namespace):
-                    yield
-        finally:
-            os.close(namespace)
+        self._end.close()
 
 
 def _check(name: str, *, force: bool) -> None:
@@ -139,11 +94,17 @@ def _check(name: str, *, force: bool) -> None:
         raise PortError(
             f"there is no device {name}", hint=f"--port {name} creates a TAP of that name"
         )
+    check_not_tun(name)
     if not device.is_ethernet(name):
         raise PortError(f"{name} is not an Ethernet device")
     if force:
         return
     anyway = f"or, to take it all the same: --port {name},force"
+    if device.is_wireless(name):
+        raise PortError(
+            f"{name} is wireless: an access point takes frames from no station behind it",
+            hint=f"route there instead; {anyway}",
+        )
     if master := netlink.master(name):
         raise PortError(
             f"{name} is part of {master}: both would forward its frames",

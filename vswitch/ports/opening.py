@@ -18,7 +18,7 @@ from vswitch.errors import DeviceError
 from vswitch.linux import device, netlink
 from vswitch.options import host_port, is_path
 from vswitch.portconfig import AUTO, PortConfig
-from vswitch.ports.base import Port
+from vswitch.ports.base import Listener, Port
 from vswitch.ports.dgram import DgramPort
 from vswitch.ports.netdev import NetdevPort
 from vswitch.ports.pcap import PcapPort
@@ -37,12 +37,17 @@ def open_port(config: PortConfig) -> Port:
     return _OPENERS[config.kind](config)
 
 
-def open_listener(config: PortConfig) -> QemuListener:
+def open_listener(config: PortConfig) -> Listener:
     """Open a place where VMs connect.
 
     Raises:
         PortError: it cannot be.
     """
+    if config.kind == "fd":
+        from vswitch.ports.handed import HandedListener
+
+        mtu = config.mtu or SOCKET_MTU
+        return HandedListener(config.name, config.descriptors, mtu=mtu, fdb_limit=config.fdb_limit)
     return QemuListener(
         _place(config),
         name=config.name,
@@ -85,6 +90,20 @@ def _open_netdev(config: PortConfig) -> Port:
         mac=config.mac,
         offloads=config.offloads,
         force=config.force,
+    )
+
+
+def _open_local(config: PortConfig) -> Port:
+    from vswitch.ports.local import LocalPort  # here: hashes and addresses take a moment to load
+
+    return LocalPort(
+        config.name,
+        switch=config.switch,
+        ips=config.ips,
+        queues=config.queues,
+        mtu=config.mtu,
+        mac=config.mac,
+        offloads=config.offloads,
     )
 
 
@@ -135,15 +154,29 @@ def _open_recorder(config: PortConfig) -> Port:
     return port
 
 
+def _open_fd(config: PortConfig) -> Port:
+    from vswitch.ports.handed import open_handed
+
+    return open_handed(
+        config.name,
+        config.descriptors,
+        mtu=config.mtu,
+        socket_mtu=config.mtu or SOCKET_MTU,
+        offloads=config.offloads,
+    )
+
+
 _OPENERS: Mapping[str, Callable[[PortConfig], Port]] = {
     AUTO: _open_device,
     "tap": _open_tap,
     "netdev": _open_netdev,
+    "local": _open_local,
     "qemu": _open_qemu,
     "dgram": _open_dgram,
     "udp": _open_udp,
     "pcap": _open_pcap,
     "record": _open_recorder,
+    "fd": _open_fd,
 }
 
 

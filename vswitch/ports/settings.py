@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from vswitch.errors import DeviceError
+from vswitch.errors import DeviceError, PortError
 from vswitch.linux import device
 
 
@@ -24,6 +24,21 @@ class Settings:
     @classmethod
     def of(cls, name: str) -> Settings:
         return cls(device.is_up(name), device.mtu(name), device.mac(name))
+
+
+def check_not_tun(name: str) -> None:
+    """Raise PortError if an existing device is a TUN, which has Ethernet frames at neither end."""
+    if device.driver(name) == ("tun", "tun"):
+        raise is_tun(name, name)
+
+
+def is_tun(what: str, name: str) -> PortError:
+    """Why *what*, the TUN device *name*, is no port."""
+    return PortError(
+        f"{what} is a TUN device: it carries IP packets, and a switch port needs Ethernet frames",
+        hint=f"make a TAP instead: ip tuntap add dev {name} mode tap; TUN devices are for the "
+        "virtual router that a coming version has",
+    )
 
 
 def configure(name: str, *, mtu: int | None, mac: bytes | None) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 from dataclasses import dataclass
 
 from vswitch.errors import DeviceError, PortError
@@ -17,11 +16,10 @@ from vswitch.linux import device, netlink, tun
 from vswitch.options import in_range
 from vswitch.portconfig import QUEUES_MAX, check_interface_name
 from vswitch.ports.base import Core, LinkState, Port
-from vswitch.ports.settings import Settings, configure, put_back
+from vswitch.ports.ends import FileEnd
+from vswitch.ports.settings import Settings, check_not_tun, configure, put_back
 
 log = logging.getLogger(__name__)
-
-LOOKS = 5  # at an interface that changes while we look
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,65 +58,37 @@ class TapPort(Port):
         check_interface_name(f"port {name!r}", name)
         in_range(f"{name}: queues", queues, 1, QUEUES_MAX)
         self.created = not device.exists(name)
-        info = None if self.created else _look(name, queues)
+        info = None if self.created else _look(name)
         multi_queue = info.multi_queue if info else queues > 1
         self._found = _remember(name, info) if info else None
-        self.fds: list[int] = []
+        self._end = FileEnd()
         try:
             for i in range(queues):
+                if i and not multi_queue:  # only now: who holds the one queue is the better reason
+                    raise _has_one_queue(name, queues)
                 queue = tun.open_queue(
                     name,
                     multi_queue=multi_queue,
                     create=self.created and i == 0,
                     offloads=offloads,
                 )
-                self.fds.append(queue.fd)
+                self._end.fds.append(queue.fd)
             configure(name, mtu=mtu, mac=mac)
             super().__init__(name, mtu=device.mtu(name), offloads=queue.offloads, queues=queues)
-        except (DeviceError, OSError) as e:
+        except (PortError, OSError) as e:
             self._give_back(name)
-            if isinstance(e, DeviceError):
+            if isinstance(e, PortError):
                 raise
             raise DeviceError(name, "set up the interface", e) from e
 
     def attach(self, core: Core) -> int:
-        return core.add_tap_port(self.fds, offloads=self.offload_bits, mtu=self.mtu)
+        return self._end.attach(core, offloads=self.offload_bits, mtu=self.mtu)
 
     def link(self) -> LinkState:
-        """Look at the interface, wherever it was moved and whatever it is called there."""
-        for _ in range(LOOKS):
-            # It may be renamed or moved between two of our questions, as in the middle of
-            # "ip link set tap0 netns blue name eth0": that is not the end of it, so ask anew.
-            try:
-                return self._link_now()
-            except OSError as e:
-                if e.errno != errno.ENODEV:
-                    raise
-        return self._link_now()
-
-    def _link_now(self) -> LinkState:
-        name = tun.current_name(self.fds[0])
-        try:
-            namespace = tun.device_namespace(self.fds[0])
-        except PermissionError:  # an ordinary user has his TAP where he is
-            return LinkState(up=device.is_up(name), mtu=device.mtu(name))
-        try:
-            with device.entered(namespace):
-                return LinkState(up=device.is_up(name), mtu=device.mtu(name))
-        finally:
-            os.close(namespace)
+        return self._end.link()
 
     def watch(self) -> None:
-        """Have link events delivered for this device even from another network namespace."""
-        try:
-            namespace = tun.device_namespace(self.fds[0])
-        except PermissionError:  # an ordinary user hears of his own namespace, and no other
-            return
-        try:
-            if not device.is_here(namespace):
-                netlink.watch_namespace(namespace)
-        finally:
-            os.close(namespace)
+        self._end.watch()
 
     def close(self) -> None:
         self._give_back(self.name)
@@ -126,38 +96,16 @@ class TapPort(Port):
     def _give_back(self, name: str) -> None:
         # A device that was moved away or renamed is another's to configure; and one that has its
         # name here now is not ours.
-        restore = self._found if self.fds and self._is_at_home(name) else None
-        for fd in self.fds:
-            os.close(fd)
-        self.fds = []
+        restore = self._found if self._end.fds and self._end.is_at_home(name) else None
+        self._end.close()
         if restore:
             _restore(name, restore)
 
-    def _is_at_home(self, name: str) -> bool:
-        try:
-            if tun.current_name(self.fds[0]) != name:
-                return False
-            namespace = tun.device_namespace(self.fds[0])
-        except PermissionError:  # an ordinary user cannot move it
-            return True
-        except OSError as e:
-            if e.errno != errno.EBADFD:
-                raise
-            return False  # deleted
-        try:
-            return device.is_here(namespace)
-        finally:
-            os.close(namespace)
 
-
-def _look(name: str, queues: int) -> netlink.TunInfo:
+def _look(name: str) -> netlink.TunInfo:
     """Check that an existing device can be our port."""
+    check_not_tun(name)
     driver, bus = device.driver(name)
-    if (driver, bus) == ("tun", "tun"):
-        raise PortError(
-            f"{name} is a TUN device: it carries IP packets, and a switch needs Ethernet frames",
-            hint=f"make a TAP instead: ip tuntap add dev {name} mode tap",
-        )
     if (driver, bus) != ("tun", "tap"):
         what = f"a {driver} device" if driver else "a device of another kind"
         raise PortError(
@@ -169,12 +117,14 @@ def _look(name: str, queues: int) -> netlink.TunInfo:
             f"{name}: its file end is held by {tun.describe_holders(name)}",
             hint=f"stop that program, or take its interface end: --port netdev:{name}",
         )
-    if queues > 1 and not info.multi_queue:
-        raise PortError(
-            f"{name} was made with one queue, so queues={queues} is not possible",
-            hint=f"make it anew: ip tuntap add dev {name} mode tap multi_queue",
-        )
     return info
+
+
+def _has_one_queue(name: str, queues: int) -> PortError:
+    return PortError(
+        f"{name} was made with one queue, so queues={queues} is not possible",
+        hint=f"make it anew: ip tuntap add dev {name} mode tap multi_queue",
+    )
 
 
 def _remember(name: str, info: netlink.TunInfo) -> _Found:
