@@ -49,6 +49,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("_fastpath", []),
+            extension("_guest", ["vswitch/datapath/mapping.c"]),
             extension("_memory", []),
             extension("_ports", sorted(glob("vswitch/datapath/port_*.c"))),
             extension("_tables", []),

@@ -74,10 +74,7 @@ cdef class Datapath:
     cdef void _round(self, vsw_poller *p) noexcept nogil:
         cdef unsigned i = 0
         while i < p.n_active:
-            if self._receive(p, p.active[i]):
-                i += 1
-            else:
-                vsw_poller_retire(p, i)
+            i += vsw_poller_keep(p, i, self._receive(p, p.active[i]))
 
     def poll(self, uint32_t now_s):
         """Give every queue one burst, in order of ports; return the number of frames received.

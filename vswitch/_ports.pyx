@@ -9,7 +9,7 @@ put aside for the control plane.
 import os
 
 cimport cython
-from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 from posix.unistd cimport close
 
@@ -18,6 +18,7 @@ from vswitch.datapath.frame cimport *
 from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.ring cimport *
+from vswitch.datapath.vhost cimport vsw_port_vhost_ops, vsw_vhost, vsw_vhost_init
 
 
 def add_tap_port(Datapath dp not None, fds, *, unsigned offloads, uint32_t mtu):
@@ -99,6 +100,25 @@ def add_pcap_port(
     if not vsw_pcap_fill(s, frames, len(frames), index, len(index)):
         raise ValueError("index and frames do not fit each other")
     return dp._attach(port, &vsw_port_pcap_ops, [fd])
+
+
+def add_vhost_port(Datapath dp not None, *, unsigned queues, uint32_t mtu):
+    """Add a port for a guest with up to *queues* queue pairs; its number.  *Parked.*
+
+    Nothing flows before a `Guest` has started its rings.
+    """
+    cdef vsw_port *port = dp._new_port(0, mtu)
+    port.priv = dp._allocate(sizeof(vsw_vhost), port.id)
+    vsw_vhost_init(<vsw_vhost *>port.priv, dp._poller[0].notify_fd)
+    return dp._attach(port, &vsw_port_vhost_ops, [-1] * queues)
+
+
+def vhost_port(Datapath dp not None, unsigned port):
+    """The address of a vhost-user port's `vsw_vhost`.  Raises ValueError: it is another's."""
+    cdef vsw_port *p = dp._port_at(port)
+    if p.ops != &vsw_port_vhost_ops:
+        raise ValueError(f"port {port} is not a vhost-user port")
+    return <uintptr_t>p.priv
 
 
 def set_fd(Datapath dp not None, unsigned port, int fd):

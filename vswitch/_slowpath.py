@@ -261,6 +261,10 @@ class Datapath:
             "the readable core has no pcap ports", hint="leave core away, or see vswitch replay"
         )
 
+    def add_vhost_port(self, **options: object) -> int:
+        """There is none here: PortError."""
+        raise PortError("the readable core has no vhost-user ports", hint="leave core away")
+
     def _attach(self, port: SlowPort) -> int:
         if len(self._ports) == PORTS_MAX:
             port.close()
@@ -476,5 +480,6 @@ def _key(vid: int, mac: Bytes) -> tuple[int, bytes]:
 # What ``_ports`` has as functions.
 add_tap_port, add_packet_port = Datapath.add_tap_port, Datapath.add_packet_port
 add_memory_port, add_pcap_port = Datapath.add_memory_port, Datapath.add_pcap_port
+add_vhost_port = Datapath.add_vhost_port
 add_stream_port, add_dgram_port = Datapath.add_stream_port, Datapath.add_dgram_port
 set_fd = Datapath.set_fd

@@ -80,6 +80,15 @@ class Core:
     def add_pcap_port(self, fd: int, **options: Any) -> int:
         return self._add("pcap", fd, **options)
 
+    def add_vhost_port(self, *, queues: int, mtu: int) -> int:
+        return self._add("vhost", queues=queues, mtu=mtu)
+
+    def guest(self, port: int) -> Any:
+        """The guest behind vhost-user port number *port*."""
+        from vswitch._guest import Guest
+
+        return Guest(self.datapath, port)
+
     def set_fd(self, port: int, fd: int) -> None:
         """Give stream port number *port* another socket, -1 for none.  *Parked.*"""
         self._ports.set_fd(self.datapath, port, fd)

@@ -8,6 +8,7 @@ VswitchError
 │   └── DeviceError          the kernel refused; carries errno
 ├── FdbError
 │   └── FdbFullError         no room for another static entry
+├── WireError                a peer's message is not what its protocol says
 ├── CaptureError             a file is no capture we can read; carries the offset
 └── ApiError                 a running switch could not be asked, or said no
 """
@@ -85,6 +86,10 @@ class CaptureError(VswitchError):
         super().__init__(f"{source}: offset {offset}: {what}", hint=hint)
         self.source = source
         self.offset = offset
+
+
+class WireError(VswitchError):
+    """A peer's message is not what its protocol says."""
 
 
 class ApiError(VswitchError):

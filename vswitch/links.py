@@ -89,8 +89,9 @@ class Links:
     def find_failed(self, members: Iterable[Member]) -> None:
         """Take down the ports that pollers could not read any more."""
         for member in members:
-            # Who passes is removed (listeners.py), who calls calls again (callers.py).
-            if member.gone or member.port.passing or member.port.calls:
+            # Who passes is removed (listeners.py), who calls calls again (callers.py), and a guest
+            # may come back (guests.py).
+            if member.gone or member.port.passing or member.port.calls or member.port.talks:
                 continue
             error = self._core.datapath.port_error(member.number)
             if error == errno.ENODATA:

@@ -58,6 +58,7 @@ class PortConfig:
     switch: str = ""  # the name of the one it is for
     retry: bool = True  # of a port that connects: whenever nobody is there
     # Of a socket: its path, or HOST:PORT; of a stream, a path has a "/". Of fd: see `descriptors`.
+    client: bool = False  # vhost-user: the other side listens
     address: str = ""
     remote: str = ""  # the peer's
     mode: int = 0o660  # of the socket's file
@@ -189,6 +190,16 @@ def _path(port: PortConfig, what: str) -> str:
     return PurePath(port.address).name.removesuffix(".sock")
 
 
+def _folder(port: PortConfig, what: str) -> str:
+    if not port.address.endswith("/"):
+        raise ConfigError(
+            f"{what}: such a socket is for one virtual machine, and a folder for many",
+            hint=f"--port vhost-user:{port.address}, or --listen vhost-user:{port.address}/",
+        )
+    _check_path(what, port.address)
+    return PurePath(port.address).name
+
+
 def _place(port: PortConfig, what: str) -> str:
     if read.is_path(port.address):
         return _path(port, what)
@@ -255,6 +266,8 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "offloads": ("offloads", read.on_off),
     "force": ("force", read.flag),
     "retry": ("retry", read.on_off),
+    "client": ("client", read.flag),
+    "server": ("client", lambda what, text: not read.flag(what, text)),
     "name": ("name", read.text),
     "remote": ("remote", read.text),
     "mode": ("mode", read.mode),
@@ -268,6 +281,7 @@ _LISTS = ("ip",)  # may be given more than once
 _DEVICE = ("queues", "mtu", "mac", "fdb-limit", "offloads", "force")
 _FILE = ("mode", "owner", "group")
 _SOCKET = ("mtu", "fdb-limit", "name")
+_GUEST = ("queues", "offloads")
 
 KINDS: Mapping[str, Kind] = {
     AUTO: Kind(_DEVICE, _device),
@@ -275,6 +289,7 @@ KINDS: Mapping[str, Kind] = {
     "netdev": Kind(_DEVICE, _device),
     "local": Kind(("ip", *_DEVICE[:-1]), _local),
     "qemu": Kind((*_SOCKET, "retry"), _place),
+    "vhost-user": Kind((*_SOCKET, *_GUEST, "server", "client", *_FILE), _path),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
     "udp": Kind((*_SOCKET, "remote"), _host_pair),
     "pcap": Kind((*_SOCKET, "speed", "loop", "out"), _capture),
@@ -283,5 +298,6 @@ KINDS: Mapping[str, Kind] = {
 }
 LISTENERS: Mapping[str, Kind] = {
     "qemu": Kind((*_SOCKET, *_FILE), _place),
+    "vhost-user": Kind((*_SOCKET, *_GUEST, *_FILE), _folder),
     "fd": Kind(_SOCKET, _descriptors),
 }

@@ -31,7 +31,7 @@ from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
 from vswitch.errors import PortError
 from vswitch.links import Member
-from vswitch.ports import Listener, Port
+from vswitch.ports import Listener, Port, VhostUserFolder
 from vswitch.status import ListenerStatus, PortStatus, Station
 from vswitch.upkeep import Upkeep
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 AnyPort = TypeVar("AnyPort", bound=Port)
-AnyListener = TypeVar("AnyListener", bound=Listener)
+AnyListener = TypeVar("AnyListener", bound=Listener | VhostUserFolder)
 PuntHandler = Callable[[str, bytes], None]
 
 
@@ -225,13 +225,12 @@ class Switch:
             member.port.close()
 
     def listen(self, listener: AnyListener) -> AnyListener:
-        """Make a port of everyone who connects to *listener*, which the switch closes from now on.
+        """Make a port of everyone who comes to *listener*, which the switch closes from now on.
 
-        Such a port is removed when its connection ends.
+        Such a port is removed when its connection ends; a `VhostUserFolder`'s waits for the next.
         """
         with self._lock:
-            self._upkeep.listeners.add(listener)
-            self._upkeep.ring()
+            self._upkeep.listen(listener)
         return listener
 
     def set_port(

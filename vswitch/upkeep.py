@@ -5,6 +5,7 @@
     links.py      devices that go down, up, away
     listeners.py  ports that come and go with a connection
     callers.py    ports that connect, and again
+    guests.py     ports whose guest talks to us
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from contextlib import AbstractContextManager, ExitStack
 from vswitch.callers import Callers
 from vswitch.clock import Clock
 from vswitch.core import Core
+from vswitch.guests import Guests
 from vswitch.links import Links, Member
 from vswitch.listeners import Listeners
-from vswitch.ports import Port
+from vswitch.ports import Listener, Port, VhostUserFolder
 
 SWEEP_S = 1  # how often places of expired stations are freed
 
@@ -64,6 +66,7 @@ class Upkeep:
         self.links = Links(core, paused)
         self.listeners = Listeners(core, members, add=add, remove=remove)
         self.callers = Callers(core, members, self.links, paused)
+        self.guests = Guests(core, members, self.links, paused, add)
 
     def ring(self) -> None:
         """End `wait`: there is something to do, or more to wait for."""
@@ -71,9 +74,19 @@ class Upkeep:
 
     def watch(self, member: Member) -> None:
         """Look after a new member."""
-        self.callers.add(member, self._clock.precise_s())
+        now_s = self._clock.precise_s()
+        self.callers.add(member, now_s)
+        self.guests.add(member, now_s)
         if member.port.has_link and not self._by_hand:
             self.links.watch(member)
+        self.ring()
+
+    def listen(self, place: Listener | VhostUserFolder) -> None:
+        """Make ports of those who come there."""
+        if isinstance(place, VhostUserFolder):
+            self.guests.add_folder(place)
+        else:
+            self.listeners.add(place)
         self.ring()
 
     def close(self) -> None:
@@ -85,11 +98,13 @@ class Upkeep:
         """Sleep until `look` may have something to do, a second at most."""
         waiter = select.poll()  # select() knows no descriptor above 1023
         with self._lock:
-            for fd in (self.bell, *self.links.waiting_on(), *self.listeners.waiting_on()):
+            doors = self.listeners.waiting_on() + self.guests.waiting_on()
+            for fd in (self.bell, *self.links.waiting_on(), *doors):
                 waiter.register(fd, select.POLLIN)
             for fd in self.callers.waiting_on():
                 waiter.register(fd, select.POLLOUT)
-            longest_s = self.callers.due_in_s(self._clock.precise_s(), SWEEP_S)
+            now_s = self._clock.precise_s()
+            longest_s = self.guests.due_in_s(now_s, self.callers.due_in_s(now_s, SWEEP_S))
         self._ready = {fd for fd, _ in waiter.poll(1000 * longest_s)}
         if self.bell in self._ready:
             os.eventfd_read(self.bell)
@@ -102,7 +117,9 @@ class Upkeep:
         if self._by_hand or self._ready.intersection(self.listeners.waiting_on()):
             self.listeners.admit()
         self.listeners.remove_ended()
-        self.callers.look(self._clock.precise_s())
+        now_s = self._clock.precise_s()
+        self.callers.look(now_s)
+        self.guests.look(now_s)
         self.links.find_failed(self._members.values())
 
     def _sweep(self) -> None:

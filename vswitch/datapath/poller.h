@@ -5,7 +5,11 @@
  * queues that have woken up meanwhile.  Every active queue gets one burst per round, so a busy
  * port cannot starve a quiet one.
  *
- * With nothing active the poller waits.  Spinning saves the cost of going to sleep and waking
+ * A queue that can be looked at without a system call (`ready` in port.h: shared memory) stays
+ * active for VSW_IDLE_ROUNDS empty rounds, or until the poller sleeps; only then is its sender asked
+ * for a wake-up, which costs him one system call each.
+ *
+ * With nothing to do the poller waits.  Spinning saves the cost of going to sleep and waking
  * up, some microseconds, and costs as many as it lasts.  So, in the spirit of KVM's halt polling
  * (halt_poll_ns), it spins while frames keep arriving within the allowed maximum:
  *   the window is twice the recent wait, as long as that is within busy_poll_ns;
@@ -27,6 +31,7 @@
 #include <unistd.h>
 
 #define VSW_EPOLL_EVERY 4u /* rounds; so many bursts a newly busy queue may have to wait for */
+#define VSW_IDLE_ROUNDS 1024u /* while others are busy: some 100 us to 1 ms */
 #define VSW_EPOLL_EVENTS 64      /* per call; more come with the next */
 #define VSW_WAIT_SHARE 4u /* the last wait is a quarter of the smoothed one */
 #define VSW_WAIT_LONG 4u  /* after a long wait, about ten short ones until spinning begins */
@@ -47,6 +52,7 @@ struct vsw_poller {
     /* The poller's own. */
     _Alignas(64) uint32_t now_s;
     unsigned n_active;
+    unsigned n_busy; /* queues that had frames in the last round */
     unsigned n_touched;
     unsigned rounds_left; /* until epoll is asked again */
     uint64_t wait_ns; /* how long frames let us wait lately */
@@ -88,7 +94,9 @@ static inline void vsw_poller_close(struct vsw_poller *p)
 /* Have the poller look at @q from now on; 0 or -errno. */
 static inline int vsw_poller_watch(struct vsw_poller *p, struct vsw_queue *q)
 {
-    struct epoll_event readable = {.events = EPOLLIN, .data.ptr = q};
+    /* A queue that is looked at has a descriptor that nobody reads: its every signal is news. */
+    uint32_t edge = q->port->ops->ready ? (uint32_t)EPOLLET : 0;
+    struct epoll_event readable = {.events = EPOLLIN | edge, .data.ptr = q};
 
     q->poller = p->id;
     q->clock = p;
@@ -133,6 +141,7 @@ static inline void vsw_poller_activate(struct vsw_poller *p, struct vsw_queue *q
     if (q->active || q->error)
         return;
     q->active = 1;
+    q->idle = 0;
     p->active[p->n_active++] = q;
 }
 
@@ -141,6 +150,24 @@ static inline void vsw_poller_retire(struct vsw_poller *p, unsigned i)
 {
     p->active[i]->active = 0;
     p->active[i] = p->active[--p->n_active];
+}
+
+/* Active queue number @i had @frames in this round: what becomes of it.  1: it stays on the list,
+ * 0: another took its place. */
+static inline unsigned vsw_poller_keep(struct vsw_poller *p, unsigned i, unsigned frames)
+{
+    struct vsw_queue *q = p->active[i];
+
+    if (frames) {
+        q->idle = 0;
+        p->n_busy++;
+        return 1;
+    }
+    if (q->port->ops->ready && !q->error &&
+        (++q->idle < VSW_IDLE_ROUNDS || q->port->ops->ready(q, true)))
+        return 1;
+    vsw_poller_retire(p, i);
+    return 0;
 }
 
 /* The queue is about to be removed (the poller is parked). */
@@ -189,17 +216,38 @@ static inline uint64_t vsw_poller_window(const struct vsw_poller *p)
     return 2 * p->wait_ns <= p->busy_poll_ns ? 2 * p->wait_ns : 0;
 }
 
-/* Nothing is active: spin for the window, then sleep until a descriptor is ready. */
+/* Whether one of the active queues, all of which were empty, has frames now. */
+static inline bool vsw_poller_look(const struct vsw_poller *p)
+{
+    for (unsigned i = 0; i < p->n_active; i++)
+        if (p->active[i]->port->ops->ready(p->active[i], false))
+            return true;
+    return false;
+}
+
+/* Have all of them wake us, and take them off the list; true when one has frames after all. */
+static inline bool vsw_poller_arm(struct vsw_poller *p)
+{
+    while (p->n_active) {
+        if (p->active[0]->port->ops->ready(p->active[0], true))
+            return true;
+        vsw_poller_retire(p, 0);
+    }
+    return false;
+}
+
+/* Nothing was there in the last round: spin for the window, then sleep until a descriptor is
+ * ready. */
 static inline void vsw_poller_wait(struct vsw_poller *p)
 {
     uint64_t start = vsw_now_ns(CLOCK_MONOTONIC), waited = 0, window = vsw_poller_window(p);
-    int ready = 0;
+    bool ready = false;
 
     while (!ready && waited < window) {
-        ready = vsw_poller_ask(p, 0);
+        ready = vsw_poller_look(p) || vsw_poller_ask(p, 0);
         waited = vsw_now_ns(CLOCK_MONOTONIC) - start;
     }
-    if (!ready) {
+    if (!ready && !vsw_poller_arm(p)) {
         vsw_poller_ask(p, -1);
         waited = vsw_now_ns(CLOCK_MONOTONIC) - start;
     }
@@ -212,10 +260,11 @@ static inline void vsw_poller_wait(struct vsw_poller *p)
 /* Before a round: find out which queues are worth reading. */
 static inline void vsw_poller_gather(struct vsw_poller *p)
 {
-    if (!p->n_active)
+    if (!p->n_busy)
         vsw_poller_wait(p);
     else if (--p->rounds_left == 0)
         vsw_poller_ask(p, 0);
+    p->n_busy = 0;
     p->now_s = (uint32_t)(vsw_now_ns(CLOCK_MONOTONIC_COARSE) / 1000000000u);
 }
 

@@ -11,6 +11,7 @@
 #include "datapath/drop.h"
 #include "datapath/frame.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define VSW_PORTS_MAX 1024u
@@ -65,6 +66,10 @@ struct vsw_port_ops {
      * device took, and the rest as drops. */
     void (*tx_burst)(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
                      struct vsw_counters *c);
+    /* For a kind that can be looked at without a system call, and whose descriptor says only that
+     * something came while it was armed: whether frames wait.  With @arm the sender is asked to
+     * wake us, unless some do.  NULL: the descriptor is readable while frames wait. */
+    bool (*ready)(struct vsw_queue *q, bool arm);
 };
 
 struct vsw_port;
@@ -80,6 +85,7 @@ struct vsw_queue {
     int epoll_fd; /* of its poller, for a kind that waits for room as well */
     uint16_t poller;
     uint8_t active; /* on its poller's list of queues worth reading */
+    uint16_t idle;  /* rounds in which an active queue was empty */
 };
 
 /* Read by pollers, written by the control plane while they are parked. */

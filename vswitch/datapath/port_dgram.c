@@ -73,4 +73,4 @@ static void dgram_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *i
     }
 }
 
-const struct vsw_port_ops vsw_port_dgram_ops = {dgram_rx_burst, dgram_tx_burst};
+const struct vsw_port_ops vsw_port_dgram_ops = {.rx_burst = dgram_rx_burst, .tx_burst = dgram_tx_burst};

@@ -1,7 +1,8 @@
 /* port_memory.c - frames from and to memory; see port_memory.h. */
 #include "datapath/port_memory.h"
 
-#include <sched.h>
+#include "datapath/lock.h"
+
 #include <unistd.h>
 
 /* Nothing is left in `in`: start over, or clear the wake-up and look once more, so that a frame
@@ -43,8 +44,7 @@ static void memory_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *
     struct vsw_memory *m = q->priv;
 
     if (!m->discard)
-        while (atomic_flag_test_and_set_explicit(&m->busy, memory_order_acquire))
-            sched_yield(); /* its holder may have lost the CPU */
+        vsw_lock(&m->busy);
     for (unsigned i = 0; i < n; i++) {
         if (m->discard || vsw_ring_put(&m->out, q->port->id, in[i])) {
             c->tx_frames++;
@@ -54,7 +54,7 @@ static void memory_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *
         }
     }
     if (!m->discard)
-        atomic_flag_clear_explicit(&m->busy, memory_order_release);
+        vsw_unlock(&m->busy);
 }
 
-const struct vsw_port_ops vsw_port_memory_ops = {memory_rx_burst, memory_tx_burst};
+const struct vsw_port_ops vsw_port_memory_ops = {.rx_burst = memory_rx_burst, .tx_burst = memory_tx_burst};

@@ -290,4 +290,4 @@ static void packet_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *
     }
 }
 
-const struct vsw_port_ops vsw_port_packet_ops = {packet_rx_burst, packet_tx_burst};
+const struct vsw_port_ops vsw_port_packet_ops = {.rx_burst = packet_rx_burst, .tx_burst = packet_tx_burst};

@@ -1,10 +1,11 @@
 /* port_pcap.c - frames from a capture and into a recording; see port_pcap.h. */
 #include "datapath/port_pcap.h"
 
+#include "datapath/lock.h"
+
 #include "datapath/poller.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -177,10 +178,9 @@ static void pcap_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in
     unsigned whole;
     int err = 0;
 
-    while (atomic_flag_test_and_set_explicit(&s->busy, memory_order_acquire))
-        sched_yield(); /* its holder is in a system call, or has lost the CPU */
+    vsw_lock(&s->busy);
     whole = pcap_record(q, in, n, &err);
-    atomic_flag_clear_explicit(&s->busy, memory_order_release);
+    vsw_unlock(&s->busy);
     for (unsigned i = 0; i < whole; i++) {
         c->tx_frames++;
         c->tx_bytes += in[i]->len;
@@ -191,4 +191,4 @@ static void pcap_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in
         c->drops[VSW_DROP_TX_ERROR] += n - whole;
 }
 
-const struct vsw_port_ops vsw_port_pcap_ops = {pcap_rx_burst, pcap_tx_burst};
+const struct vsw_port_ops vsw_port_pcap_ops = {.rx_burst = pcap_rx_burst, .tx_burst = pcap_tx_burst};

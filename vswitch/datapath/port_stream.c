@@ -1,8 +1,9 @@
 /* port_stream.c - frames behind their lengths on a stream socket; see port_stream.h. */
 #include "datapath/port_stream.h"
 
+#include "datapath/lock.h"
+
 #include <errno.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -25,17 +26,6 @@ static inline void stream_copy(uint8_t *to, const uint8_t *from, uint32_t len)
 }
 
 /* ------------------------------------------------------------------ transmit */
-
-static void stream_lock(struct vsw_stream *s)
-{
-    while (atomic_flag_test_and_set_explicit(&s->busy, memory_order_acquire))
-        sched_yield(); /* its holder is in a system call, or has lost the CPU */
-}
-
-static void stream_unlock(struct vsw_stream *s)
-{
-    atomic_flag_clear_explicit(&s->busy, memory_order_release);
-}
 
 /* Have epoll report room for a rest, or not; a queue that failed is not watched any more. */
 static void stream_watch(struct vsw_queue *q, bool room)
@@ -159,11 +149,11 @@ static void stream_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *
     unsigned used = stream_list(in, n, iov, staged);
     ssize_t done = -EAGAIN;
 
-    stream_lock(s);
+    vsw_lock(&s->busy);
     if (stream_flush(q, s))
         done = stream_send(q->fd, iov, used);
     stream_settle(q, in, n, done, c);
-    stream_unlock(s);
+    vsw_unlock(&s->busy);
 }
 
 /* ------------------------------------------------------------------ receive */
@@ -222,9 +212,9 @@ static int stream_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
     int n, err;
 
     if (atomic_load_explicit(&s->rest_len, memory_order_relaxed)) {
-        stream_lock(s);
+        vsw_lock(&s->busy);
         stream_flush(q, s);
-        stream_unlock(s);
+        vsw_unlock(&s->busy);
     }
     /* As long as it takes to complete one frame: so many bytes at most. */
     while ((n = stream_cut(s, b)) == 0) {
@@ -237,4 +227,4 @@ static int stream_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
     return n;
 }
 
-const struct vsw_port_ops vsw_port_stream_ops = {stream_rx_burst, stream_tx_burst};
+const struct vsw_port_ops vsw_port_stream_ops = {.rx_burst = stream_rx_burst, .tx_burst = stream_tx_burst};

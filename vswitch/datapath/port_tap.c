@@ -70,4 +70,4 @@ static void tap_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in,
     }
 }
 
-const struct vsw_port_ops vsw_port_tap_ops = {tap_rx_burst, tap_tx_burst};
+const struct vsw_port_ops vsw_port_tap_ops = {.rx_burst = tap_rx_burst, .tx_burst = tap_tx_burst};

@@ -14,6 +14,7 @@ from vswitch.ports.opening import open_listener, open_port
 from vswitch.ports.pcap import PcapPort
 from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
+from vswitch.ports.vhost_user import VhostUserFolder, VhostUserPort
 
 __all__ = [
     "Core",
@@ -27,6 +28,8 @@ __all__ = [
     "QemuListener",
     "QemuPort",
     "TapPort",
+    "VhostUserFolder",
+    "VhostUserPort",
     "open_listener",
     "open_port",
 ]

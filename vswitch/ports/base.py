@@ -38,6 +38,10 @@ class Core(Protocol):
 
     def add_pcap_port(self, fd: int, **options: Any) -> int: ...
 
+    def add_vhost_port(self, *, queues: int, mtu: int) -> int: ...
+
+    def guest(self, port: int) -> Any: ...
+
     def wire(self, port: int) -> Wire: ...
 
 
@@ -86,6 +90,7 @@ class Port(ABC):
     station: bytes | None = None  # is always here: a static entry as long as the port exists
     created = False  # the device was made by this port and goes with it
     calls = False  # it connects by itself, and again whenever its peer went away
+    talks = False  # beside frames, its peer has something to say to the control plane
     passing = False  # it comes and goes with a connection: removed when that ends
     vnet_header = True  # frames cross its wire with their virtio-net header
 

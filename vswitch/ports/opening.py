@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from vswitch.errors import DeviceError
 from vswitch.linux import device, netlink
@@ -24,6 +25,7 @@ from vswitch.ports.netdev import NetdevPort
 from vswitch.ports.pcap import PcapPort
 from vswitch.ports.qemu import Place, QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
+from vswitch.ports.vhost_user import VhostUserFolder, VhostUserPort
 
 SOCKET_MTU = 1500  # of a port without a device: what VMs have unless told otherwise
 
@@ -37,12 +39,15 @@ def open_port(config: PortConfig) -> Port:
     return _OPENERS[config.kind](config)
 
 
-def open_listener(config: PortConfig) -> Listener:
+def open_listener(config: PortConfig) -> Listener | VhostUserFolder:
     """Open a place where VMs connect.
 
     Raises:
         PortError: it cannot be.
     """
+    if config.kind == "vhost-user":
+        path, limit = Path(config.address), config.fdb_limit
+        return VhostUserFolder(path, name=config.name, fdb_limit=limit, **_guest_options(config))
     if config.kind == "fd":
         from vswitch.ports.handed import HandedListener
 
@@ -119,6 +124,22 @@ def _place(config: PortConfig) -> Place:
     return host_port(config.name, config.address)
 
 
+def _open_vhost_user(config: PortConfig) -> Port:
+    path = Path(config.address)
+    return VhostUserPort(config.name, path, server=not config.client, **_guest_options(config))
+
+
+def _guest_options(config: PortConfig) -> dict[str, Any]:
+    return {
+        "queues": config.queues,
+        "mtu": config.mtu or SOCKET_MTU,
+        "offloads": config.offloads,
+        "mode": config.mode,
+        "owner": config.owner,
+        "group": config.group,
+    }
+
+
 def _open_dgram(config: PortConfig) -> Port:
     return DgramPort.unix(
         config.name,
@@ -172,6 +193,7 @@ _OPENERS: Mapping[str, Callable[[PortConfig], Port]] = {
     "netdev": _open_netdev,
     "local": _open_local,
     "qemu": _open_qemu,
+    "vhost-user": _open_vhost_user,
     "dgram": _open_dgram,
     "udp": _open_udp,
     "pcap": _open_pcap,

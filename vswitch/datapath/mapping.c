@@ -1,0 +1,83 @@
+/* mapping.c - see mapping.h.  Called by one thread at a time; the handler by any. */
+#include "datapath/mapping.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static struct vsw_mapping list[VSW_MAPPINGS_MAX];
+static struct sigaction before; /* what a SIGBUS was to others */
+static bool handled;
+
+static bool mapping_has(const struct vsw_mapping *m, const uint8_t *at)
+{
+    const uint8_t *from = atomic_load_explicit(&m->at, memory_order_acquire);
+
+    return from && at >= from && at < from + m->size;
+}
+
+/* Runs in whichever thread touched the memory; all it calls is a system call. */
+static void mapping_lost(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+
+    (void)context;
+    for (struct vsw_mapping *m = list; m < list + VSW_MAPPINGS_MAX; m++) {
+        if (!mapping_has(m, info->si_addr))
+            continue;
+        uint8_t *at = atomic_load_explicit(&m->at, memory_order_relaxed);
+        if (mmap(at, m->size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+            break;
+        atomic_store_explicit(&m->lost, true, memory_order_release);
+        errno = error;
+        return;
+    }
+    sigaction(number, &before, NULL); /* not ours: it happens again, to whom it concerns */
+}
+
+static void mapping_handle(void)
+{
+    struct sigaction action = {.sa_sigaction = mapping_lost, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, &before);
+    handled = true;
+}
+
+struct vsw_mapping *vsw_mapping_open(int fd, size_t size, uint64_t offset)
+{
+    struct vsw_mapping *m = list;
+    struct stat file;
+
+    while (m < list + VSW_MAPPINGS_MAX && atomic_load_explicit(&m->at, memory_order_relaxed))
+        m++;
+    if (m == list + VSW_MAPPINGS_MAX) {
+        errno = ENOSPC;
+        return NULL;
+    }
+    if (fstat(fd, &file) < 0)
+        return NULL;
+    if (size == 0 || offset > (uint64_t)file.st_size || size > (uint64_t)file.st_size - offset) {
+        errno = EINVAL;
+        return NULL;
+    }
+    uint8_t *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+    if (at == MAP_FAILED)
+        return NULL;
+    if (!handled)
+        mapping_handle();
+    m->size = size;
+    atomic_store_explicit(&m->lost, false, memory_order_relaxed);
+    atomic_store_explicit(&m->at, at, memory_order_release);
+    return m;
+}
+
+void vsw_mapping_close(struct vsw_mapping *m)
+{
+    uint8_t *at = atomic_exchange_explicit(&m->at, NULL, memory_order_acq_rel);
+
+    munmap(at, m->size);
+}

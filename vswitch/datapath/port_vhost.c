@@ -1,0 +1,255 @@
+/* port_vhost.c - frames out of a guest's transmit queue and into its receive queue; see port_vhost.h. */
+#include "datapath/port_vhost.h"
+
+#include "datapath/lock.h"
+#include "datapath/poller.h"
+
+#define FRONT 16u /* bytes before a frame in the arena: its virtio-net header, and aligned */
+#define ROOM_SPANS 256u  /* pieces of guest memory one frame may go to: 64 KiB in buffers of 1.5 KiB */
+#define ROOM_CHAINS 128u /* take 43 chains */
+
+static void vhost_call(const struct vsw_virtq *vq)
+{
+    vsw_eventfd_signal(vq->call_fd);
+}
+
+/* ------------------------------------------------------------------ receive */
+
+/* Copy up to @max bytes of chain @c to @to; how many, or -EPROTO. */
+static int vhost_read(const struct vsw_virtq *vq, struct vsw_chain *c, uint8_t *to, uint32_t max)
+{
+    uint32_t n = 0;
+    struct vsw_span s;
+    int more = 1;
+
+    while (n < max && (more = vsw_chain_span(vq, c, false, max - n, &s)) > 0) {
+        memcpy(to + n, s.at, s.len);
+        n += s.len;
+    }
+    return more < 0 ? more : (int)n;
+}
+
+/* Take the next frame out of the guest to @at, FRONT bytes behind it; 1, 0, or -EPROTO. */
+static int vhost_take(const struct vsw_vhost *vh, struct vsw_virtq *vq, uint8_t *at,
+                      struct vsw_frame *f)
+{
+    uint32_t header_len = vh->header_len;
+    uint8_t *data = at + FRONT, rest[2];
+    struct vsw_chain c;
+    int n = vsw_virtq_next(vq, &c);
+
+    if (n <= 0)
+        return n;
+    n = vhost_read(vq, &c, data - VSW_VNET_LEN, VSW_VNET_LEN);
+    if (n == VSW_VNET_LEN && header_len > VSW_VNET_LEN) /* num_buffers says nothing here */
+        n = vhost_read(vq, &c, rest, header_len - VSW_VNET_LEN) + VSW_VNET_LEN;
+    if (n == (int)header_len)
+        n = vhost_read(vq, &c, data, VSW_FRAME_MAX + 1u); /* one too many shows a long frame */
+    else if (n >= 0)
+        n = 0; /* a runt */
+    if (n < 0 || vsw_chain_leave(vq, &c, false) < 0)
+        return -EPROTO;
+    vsw_virtq_use(vq, c.id, c.slots, 0);
+    f->data = data;
+    f->len = (uint32_t)n;
+    return 1;
+}
+
+static inline struct vsw_virtq *vhost_ring_of(const struct vsw_queue *q)
+{
+    struct vsw_vhost *vh = q->priv;
+
+    return &vh->ring[2 * (q - q->port->queue) + 1];
+}
+
+static int vhost_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
+{
+    struct vsw_virtq *vq = vhost_ring_of(q);
+    uint8_t *at = b->arena;
+    int n = 0, got = 1;
+
+    if (!vq->ready)
+        return 0;
+    if (vq->broken)
+        return -EPROTO;
+    if (vq->armed)
+        vsw_virtq_disarm(vq);
+    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES) {
+        got = vhost_take(q->priv, vq, at, &b->frame[n]);
+        if (got <= 0)
+            break;
+        at += (FRONT + (size_t)b->frame[n++].len + 63) & ~(size_t)63;
+    }
+    if (got < 0)
+        vq->broken = 1; /* said with the next burst, behind the good ones of this */
+    if (vsw_virtq_publish(vq))
+        vhost_call(vq);
+    if (!vq->enabled)
+        n = 0;
+    return got < 0 && n == 0 ? -EPROTO : n;
+}
+
+static bool vhost_ready(struct vsw_queue *q, bool arm)
+{
+    struct vsw_virtq *vq = vhost_ring_of(q);
+
+    if (!vq->ready)
+        return false;
+    return vq->broken || (arm ? vsw_virtq_arm(vq) : vsw_virtq_waiting(vq));
+}
+
+/* ------------------------------------------------------------------ transmit */
+
+/* Where a frame is to be written. */
+struct vhost_room {
+    uint32_t bytes;
+    unsigned n_spans, n_chains;
+    struct vsw_span span[ROOM_SPANS];
+    struct {
+        uint16_t id, slots;
+        uint32_t bytes;
+    } chain[ROOM_CHAINS];
+};
+
+/* Add the next chain to @room, as much of it as @need takes; 1, 0 when there is none, or -EPROTO. */
+static int vhost_add_chain(struct vsw_virtq *vq, uint32_t need, struct vhost_room *room)
+{
+    struct vsw_chain c;
+    uint32_t before = room->bytes;
+    int more = vsw_virtq_next(vq, &c);
+
+    if (more <= 0)
+        return more;
+    while (room->bytes < need && room->n_spans < ROOM_SPANS &&
+           (more = vsw_chain_span(vq, &c, true, need - room->bytes, &room->span[room->n_spans])) > 0)
+        room->bytes += room->span[room->n_spans++].len;
+    if (more < 0 || room->bytes == before || vsw_chain_leave(vq, &c, true) < 0)
+        return -EPROTO;
+    room->chain[room->n_chains].id = c.id;
+    room->chain[room->n_chains].slots = c.slots;
+    room->chain[room->n_chains++].bytes = room->bytes - before;
+    return 1;
+}
+
+/* Find room for @need bytes.  1; 0 when the guest has not provided enough, or not yet, upon which
+ * nothing is taken; -EMSGSIZE when its buffers are too small; -EPROTO. */
+static int vhost_find_room(const struct vsw_vhost *vh, struct vsw_virtq *vq, uint32_t need,
+                           struct vhost_room *room)
+{
+    uint16_t next = vq->next;
+    uint8_t next_wrap = vq->next_wrap;
+    int found;
+
+    room->bytes = room->n_spans = room->n_chains = 0;
+    do
+        found = vhost_add_chain(vq, need, room);
+    while (found > 0 && room->bytes < need && vh->mergeable && room->n_chains < ROOM_CHAINS &&
+           room->n_spans < ROOM_SPANS);
+    if (found > 0 && room->bytes < need)
+        found = -EMSGSIZE;
+    if (found <= 0) {
+        vq->next = next;
+        vq->next_wrap = next_wrap;
+    }
+    return found;
+}
+
+/* Write @len bytes at offset @at of the room; @i is the span there, @done its bytes written. */
+static void vhost_write(const struct vsw_guest *g, const struct vhost_room *room, unsigned *i,
+                        uint32_t *done, const uint8_t *from, uint32_t len)
+{
+    while (len) {
+        const struct vsw_span *s = &room->span[*i];
+        uint32_t n = s->len - *done < len ? s->len - *done : len;
+
+        memcpy(s->at + *done, from, n);
+        vsw_guest_dirty(g, s->gpa + *done, n);
+        from += n;
+        len -= n;
+        *done += n;
+        if (*done == s->len) {
+            ++*i;
+            *done = 0;
+        }
+    }
+}
+
+/* Write @f behind its header, and hand the buffers back. */
+static void vhost_fill(const struct vsw_vhost *vh, struct vsw_virtq *vq, const struct vhost_room *room,
+                       const struct vsw_frame *f)
+{
+    uint8_t header[VSW_VNET_LEN + 2] = {0};
+    unsigned i = 0;
+    uint32_t done = 0;
+
+    if (f->needs) /* other remarks are not ours to make, see vnet.h */
+        memcpy(header, vsw_vnet(f), VSW_VNET_LEN);
+    header[VSW_VNET_LEN] = (uint8_t)room->n_chains; /* num_buffers, 5.1.6.4; 1 if not mergeable */
+    vhost_write(&vh->guest, room, &i, &done, header, vh->header_len);
+    vhost_write(&vh->guest, room, &i, &done, f->data, f->len);
+    for (i = 0; i < room->n_chains; i++)
+        vsw_virtq_use(vq, room->chain[i].id, room->chain[i].slots, room->chain[i].bytes);
+}
+
+/* Send while there is room; how many frames were dealt with.  Locked. */
+static unsigned vhost_send(const struct vsw_vhost *vh, struct vsw_virtq *vq,
+                           const struct vsw_frame *const *in, unsigned n, struct vsw_counters *c)
+{
+    struct vhost_room room;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        int found = vhost_find_room(vh, vq, vh->header_len + in[i]->len, &room);
+
+        vq->broken = found == -EPROTO;
+        if (found == 0 || vq->broken)
+            break;
+        if (found < 0) {
+            c->drops[VSW_DROP_TX_ERROR]++;
+            continue;
+        }
+        vhost_fill(vh, vq, &room, in[i]);
+        c->tx_frames++;
+        c->tx_bytes += in[i]->len;
+    }
+    return i;
+}
+
+/* The guest broke the rules: tell the control plane. */
+static void vhost_fail(const struct vsw_vhost *vh, struct vsw_queue *q)
+{
+    __atomic_store_n(&q->error, EPROTO, __ATOMIC_RELAXED);
+    vsw_eventfd_signal(vh->notify_fd);
+}
+
+/* The ring of our pair, or of another one while the driver uses fewer; NULL: none. */
+static inline struct vsw_virtq *vhost_ring_to(struct vsw_vhost *vh, const struct vsw_queue *q)
+{
+    uint8_t ring = vh->to_ring[q - q->port->queue];
+
+    return ring == VSW_RING_NONE || vh->ring[ring].broken ? NULL : &vh->ring[ring];
+}
+
+static void vhost_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
+                           struct vsw_counters *c)
+{
+    struct vsw_vhost *vh = q->priv;
+    struct vsw_virtq *vq = vhost_ring_to(vh, q);
+    unsigned done;
+
+    if (!vq) {
+        c->drops[VSW_DROP_TX_ERROR] += n;
+        return;
+    }
+    vsw_lock(&vq->busy);
+    done = vhost_send(vh, vq, in, n, c);
+    c->drops[vq->broken ? VSW_DROP_TX_ERROR : VSW_DROP_TX_FULL] += n - done;
+    if (vq->broken)
+        vhost_fail(vh, q);
+    if (vsw_virtq_publish(vq))
+        vhost_call(vq);
+    vsw_unlock(&vq->busy);
+}
+
+const struct vsw_port_ops vsw_port_vhost_ops = {
+    .rx_burst = vhost_rx_burst, .tx_burst = vhost_tx_burst, .ready = vhost_ready};

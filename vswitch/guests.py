@@ -1,0 +1,168 @@
+"""Ports whose guest talks to the control plane: vhost-user.
+
+    waiting --it knocks, or answers--> connected --both rings of a pair run--> up
+       ^                                   |                                    |
+       +------- it hung up, broke the rules, or shrunk its memory --------------+
+
+The control thread, or `Switch.poll`, calls `look`. A port stays what it is meanwhile: its number,
+counters and limit, and its static stations; frames for it count as ``tx_error`` while it is down.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from vswitch.callers import FIRST_S, LAST_S
+from vswitch.core import Core
+from vswitch.errors import PortError, WireError
+from vswitch.links import Links, Member
+from vswitch.linux.dial import MAY_PASS
+from vswitch.ports import Port, VhostUserFolder, VhostUserPort
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Guest:
+    """A port with a guest, and when we call it, if that is for us to do."""
+
+    member: Member
+    port: VhostUserPort
+    due_s: float
+    delay_s: float = FIRST_S
+    failure: int = 0  # errno of the last attempt, if it was worth a line
+
+
+class Guests:
+    """The guests of one switch, whose lock its callers hold.
+
+    Args:
+        core: Where the ports are numbers.
+        members: The ports by name.
+        links: What is done when a port goes up and down.
+        paused: Holds the pollers, as `vswitch.Switch.paused`.
+        add: Connects a port with a limit of stations.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        members: Mapping[str, Member],
+        links: Links,
+        paused: Callable[[], AbstractContextManager[None]],
+        add: Callable[..., Port],
+    ) -> None:
+        self._core = core
+        self._members = members
+        self._links = links
+        self._paused = paused
+        self._add_port = add
+        self._guests: list[_Guest] = []
+        self._folders: list[VhostUserFolder] = []
+
+    def add(self, member: Member, now_s: float) -> None:
+        """Look after a new member, if it is one that talks."""
+        if isinstance(member.port, VhostUserPort):
+            member.up = False
+            self._guests.append(_Guest(member, member.port, now_s))
+
+    def add_folder(self, folder: VhostUserFolder) -> None:
+        """Have a free socket in *folder* from now on.
+
+        Raises:
+            PortError: the first cannot be.
+        """
+        self._add_spare(folder)
+        self._folders.append(folder)
+
+    def _add_spare(self, folder: VhostUserFolder) -> None:
+        if port := folder.next_port(self._members):
+            try:
+                self._add_port(port, fdb_limit=folder.fdb_limit)
+            except BaseException:
+                port.close()
+                raise
+
+    def waiting_on(self) -> list[int]:
+        """Descriptors that become readable when a guest says something."""
+        return [fd for guest in self._live() for fd in guest.port.waiting_on()]
+
+    def due_in_s(self, now_s: float, longest_s: float) -> float:
+        """After how many seconds `look` has something to do, *longest_s* at most."""
+        due = [g.due_s - now_s for g in self._live() if g.port.calls and not g.port.is_connected]
+        return max(0.0, min([longest_s, *due]))
+
+    def look(self, now_s: float) -> None:
+        """Do what guests said, find those that are gone, and call those whose time has come."""
+        for guest in self._live():
+            try:
+                self._meet(guest, now_s)
+                if guest.port.is_connected:
+                    self._attend(guest)
+            except (WireError, OSError) as e:
+                self._lose(guest, e, now_s)
+            self._follow(guest.member)
+        for folder in list(self._folders):
+            try:
+                self._add_spare(folder)
+            except (PortError, OSError) as e:
+                log.warning("no more sockets folder=%s error=%s", folder.address, e)
+                self._folders.remove(folder)
+
+    def _live(self) -> Iterator[_Guest]:
+        self._guests = [g for g in self._guests if self._members.get(g.port.name) is g.member]
+        return iter(self._guests)
+
+    def _meet(self, guest: _Guest, now_s: float) -> None:
+        """Have a connection, if one can be had."""
+        port = guest.port
+        if refused := port.admit():
+            log.warning(
+                "refused socket=%s reason=%r times=%d", port.address,
+                "one virtual machine is there already: give each a socket of its own", refused,
+            )  # fmt: skip
+        if port.calls and not port.is_connected and now_s >= guest.due_s:
+            guest.due_s = now_s + guest.delay_s
+            guest.delay_s = min(2 * guest.delay_s, LAST_S)
+            try:
+                port.call()
+            except OSError as e:
+                self._report(guest, e)
+                return
+            guest.failure = 0
+
+    def _report(self, guest: _Guest, error: OSError) -> None:
+        if error.errno not in MAY_PASS and error.errno != guest.failure:
+            name, where = guest.port.name, guest.port.remote
+            log.warning("cannot connect port=%s to=%s error=%s", name, where, error.strerror)
+            guest.failure = error.errno or 0
+
+    def _attend(self, guest: _Guest) -> None:
+        guest.port.attend(self._paused)
+        if guest.port.lost_memory:
+            raise WireError("it shrunk its memory while we use it")
+        if self._core.datapath.port_error(guest.member.number):
+            raise WireError("it broke the rules of its rings")
+
+    def _lose(self, guest: _Guest, error: Exception, now_s: float) -> None:
+        hung_up = isinstance(error, OSError) and error.errno == errno.ECONNRESET
+        reason = "it hung up" if hung_up else str(error)
+        guest.due_s = now_s + guest.delay_s
+        guest.port.hang_up(self._paused)
+        if guest.member.up:
+            guest.delay_s = FIRST_S
+            level = logging.INFO if hung_up else logging.WARNING
+            self._links.take_down(guest.member, reason, level)
+        elif not hung_up:
+            log.warning("hung up name=%s reason=%r", guest.port.name, reason)
+
+    def _follow(self, member: Member) -> None:
+        is_up = member.port.link().up
+        if is_up and not member.up:
+            self._links.set_up(member)
+        elif member.up and not is_up:
+            self._links.take_down(member, "its driver stopped", logging.INFO)

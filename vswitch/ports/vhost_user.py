@@ -1,0 +1,286 @@
+"""vhost-user ports: a virtual machine's network card through shared memory, without root.
+
+    port = switch.add_port(VhostUserPort("vm1", Path("/tmp/vm1.sock")))
+
+    qemu-system-x86_64 ... -chardev socket,id=c0,path=/tmp/vm1.sock,reconnect=1 \\
+        -netdev vhost-user,id=n0,chardev=c0 -device virtio-net-pci,netdev=n0 \\
+        -m 1G -object memory-backend-memfd,id=m0,size=1G,share=on -numa node,memdev=m0
+
+The socket carries messages about memory and rings (`vswitch.wire.vhost_user`, `vhost_session`);
+frames never pass it. The control thread reads it when it has something to say (`vswitch.guests`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Container
+from contextlib import AbstractContextManager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from vswitch.errors import PortError, WireError
+from vswitch.linux.dial import Dialler
+from vswitch.linux.socketfile import SocketFile
+from vswitch.ports.base import Core, LinkState, Port
+from vswitch.ports.vhost_session import Session
+from vswitch.wire import vhost_user as wire
+
+MESSAGES_MAX = 64  # at a time: who talks without end must not keep the control thread
+Paused = Callable[[], AbstractContextManager[None]]
+
+
+class Conversation:
+    """Messages over one connection: put together from pieces, answered one by one."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._data = b""
+        self._fds: list[int] = []
+        connection.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def take(self) -> tuple[wire.Header, bytes, list[int]] | None:
+        """The next message, None while it is not there; its descriptors are the caller's.
+
+        Raises:
+            WireError: it is not one.
+            OSError: the connection ended; ECONNRESET if it was hung up.
+        """
+        while (missing := self._missing()) > 0:
+            try:
+                # Never behind the end of a message: descriptors come with its first byte.
+                data, fds, flags, _ = socket.recv_fds(self._connection, missing, wire.FDS_MAX)
+            except BlockingIOError:
+                return None
+            self._fds += fds
+            if flags & socket.MSG_CTRUNC or len(self._fds) > wire.FDS_MAX:
+                raise WireError(f"more than {wire.FDS_MAX} descriptors in a message")
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, "it hung up")
+            self._data += data
+        header = wire.decode_header(self._data[: wire.HEADER.size])
+        payload, fds = self._data[wire.HEADER.size :], self._fds
+        self._data, self._fds = b"", []
+        return header, payload, fds
+
+    def _missing(self) -> int:
+        if len(self._data) < wire.HEADER.size:
+            return wire.HEADER.size - len(self._data)
+        header = wire.decode_header(self._data[: wire.HEADER.size])
+        return wire.HEADER.size + header.size - len(self._data)
+
+    def answer(self, reply: bytes) -> None:
+        """Send a reply.
+
+        Raises:
+            OSError: the peer is gone, or does not read.
+        """
+        if self._connection.send(reply) != len(reply):
+            raise BlockingIOError(errno.EAGAIN, "it does not read")
+
+    def close(self) -> None:
+        close_all(self._fds)
+        self._connection.close()
+
+
+class VhostUserPort(Port):
+    """One virtual machine's card, with up to *queues* pairs of queues.
+
+    Args:
+        name: The port's name.
+        path: Of the unix socket.
+        server: We listen there, for one front-end at a time; otherwise one listens there, and we
+            call, again and again.
+        queues: Queue pairs it may have, 1..16.
+        mtu: Longest payload it takes, bytes.
+        offloads: Exchange unfinished frames with it, as far as its driver wants that.
+        mode: Permissions of the socket's file, if it is ours: who may write may connect.
+        owner: User id of the file, -1: ours.
+        group: Group id, -1: ours.
+
+    Raises:
+        PortError: *path* cannot be had.
+    """
+
+    kind = "vhost-user"
+    talks = True
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        server: bool = True,
+        queues: int = 1,
+        mtu: int = 1500,
+        offloads: bool = True,
+        mode: int = 0o660,
+        owner: int = -1,
+        group: int = -1,
+    ) -> None:
+        super().__init__(name, mtu=mtu, offloads=(), queues=queues)
+        self._wants_offloads = offloads
+        self._session: Session | None = None
+        self._conversation: Conversation | None = None
+        self._file: SocketFile | None = None
+        self._dialler: Dialler | None = None
+        if server:
+            self._file = SocketFile(path, socket.SOCK_STREAM, mode=mode, owner=owner, group=group)
+            self.address = os.fspath(path)
+        else:
+            self._dialler = Dialler(path)
+            self.remote = os.fspath(path)
+            self.calls = True
+
+    def attach(self, core: Core) -> int:
+        number = core.add_vhost_port(queues=self.queues, mtu=self.mtu)
+        self._session = Session(
+            core.guest(number), pairs=self.queues, mtu=self.mtu, offloads=self._wants_offloads
+        )
+        return number
+
+    def link(self) -> LinkState:
+        return LinkState(up=bool(self._session and self._session.is_up), mtu=self.mtu)
+
+    @property
+    def is_connected(self) -> bool:
+        return self._conversation is not None
+
+    @property
+    def lost_memory(self) -> bool:
+        """A file behind the guest's memory was shrunk."""
+        return bool(self._session and self._session.guest.lost)
+
+    def waiting_on(self) -> list[int]:
+        """Descriptors that become readable when there is something for `admit` or `attend`."""
+        doors = [self._file.socket.fileno()] if self._file else []
+        return doors + ([self._conversation.fileno()] if self._conversation else [])
+
+    def admit(self) -> int:
+        """Begin with a front-end that knocks; how many had to be sent away since one is there.
+
+        Raises:
+            OSError: it cannot be had now (EMFILE).
+        """
+        refused = 0
+        while self._file:
+            try:
+                connection = self._file.socket.accept()[0]
+            except (BlockingIOError, ConnectionAbortedError):
+                break
+            if self._conversation:
+                connection.close()
+                refused += 1
+            else:
+                self._conversation = Conversation(connection)
+        return refused
+
+    def call(self) -> None:
+        """Connect to the front-end.
+
+        Raises:
+            OSError: nobody is there.
+        """
+        assert self._dialler
+        connection = self._dialler.begin()
+        assert connection  # a unix socket answers at once
+        self._conversation = Conversation(connection)
+
+    def attend(self, paused: Paused) -> None:
+        """Do what the front-end said; *paused* holds the pollers.
+
+        Raises:
+            WireError: it broke the protocol.
+            OSError: it hung up.
+        """
+        for _ in range(MESSAGES_MAX):
+            message = self._conversation.take() if self._conversation else None
+            if message is None:
+                return
+            self._handle(*message, paused)
+
+    def _handle(self, header: wire.Header, payload: bytes, fds: list[int], paused: Paused) -> None:
+        assert self._session
+        assert self._conversation
+        try:
+            with paused():
+                reply = self._session.handle(header, payload, fds)
+        finally:
+            close_all(fds)
+        self.offloads = self._session.offload_names
+        if reply is not None:
+            self._conversation.answer(reply)
+
+    def hang_up(self, paused: Paused) -> None:
+        """End the connection, and forget the guest."""
+        if self._session:
+            with paused():
+                self._session.end()
+        if self._conversation:
+            self._conversation.close()
+        self._conversation = None
+        self.offloads = ()
+
+    def close(self) -> None:
+        if self._session:
+            self._session.forget()
+        if self._conversation:
+            self._conversation.close()
+            self._conversation = None
+        if self._file:
+            self._file.close()
+
+
+class VhostUserFolder:
+    """A folder with a socket for each virtual machine, and always one that is free.
+
+    The sockets are ``<folder>/<name>-1.sock``, ``<name>-2.sock``, ..., and so are their ports
+    called; a port whose machine left waits for the next one.
+
+    Args:
+        folder: Where; made, if it is not there.
+        name: What the ports are called after; by default as the folder.
+        fdb_limit: Stations behind each, 0 for no limit of its own.
+        options: Of each port, as `VhostUserPort` has them.
+
+    Raises:
+        PortError: it is no folder, or cannot be made.
+    """
+
+    def __init__(
+        self, folder: Path, *, name: str | None = None, fdb_limit: int = 0, **options: Any
+    ) -> None:
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as e:
+            raise PortError(f"cannot make the folder {folder}: {e.strerror}") from e
+        self.folder = folder
+        self.name = name or folder.name
+        self.address = f"{folder}/"
+        self.fdb_limit = fdb_limit
+        self.mtu = int(options.get("mtu", 1500))
+        self._options = options
+        self._spare: VhostUserPort | None = None
+
+    def next_port(self, taken: Container[str]) -> VhostUserPort | None:
+        """A port for the next machine, if the last one has got its own.
+
+        Raises:
+            PortError: its socket cannot be.
+        """
+        if self._spare and not self._spare.is_connected:
+            return None
+        name = next(n for i in count(1) if (n := f"{self.name}-{i}") not in taken)
+        self._spare = VhostUserPort(name, self.folder / f"{name}.sock", **self._options)
+        return self._spare
+
+
+def close_all(fds: list[int]) -> None:
+    """Close descriptors, and forget them."""
+    while fds:
+        os.close(fds.pop())
