@@ -35,6 +35,13 @@ from vswitch.switch import Switch
 
 log = logging.getLogger(__name__)
 
+CALLED = "listening; who connects becomes a port, called as its VM or {}-1, -2, ..."
+LISTENING = {
+    "qemu": CALLED,
+    "fd": CALLED,
+    "vhost-user": "a socket for each virtual machine; as one is taken, the next is made",
+}
+
 FILES_BESIDES = 200  # those of Python, of the API and its clients
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
@@ -152,12 +159,10 @@ def _allow_files(config: SwitchConfig) -> None:
 def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> None:
     ports = _status(switch)
     for port in ports:
-        _say(f"{port.name}: {text.port_facts(port)}{text.waiting(port.state, port.remote)}")
+        waits = text.waiting(port.state, port.address, port.remote)
+        _say(f"{port.name}: {text.port_facts(port)}{waits}")
     for place in listeners:
-        _say(
-            f"{place.kind}:{place.address}: listening; who connects becomes a port, called as its "
-            f"VM or {place.name}-1, -2, ..."
-        )
+        _say(f"{place.kind}:{place.address}: {LISTENING[place.kind].format(place.name)}")
     mtus = {port.mtu for port in ports}
     if len(mtus) > 1:
         log.warning(

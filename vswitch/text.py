@@ -89,9 +89,11 @@ def port_facts(port: Opened) -> str:
     ])  # fmt: skip
 
 
-def waiting(state: str, remote: str) -> str:
+def waiting(state: str, address: str, remote: str) -> str:
     """What is to stand behind the name of a port that waits for its peer, or nothing."""
-    return f", waiting for {remote}" if state == "down" and remote else ""
+    if state != "down" or not (address or remote):
+        return ""
+    return f", waiting for {remote}" if remote else f", waiting at {address}"
 
 
 def counters_table(ports: Sequence[Counted], reasons: Reasons) -> str:

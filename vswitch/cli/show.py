@@ -57,7 +57,7 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
     ]
     for port in ports:
-        state = port.state + waiting(port.state, port.remote)
+        state = port.state + waiting(port.state, port.address, port.remote)
         lines.append(f"    port {port.name}: {state}, {plural(port.stations, 'station')}")
         lines.append(f"        {port_facts(port)}")
     for place in listeners:
