@@ -98,7 +98,7 @@ def test_a_tap_made_beforehand_stays_while_its_vms_come_and_go(boot, netns):
             vm.close()
 
 
-@pytest.mark.parametrize("kind", ["stream", "dgram"])
+@pytest.mark.parametrize("kind", ["stream", "dgram", "vhost-user"])
 def test_vms_on_sockets_need_no_root(boot, room, kind):
     wires = recipe(kind, room)
     with running(*wires.vswitch, nobody=NOBODY) as switch:
