@@ -5,7 +5,8 @@
 #   make check   formatting, lint, types
 #   make build   the compiled modules, in place
 #   make asan    unit and model tests with the address and undefined behaviour sanitizers
-#   make fuzz    arbitrary frames under the sanitizers (FRAMES=10000000)
+#   make fuzz    arbitrary frames, rings and messages under the sanitizers (FRAMES=10000000
+#                EXECUTIONS=10000000 MESSAGES=300000)
 #   make bench   comparison with other switches, and the datapath alone (about an hour)
 
 PY = .venv/bin/python
@@ -14,7 +15,10 @@ DEMO_PACKAGES = iproute2 iputils-ping iperf3
 TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool qemu-system-x86 tcpdump \
 	libvirt0 libxml2-utils
 BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch vde2
+FUZZ_PACKAGES = clang libclang-rt-dev
 FRAMES = 10000000
+EXECUTIONS = 10000000
+MESSAGES = 300000
 SANITIZED = LD_PRELOAD="$$(cc -print-file-name=libasan.so)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
@@ -50,7 +54,9 @@ asan:
 		status=$$?; $(SETUP); exit $$status
 
 fuzz:
-	@VSWITCH_BUILD=asan $(SETUP)
+	@VSWITCH_BUILD=asan $(SETUP) $(FUZZ_PACKAGES)
+	$(PY) tests/fuzz/fuzz_vhost.py --executions $(EXECUTIONS) && \
+	$(SANITIZED) $(PY) tests/fuzz/fuzz_vhost_session.py --messages $(MESSAGES) && \
 	$(SANITIZED) $(PY) tests/fuzz/fuzz_poll.py --frames $(FRAMES); \
 		status=$$?; $(SETUP); exit $$status
 

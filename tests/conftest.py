@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from support.guest_rig import Rig
 from support.lab import Lab
 from support.namespaces import Netns
 
@@ -48,6 +49,19 @@ def lab(request: pytest.FixtureRequest, core_of_labs: str) -> Iterator[Callable[
         def make(*names: str, **options: object) -> Lab:
             made = Lab(*names, **{"core": core, **options})
             stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def rig() -> Iterator[Callable[..., Rig]]:
+    """Factory of rigs; their guests are gone after the test."""
+    with ExitStack() as stack:
+
+        def make(**options: int) -> Rig:
+            made = Rig(**options)
+            stack.push(made.stack)
             return made
 
         yield make

@@ -141,6 +141,7 @@ cdef class Guest:
             raise ValueError(f"a ring of {size} has no index {base & 0x7fff}")
         vq.guest = &self._vhost.guest
         vq.desc = <vsw_desc *>self._find(desc, 16 * size, 16)
+        vq.desc_gpa = desc
         vq.driver = self._find(driver, 4 if vq.packed else 6 + 2 * size, 4 if vq.packed else 2)
         vq.device = self._find(device, 4 if vq.packed else 6 + 8 * size, 4)
         vq.size = <uint16_t>size

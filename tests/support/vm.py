@@ -25,7 +25,8 @@ IMAGE = ROOT / "build" / "vm"
 MACHINE = (
     QEMU, "-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "192", "-smp", "1", "-nodefaults",
     "-display", "none", "-no-reboot", "-serial", "stdio",
-    "-global", "virtio-net-pci.romfile=", "-global", "virtio-net-pci.vectors=0", "-append", "console=ttyS0 quiet panic=-1",
+    "-global", "virtio-net-pci.romfile=", "-global", "virtio-net-pci.vectors=0",
+    "-append", "console=ttyS0 quiet panic=-1",
 )  # fmt: skip
 BOOT_S = 60  # a quiet machine needs 5
 STATUS = re.compile(r"vm: status (\d+)\n")

@@ -15,7 +15,7 @@ static bool mapping_has(const struct vsw_mapping *m, const uint8_t *at)
 {
     const uint8_t *from = atomic_load_explicit(&m->at, memory_order_acquire);
 
-    return from && at >= from && at < from + m->size;
+    return from && at >= from && at < from + m->mapped;
 }
 
 /* Runs in whichever thread touched the memory; all it calls is a system call. */
@@ -25,10 +25,10 @@ static void mapping_lost(int number, siginfo_t *info, void *context)
 
     (void)context;
     for (struct vsw_mapping *m = list; m < list + VSW_MAPPINGS_MAX; m++) {
-        if (!mapping_has(m, info->si_addr))
-            continue;
+        if (info->si_code <= 0 || !mapping_has(m, info->si_addr))
+            continue; /* somebody sent it, or it is about other memory */
         uint8_t *at = atomic_load_explicit(&m->at, memory_order_relaxed);
-        if (mmap(at, m->size, PROT_READ | PROT_WRITE,
+        if (mmap(at, m->mapped, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
             break;
         atomic_store_explicit(&m->lost, true, memory_order_release);
@@ -36,6 +36,8 @@ static void mapping_lost(int number, siginfo_t *info, void *context)
         return;
     }
     sigaction(number, &before, NULL); /* not ours: it happens again, to whom it concerns */
+    if (info->si_code <= 0)
+        raise(number); /* unless it was sent */
 }
 
 static void mapping_handle(void)
@@ -64,12 +66,16 @@ struct vsw_mapping *vsw_mapping_open(int fd, size_t size, uint64_t offset)
         errno = EINVAL;
         return NULL;
     }
-    uint8_t *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+    /* Huge pages are unmapped as a whole; the size of one is what such a file has for st_blksize. */
+    size_t page = (size_t)file.st_blksize, mapped = (size + page - 1) / page * page;
+    uint8_t *at = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+                       (off_t)offset);
     if (at == MAP_FAILED)
         return NULL;
     if (!handled)
         mapping_handle();
     m->size = size;
+    m->mapped = mapped;
     atomic_store_explicit(&m->lost, false, memory_order_relaxed);
     atomic_store_explicit(&m->at, at, memory_order_release);
     return m;
@@ -79,5 +85,5 @@ void vsw_mapping_close(struct vsw_mapping *m)
 {
     uint8_t *at = atomic_exchange_explicit(&m->at, NULL, memory_order_acq_rel);
 
-    munmap(at, m->size);
+    munmap(at, m->mapped);
 }

@@ -17,6 +17,7 @@
 struct vsw_mapping {
     _Atomic(uint8_t *) at; /* NULL: this place is free */
     size_t size;
+    size_t mapped; /* the same in whole pages of its file */
     atomic_bool lost; /* the file was shrunk */
 };
 

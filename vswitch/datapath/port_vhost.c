@@ -29,9 +29,10 @@ static int vhost_read(const struct vsw_virtq *vq, struct vsw_chain *c, uint8_t *
     return more < 0 ? more : (int)n;
 }
 
-/* Take the next frame out of the guest to @at, FRONT bytes behind it; 1, 0, or -EPROTO. */
+/* Take the next frame out of the guest to @at, FRONT bytes behind it; 1, 0, or -EPROTO.  Adds to
+ * @steps what it took. */
 static int vhost_take(const struct vsw_vhost *vh, struct vsw_virtq *vq, uint8_t *at,
-                      struct vsw_frame *f)
+                      struct vsw_frame *f, uint32_t *steps)
 {
     uint32_t header_len = vh->header_len;
     uint8_t *data = at + FRONT, rest[2];
@@ -49,6 +50,7 @@ static int vhost_take(const struct vsw_vhost *vh, struct vsw_virtq *vq, uint8_t 
         n = 0; /* a runt */
     if (n < 0 || vsw_chain_leave(vq, &c, false) < 0)
         return -EPROTO;
+    *steps += c.steps;
     vsw_virtq_use(vq, c.id, c.slots, 0);
     f->data = data;
     f->len = (uint32_t)n;
@@ -66,16 +68,17 @@ static int vhost_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 {
     struct vsw_virtq *vq = vhost_ring_of(q);
     uint8_t *at = b->arena;
+    uint32_t steps = 0;
     int n = 0, got = 1;
 
     if (!vq->ready)
         return 0;
-    if (vq->broken)
+    if (vq->broken || q->error) /* of our ring, or of the one we send to */
         return -EPROTO;
     if (vq->armed)
         vsw_virtq_disarm(vq);
-    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES) {
-        got = vhost_take(q->priv, vq, at, &b->frame[n]);
+    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES && steps < VSW_CHAIN_MAX) {
+        got = vhost_take(q->priv, vq, at, &b->frame[n], &steps);
         if (got <= 0)
             break;
         at += (FRONT + (size_t)b->frame[n++].len + 63) & ~(size_t)63;
@@ -103,6 +106,7 @@ static bool vhost_ready(struct vsw_queue *q, bool arm)
 /* Where a frame is to be written. */
 struct vhost_room {
     uint32_t bytes;
+    uint32_t steps; /* of all chains together */
     unsigned n_spans, n_chains;
     struct vsw_span span[ROOM_SPANS];
     struct {
@@ -120,11 +124,13 @@ static int vhost_add_chain(struct vsw_virtq *vq, uint32_t need, struct vhost_roo
 
     if (more <= 0)
         return more;
+    c.steps = room->steps;
     while (room->bytes < need && room->n_spans < ROOM_SPANS &&
            (more = vsw_chain_span(vq, &c, true, need - room->bytes, &room->span[room->n_spans])) > 0)
         room->bytes += room->span[room->n_spans++].len;
     if (more < 0 || room->bytes == before || vsw_chain_leave(vq, &c, true) < 0)
         return -EPROTO;
+    room->steps = c.steps;
     room->chain[room->n_chains].id = c.id;
     room->chain[room->n_chains].slots = c.slots;
     room->chain[room->n_chains++].bytes = room->bytes - before;
@@ -140,7 +146,7 @@ static int vhost_find_room(const struct vsw_vhost *vh, struct vsw_virtq *vq, uin
     uint8_t next_wrap = vq->next_wrap;
     int found;
 
-    room->bytes = room->n_spans = room->n_chains = 0;
+    room->bytes = room->steps = room->n_spans = room->n_chains = 0;
     do
         found = vhost_add_chain(vq, need, room);
     while (found > 0 && room->bytes < need && vh->mergeable && room->n_chains < ROOM_CHAINS &&
@@ -215,10 +221,13 @@ static unsigned vhost_send(const struct vsw_vhost *vh, struct vsw_virtq *vq,
     return i;
 }
 
-/* The guest broke the rules: tell the control plane. */
+/* The guest broke the rules: receive nothing from it any more, and tell the control plane.  The kick
+ * descriptor is the guest's as well, so that closing ours does not make epoll forget it. */
 static void vhost_fail(const struct vsw_vhost *vh, struct vsw_queue *q)
 {
     __atomic_store_n(&q->error, EPROTO, __ATOMIC_RELAXED);
+    if (q->fd >= 0)
+        epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->fd, NULL);
     vsw_eventfd_signal(vh->notify_fd);
 }
 
@@ -227,7 +236,7 @@ static inline struct vsw_virtq *vhost_ring_to(struct vsw_vhost *vh, const struct
 {
     uint8_t ring = vh->to_ring[q - q->port->queue];
 
-    return ring == VSW_RING_NONE || vh->ring[ring].broken ? NULL : &vh->ring[ring];
+    return ring == VSW_RING_NONE ? NULL : &vh->ring[ring];
 }
 
 static void vhost_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *in, unsigned n,
@@ -242,6 +251,11 @@ static void vhost_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *i
         return;
     }
     vsw_lock(&vq->busy);
+    if (vq->broken) { /* only whoever holds it knows for sure */
+        vsw_unlock(&vq->busy);
+        c->drops[VSW_DROP_TX_ERROR] += n;
+        return;
+    }
     done = vhost_send(vh, vq, in, n, c);
     c->drops[vq->broken ? VSW_DROP_TX_ERROR : VSW_DROP_TX_FULL] += n - done;
     if (vq->broken)

@@ -45,6 +45,7 @@ cdef extern from "datapath/virtq.h" nogil:
         uint8_t *driver
         uint8_t *device
         uint64_t log_gpa
+        uint64_t desc_gpa
         int call_fd
         uint16_t size
         uint8_t ready

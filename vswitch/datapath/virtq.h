@@ -63,7 +63,8 @@ struct vsw_virtq {
     struct vsw_desc *desc; /* `size` of them */
     uint8_t *driver;       /* split: the available ring; packed: event suppression, 4 bytes */
     uint8_t *device;       /* split: the used ring; packed: event suppression, 4 bytes */
-    uint64_t log_gpa;      /* of the used ring, for the log; 0: nobody asks */
+    uint64_t log_gpa;      /* of `device`, for the log; 0: nobody asks */
+    uint64_t desc_gpa;     /* of `desc`, which we write if it is a packed ring */
     int call_fd;           /* -1: the driver looks by itself */
     uint16_t size;
     uint8_t ready;   /* everything above is set */
@@ -113,6 +114,23 @@ static inline uint16_t vsw_virtq_load(const uint8_t *field, int order)
 static inline void vsw_virtq_store(uint8_t *field, uint16_t value, int order)
 {
     __atomic_store_n((uint16_t *)(void *)field, value, order);
+}
+
+/* Copy a descriptor; a compiler that does not see whence it came cannot read it there again. */
+static inline void vsw_desc_copy(struct vsw_desc *d, const uint8_t *from)
+{
+    memcpy(d, from, sizeof(*d));
+    __asm__ volatile("" : "+m"(*d));
+}
+
+/* Say that the ring was written where only the device writes. */
+static inline void vsw_virtq_dirty(const struct vsw_virtq *vq)
+{
+    if (__builtin_expect(!vq->log_gpa, 1))
+        return;
+    vsw_guest_dirty(vq->guest, vq->log_gpa, vq->packed ? 4 : 6u + 8u * vq->size);
+    if (vq->packed)
+        vsw_guest_dirty(vq->guest, vq->desc_gpa, 16u * vq->size);
 }
 
 /* ------------------------------------------------------------------ split: fields of the rings */
@@ -234,7 +252,7 @@ static inline int vsw_split_step(const struct vsw_virtq *vq, struct vsw_chain *c
 {
     if (c->at >= c->table_size)
         return -EPROTO;
-    memcpy(d, c->table + c->at * sizeof(*d), sizeof(*d));
+    vsw_desc_copy(d, c->table + c->at * sizeof(*d));
     *flags = d->split.flags;
     c->more = *flags & VSW_DESC_NEXT;
     c->at = d->split.next;
@@ -248,7 +266,7 @@ static inline int vsw_split_step(const struct vsw_virtq *vq, struct vsw_chain *c
 static inline int vsw_packed_step(const struct vsw_virtq *vq, struct vsw_chain *c, struct vsw_desc *d,
                                   uint16_t *flags)
 {
-    memcpy(d, c->table + c->at * sizeof(*d), sizeof(*d));
+    vsw_desc_copy(d, c->table + c->at * sizeof(*d));
     *flags = d->packed.flags;
     c->at++;
     if (c->indirect) {
@@ -411,8 +429,7 @@ static inline bool vsw_virtq_publish(struct vsw_virtq *vq)
         __atomic_store_n(&vq->desc[old].packed.flags, vq->first_flags, __ATOMIC_RELEASE);
     else
         vsw_virtq_store(vq->device + 2, vq->used, __ATOMIC_RELEASE);
-    if (vq->log_gpa)
-        vsw_guest_dirty(vq->guest, vq->log_gpa, (vq->packed ? 16u : 8u) * vq->size + 6u);
+    vsw_virtq_dirty(vq);
     vq->published = vq->used;
     vq->batch = 0;
     if (vq->call_fd < 0)
@@ -445,6 +462,7 @@ static inline bool vsw_virtq_arm(struct vsw_virtq *vq)
         vsw_virtq_store(vq->device, 0, __ATOMIC_RELAXED);
     }
     vq->armed = 1;
+    vsw_virtq_dirty(vq);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return vsw_virtq_waiting(vq);
 }
@@ -457,6 +475,7 @@ static inline void vsw_virtq_disarm(struct vsw_virtq *vq)
         vsw_virtq_store(vq->device + 2, VSW_EVENT_DISABLE, __ATOMIC_RELAXED);
     else if (!vq->event_idx)
         vsw_virtq_store(vq->device, VSW_USED_NO_NOTIFY, __ATOMIC_RELAXED);
+    vsw_virtq_dirty(vq);
 }
 
 #endif

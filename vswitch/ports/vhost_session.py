@@ -161,7 +161,7 @@ class Session:
             answer = action(self, said, fds)
         except _Refusal:
             answer = wire.u64(1) if acknowledged else None
-        except (ValueError, OSError) as e:
+        except (ValueError, OverflowError, OSError) as e:
             raise WireError(f"{Request(header.request).name}: {e}") from e
         if answer is None and acknowledged:
             answer = wire.u64(0)
@@ -171,6 +171,7 @@ class Session:
         """The front-end is gone: stop everything, and forget its memory and descriptors."""
         for i in range(len(self.rings)):
             self._stop(i)
+            self._enable(i, enabled=False)
             self._set_kick(i, -1)
             self._set_call(i, -1)
             self.rings[i] = Vring()
@@ -193,8 +194,9 @@ class Session:
         return wire.u64(self._offered())
 
     def _set_features(self, wanted: int, _: list[int]) -> None:
-        if wanted & ~self._offered():
-            raise WireError(f"features {wanted & ~self._offered():#x}, which were not offered")
+        strange = wanted & ~int(self._offered())  # of a flag it ends at the last named bit
+        if strange:
+            raise WireError(f"features {strange:#x}, which were not offered")
         given = Feature(wanted)
         changed = (given ^ self.features) & ~Feature.LOG_ALL
         if changed and any(ring.started for ring in self.rings):
@@ -214,7 +216,7 @@ class Session:
         return wire.u64(PROTOCOL_FEATURES)
 
     def _set_protocol_features(self, wanted: int, _: list[int]) -> None:
-        if wanted & ~PROTOCOL_FEATURES:
+        if wanted & ~int(PROTOCOL_FEATURES):
             raise WireError(f"protocol features {wanted:#x}, some of which were not offered")
         self.protocol = ProtocolFeature(wanted)
 
@@ -391,7 +393,11 @@ class Session:
     def _set_kick(self, index: int, fd: int) -> None:
         ring = self.rings[index]
         if index % 2:  # of the other rings we fill what is there, and never wait
-            self.guest.set_kick(index // 2, fd)
+            try:
+                self.guest.set_kick(index // 2, fd)
+            except OSError:
+                _replaced(fd, -1)
+                raise
         ring.kick = _replaced(ring.kick, fd)
 
     def _set_call(self, index: int, fd: int) -> None:
