@@ -174,7 +174,7 @@ class Running:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(30)
 
 
 @contextmanager
@@ -205,13 +205,13 @@ def running(
             made = Running(process, folder)
             wait_for(
                 lambda: "forwarding" in made.out or process.poll() is not None,
-                "a line that says forwarding", timeout_s=10,
+                "a line that says forwarding", timeout_s=30,
             )  # fmt: skip
             assert process.poll() is None, made.err
             yield made
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(30)
 
 
 def ports(*names):
