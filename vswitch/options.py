@@ -14,6 +14,7 @@ from vswitch.errors import ConfigError
 if TYPE_CHECKING:
     from ipaddress import IPv4Interface, IPv6Interface
 
+ID_MAX = (1 << 32) - 2  # of a user or group; the one above is -1, which means none
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 
 
@@ -28,7 +29,7 @@ def number(low: int, high: int) -> Callable[[str, str], int]:
     """A reader of decimal numbers in *low*..*high*."""
 
     def read(what: str, value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,10}", value):
+        if not re.fullmatch(r"[0-9]{1,20}", value):
             raise ConfigError(f"{what}: not a number: {value!r}")
         return in_range(what, int(value), low, high)
 
@@ -137,7 +138,7 @@ def mode(what: str, value: str) -> int:
 def user(what: str, value: str) -> int:
     """The id of a user, given by name or number."""
     try:
-        return int(value) if value.isdecimal() else pwd.getpwnam(value).pw_uid
+        return _id(what, value) if value.isdecimal() else pwd.getpwnam(value).pw_uid
     except KeyError:
         raise ConfigError(f"{what}: no such user: {value!r}") from None
 
@@ -145,6 +146,9 @@ def user(what: str, value: str) -> int:
 def group(what: str, value: str) -> int:
     """The id of a group, given by name or number."""
     try:
-        return int(value) if value.isdecimal() else grp.getgrnam(value).gr_gid
+        return _id(what, value) if value.isdecimal() else grp.getgrnam(value).gr_gid
     except KeyError:
         raise ConfigError(f"{what}: no such group: {value!r}") from None
+
+
+_id = number(0, ID_MAX)

@@ -18,6 +18,7 @@ from vswitch.errors import PortError, SocketInUseError
 
 PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
 BACKLOG = 128  # who may knock at once
+MODE = 0o660  # for the user and his group
 
 
 class SocketFile:
@@ -26,7 +27,7 @@ class SocketFile:
     Args:
         path: Where.
         kind: ``socket.SOCK_STREAM``, which listens, or ``SOCK_DGRAM``.
-        mode: Permissions; who may write may connect (unix(7)).
+        mode: Permissions, None for MODE; who may write may connect (unix(7)).
         owner: User id, -1: as it is.
         group: Group id, -1: as it is.
 
@@ -36,7 +37,7 @@ class SocketFile:
     """
 
     def __init__(
-        self, path: Path, kind: int, *, mode: int = 0o660, owner: int = -1, group: int = -1
+        self, path: Path, kind: int, *, mode: int | None = None, owner: int = -1, group: int = -1
     ) -> None:
         if len(os.fsencode(path)) > PATH_MAX_BYTES:
             raise PortError(f"the path of a socket has at most {PATH_MAX_BYTES} bytes: {path}")
@@ -57,7 +58,7 @@ class SocketFile:
                 self._mine = os.lstat(path)
             if (owner, group) != (-1, -1):
                 os.chown(path, owner, group)
-            os.chmod(path, mode)
+            os.chmod(path, MODE if mode is None else mode)
         except OSError as e:
             self.close()
             raise PortError(f"cannot make the socket {path}: {e.strerror}") from e

@@ -47,7 +47,7 @@ class DgramPort(Port):
         local: Path,
         *,
         remote: Path,
-        mode: int = 0o660,
+        mode: int | None = None,
         owner: int = -1,
         group: int = -1,
         mtu: int = 1500,

@@ -156,7 +156,7 @@ class QemuListener:
             or a host and a TCP port.
         name: What the ports are called after; by default the file's name without ``.sock``, or
             ``tcp1234``.
-        mode: Permissions of the file: who may write may connect.
+        mode: Permissions of the file, 0660 if not given: who may write may connect.
         owner: User id of the file, -1: ours.
         group: Group id, -1: ours.
         mtu: Longest payload of the ports, bytes.
@@ -173,7 +173,7 @@ class QemuListener:
         place: Place,
         *,
         name: str | None = None,
-        mode: int = 0o660,
+        mode: int | None = None,
         owner: int = -1,
         group: int = -1,
         mtu: int = 1500,
