@@ -344,7 +344,7 @@ def test_a_silent_station_is_forgotten(bridge):
     trio.send(0, frame(b, a))
 
     # The sweep comes up to a few seconds after its time is over.
-    wait_for(lambda: a not in bridge.stations(), "the bridge forgets", timeout_s=20)
+    wait_for(lambda: a not in bridge.stations(), "the bridge forgets")
     trio.now_s += 1
 
     assert trio.send(1, frame(a, b)) == [[frame(a, b)], [], [frame(a, b)]]
@@ -359,7 +359,7 @@ def test_a_static_station_outlives_its_time(bridge):
     trio.pin(a, 0)
     trio.send(1, frame(a, b))
 
-    wait_for(lambda: b not in bridge.stations(), "the bridge forgets", timeout_s=20)
+    wait_for(lambda: b not in bridge.stations(), "the bridge forgets")
     trio.now_s += 1
 
     assert trio.send(1, frame(a, c)) == [[frame(a, c)], [], []]

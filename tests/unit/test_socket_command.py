@@ -11,7 +11,7 @@ import pytest
 from support.command import running, vswitch
 from support.frames import BROADCAST, frame, mac
 from support.stream_peer import StreamListener, StreamPeer
-from support.wait import wait_for
+from support.wait import PATIENCE_S, wait_for
 
 A, B, C = mac(1), mac(2), mac(3)
 NOBODY = os.geteuid() == 0  # or we are an ordinary user already
@@ -30,7 +30,7 @@ def test_vms_talk_over_every_kind_of_socket(tmp_path):
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     there.bind(str(folder / "there"))
     (folder / "there").chmod(0o666)
-    there.settimeout(5)
+    there.settimeout(PATIENCE_S)
     with running(
         "--listen", f"qemu:{folder}/lan.sock,mode=0666",
         "--port", f"dgram:{folder}/here,remote={folder}/there,name=vm0",
