@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import grp
 import math
+import os
 import pwd
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vswitch.errors import ConfigError
@@ -116,6 +118,12 @@ def speed(what: str, value: str) -> float:
 def is_path(value: str) -> bool:
     """Whether the place of a stream socket is a path; HOST:PORT has no ``/``."""
     return "/" in value
+
+
+def path_text(path: Path) -> str:
+    """A path as it is to be written where HOST:PORT could stand, too."""
+    text = os.fspath(path)
+    return text if is_path(text) else f"./{text}"
 
 
 def host_port(what: str, value: str) -> tuple[str, int]:

@@ -228,8 +228,13 @@ class Switch:
         """Make a port of everyone who connects to *listener*, which the switch closes from now on.
 
         Such a port is removed when its connection ends.
+
+        Raises:
+            PortError: the switch is closed.
         """
         with self._lock:
+            if self._closing.is_set():
+                raise PortError(f"switch {self.name} is closed")
             self._upkeep.listeners.add(listener)
             self._upkeep.ring()
         return listener

@@ -177,6 +177,17 @@ def test_the_file_of_one_who_lives_is_not(place, kind):
     first.close()
 
 
+def test_a_closed_switch_takes_no_listener(place):
+    switch = Switch()
+    switch.close()
+    listener = QemuListener(place)
+
+    with pytest.raises(PortError, match="switch vswitch is closed"):
+        switch.listen(listener)
+
+    listener.close()
+
+
 def test_a_file_that_is_no_socket_stays(place):
     place.write_text("precious")
 
