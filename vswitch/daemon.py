@@ -15,10 +15,11 @@ import os
 import resource
 import signal
 import socket
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
     config = activation.resolved(config, os.environ)
     _check(config)
     path = api or address.path_of(config.name)
-    with _held_signals() as signals:
+    with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             listener = undo.enter_context(address.listening(path, config.name))
             switch = _make(config)
@@ -88,6 +89,24 @@ def _held_signals() -> Iterator[set[signal.Signals]]:
         while signal.sigtimedwait(signals, 0):
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _out_of_recordings(config: SwitchConfig) -> Iterator[None]:
+    """Say everything on standard error if standard output is where a port records to."""
+    if any(port.recording and _is_stdout(port.recording) for port in config.ports):
+        with redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+def _is_stdout(path: str) -> bool:
+    try:
+        here, out = os.stat(path), os.fstat(sys.stdout.fileno())
+    except (OSError, AttributeError):  # it is not there yet, or we have no standard output
+        return False
+    return os.path.samestat(here, out) and not stat.S_ISCHR(out.st_mode)  # as /dev/null
 
 
 # ---------------------------------------------------------------------- making it
