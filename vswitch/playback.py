@@ -117,7 +117,7 @@ def replay(
             len(entries),
             entries[0][0] if entries else 0,
             entries[-1][0] if entries else 0,
-            tuple(playback.switch.port_status(name) for name in names),
+            tuple(playback.switch.port_statuses()),
             tuple(playback.switch.stations()),
             tuple(files),
         )

@@ -289,6 +289,11 @@ class Switch:
                 drops=drops,
             )
 
+    def port_statuses(self) -> list[PortStatus]:
+        """The same of every port, at one moment: ports over connections come and go."""
+        with self._lock:
+            return [self.port_status(name) for name in self._members]
+
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""
         with self._lock:
