@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -175,6 +176,16 @@ def test_the_file_of_one_who_lives_is_not(place, kind):
 
     assert place.exists()
     first.close()
+
+
+def test_who_keeps_the_folder_locked_keeps_nobody_from_starting(place, monkeypatch):
+    monkeypatch.setattr("vswitch.linux.socketfile.LOCK_TRIES", 2)
+    folder = os.open(place.parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+
+    QemuListener(place).close()
+
+    os.close(folder)
 
 
 def test_a_closed_switch_takes_no_listener(place):

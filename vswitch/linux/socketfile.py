@@ -1,7 +1,8 @@
 """Unix sockets as files: bound with an owner and a mode, taken over from the dead, removed.
 
 A socket's file outlives its process. Who finds one asks whether anybody answers there; if not, he
-takes the place. Two who find the same dead one are kept apart by a lock on the folder.
+takes the place. Two who find the same dead one are kept apart by a lock on the folder, which
+nobody waits for longer than a second.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from vswitch.errors import PortError, SocketInUseError
 PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
 BACKLOG = 128  # who may knock at once
 MODE = 0o660  # for the user and his group
+LOCK_TRIES, LOCK_PAUSE_S = 100, 0.01  # it is held for as long as a few system calls take
 
 
 class SocketFile:
@@ -82,10 +85,24 @@ class SocketFile:
 def _locked(folder: Path) -> Iterator[None]:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        _lock(fd)
         yield
     finally:
         os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    """Lock a folder; go on without, if that takes too long.
+
+    Whoever can read a folder can lock it, and must not be able to keep us from starting.
+    """
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_S)
+        else:
+            return
 
 
 def _clear(path: Path, kind: int) -> None:
