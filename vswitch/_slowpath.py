@@ -258,7 +258,7 @@ class Datapath:
     def add_pcap_port(self, fd: int, **options: object) -> int:
         """There is none here: PortError."""
         raise PortError(
-            "the readable core has no pcap ports", hint="leave core away, or see vswitch replay"
+            "the readable core has no pcap ports", hint="leave --core away, or see vswitch replay"
         )
 
     def _attach(self, port: SlowPort) -> int:

@@ -292,6 +292,12 @@ def test_what_turns_out_later_is_said_once_and_it_goes_on(net, place, caplog):
 # ---------------------------------------------------------------------- TCP
 
 
+@pytest.mark.parametrize("host", ["...", "a" * 64 + ".example"])
+def test_what_cannot_be_the_name_of_a_host_is_refused(host):
+    with pytest.raises(DeviceError, match="12: not the name of a host"):
+        QemuPort.connect("vm", (host, 12))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_connecting_over_tcp(net, host, caplog):
     qemu = StreamListener(host)

@@ -171,7 +171,7 @@ def test_the_file_of_one_who_was_killed_is_replaced(place):
 def test_the_file_of_one_who_lives_is_not(place, kind):
     first = SocketFile(place, kind)
 
-    with pytest.raises(PortError, match="in use by another program"):
+    with pytest.raises(PortError, match="is in use already"):
         SocketFile(place, kind)
 
     assert place.exists()

@@ -31,7 +31,10 @@ def resolve(
     Raises:
         OSError: there is none.
     """
-    found = socket.getaddrinfo(*address, family, kind)
+    try:
+        found = socket.getaddrinfo(*address, family, kind)
+    except UnicodeError:  # a name that cannot be asked for: a part is empty, or has 64 letters
+        raise socket.gaierror(socket.EAI_NONAME, "not the name of a host") from None
     return [(its_family, there) for its_family, _, _, _, there in found]  # type: ignore[misc]
 
 

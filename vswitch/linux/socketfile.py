@@ -114,7 +114,7 @@ def _clear(path: Path, kind: int) -> None:
         raise PortError(f"{path} exists and is not a socket", hint="give another path")
     if _answers(path, kind):
         raise SocketInUseError(
-            f"{path} is in use by another program", hint="stop that one, or give another path"
+            f"{path} is in use already", hint="stop who uses it, or give another path"
         )
     path.unlink()
 
