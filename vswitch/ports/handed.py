@@ -122,7 +122,8 @@ class HandedListener:
         self._socket = socket.socket(fileno=found.fd)
         self._socket.setblocking(False)
         self.address = _text(self._socket.getsockname())
-        self.path = Path(self.address) if self._socket.family == socket.AF_UNIX else None
+        is_file = self._socket.family == socket.AF_UNIX and not self.address.startswith("@")
+        self.path = Path(self.address) if is_file else None
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -264,7 +265,10 @@ _SOCKETS: Mapping[str, Callable[[str, socket.socket, int], Port]] = {
 
 
 def _text(address: object) -> str:
-    """An address of any family: a path, or HOST:PORT."""
+    """An address of any family: a path, @NAME of an abstract one (unix(7)), or HOST:PORT."""
     if isinstance(address, tuple):
         return inet.text(address)
-    return os.fsdecode(address) if isinstance(address, (str, bytes)) else str(address)
+    if not isinstance(address, (str, bytes)):
+        return str(address)
+    path = os.fsdecode(address)
+    return f"@{path[1:]}" if path.startswith("\0") else path
