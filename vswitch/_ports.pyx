@@ -1,7 +1,7 @@
 """What each kind of port needs to be one of a `Datapath`, and frames in rings.
 
-The functions that add a port return its number. They are *parked*: to be called only while no poller
-is between two gates. Descriptors stay the caller's: close them after the port is removed.
+The functions that add a port return its number. They are *parked*: to be called only while no
+poller is between two gates. Descriptors stay the caller's: close them after the port is removed.
 
 `Wire` is the far end of a memory port (``datapath/port_memory.h``), `punted` takes what the pollers
 put aside for the control plane.
@@ -50,7 +50,9 @@ def add_packet_port(Datapath dp not None, fds, *, unsigned offloads, uint32_t mt
     return dp._attach(port, &vsw_port_packet_ops, fds)
 
 
-def add_memory_port(Datapath dp not None, *, int fd, unsigned offloads, uint32_t mtu, uint64_t size):
+def add_memory_port(
+    Datapath dp not None, *, int fd, unsigned offloads, uint32_t mtu, uint64_t size
+):
     """Add a port of two rings of *size* bytes, a power of two; return its number.  *Parked.*
 
     *fd* is an eventfd that wakes the poller, or -1 for a switch that is polled by hand.
@@ -85,7 +87,9 @@ def add_dgram_port(Datapath dp not None, int fd, *, bytes peer, uint32_t mtu):
     return dp._attach(port, &vsw_port_dgram_ops, [fd])
 
 
-def add_pcap_port(Datapath dp not None, int fd, *, bytes frames, bytes index, times, out, uint32_t mtu):
+def add_pcap_port(
+    Datapath dp not None, int fd, *, bytes frames, bytes index, times, out, uint32_t mtu
+):
     """Add a port whose wire is files, see `vswitch.ports.pcap`; its number.  *Parked.*"""
     cdef vsw_port *port = dp._new_port(0, mtu)
     cdef vsw_pcap *s = <vsw_pcap *>dp._allocate(sizeof(vsw_pcap), port.id)
