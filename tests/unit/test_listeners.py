@@ -17,9 +17,10 @@ from support.frames import BROADCAST, frame, mac
 from support.stream_peer import StreamPeer
 from support.wait import wait_for
 from vswitch import DgramPort, MemoryPort, QemuListener, Switch
-from vswitch.errors import PortError
+from vswitch.errors import PortError, PortLimitError
 from vswitch.linux import inet, peer
 from vswitch.linux.socketfile import SocketFile
+from vswitch.listeners import Listeners
 
 A, VM = mac(1), mac(100)
 
@@ -176,6 +177,26 @@ def test_the_file_of_one_who_lives_is_not(place, kind):
 
     assert place.exists()
     first.close()
+
+
+def test_a_full_switch_refuses_one_a_second(place, caplog):
+    def full(port, **options):
+        raise PortLimitError(1024)
+
+    listeners = Listeners(None, {}, add=full, remove=lambda name: None)
+    listeners.add(QemuListener(place))
+    vms = [StreamPeer.connect(place) for _ in range(3)]
+    watched = listeners.waiting_on()
+
+    listeners.admit()
+
+    assert caplog.text.count("refused") == 1
+    assert listeners.waiting_on() == []
+    listeners.retry()
+    assert listeners.waiting_on() == watched
+    listeners.close()
+    for vm in vms:
+        vm.close()
 
 
 def test_who_keeps_the_folder_locked_keeps_nobody_from_starting(place, monkeypatch):
