@@ -1,8 +1,8 @@
 """The datapath in plain Python: `vswitch.reference` behind the face of the compiled one.
 
 ``vswitch --core python`` takes `Datapath`, `Fdb`, `Wire` and `punted` from here instead of from
-``_fastpath`` and ``_tables``: methods, arguments and errors are theirs, and so is the layout of
-the counters and rows in memory.  What differs:
+``_fastpath``, ``_ports`` and ``_tables``: methods, arguments and errors are theirs, and so is the
+layout of the counters and rows in memory.  What differs:
 
 - There is one poller, the kernel is not asked what it lost before a read (``rx_full``), and there
   are no ports over captures.
@@ -258,7 +258,7 @@ class Datapath:
     def add_pcap_port(self, fd: int, **options: object) -> int:
         """There is none here: PortError."""
         raise PortError(
-            "the readable core has no pcap ports", hint="leave core away, or see vswitch replay"
+            "the readable core has no pcap ports", hint="leave --core away, or see vswitch replay"
         )
 
     def add_vhost_port(self, **options: object) -> int:

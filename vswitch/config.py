@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,9 @@ class SwitchConfig:
             )
         _check_unique([p.name for p in self.ports])
         _check_addresses([str(i.ip) for p in self.ports for i in p.ips])
+        _check_macs(self.ports)
+        _check_files(self.ports)
+        _check_places(self.listeners)
         _check_descriptors([n for p in (*self.ports, *self.listeners) for n in p.descriptors])
 
 
@@ -103,6 +107,43 @@ def _check_unique(names: Iterable[str]) -> None:
         if name in seen:
             raise ConfigError(f"port {name} is given twice", hint="each port has its own name")
         seen.add(name)
+
+
+def _check_macs(ports: Iterable[PortConfig]) -> None:
+    """Two ports with one address: its station would be now here, now there."""
+    seen: dict[bytes, str] = {}
+    for port in ports:
+        if not port.mac:
+            continue
+        if other := seen.get(port.mac):
+            raise ConfigError(
+                f"ports {other} and {port.name} have the same address {port.mac.hex(':')}",
+                hint="a station is behind one port: give each its own mac=",
+            )
+        seen[port.mac] = port.name
+
+
+def _check_files(ports: Sequence[PortConfig]) -> None:
+    """A recording is written by one port, and no port replays it."""
+    replayed = {os.path.abspath(p.address) for p in ports if p.kind == "pcap"}
+    recorded: dict[str, str] = {}
+    for port in ports:
+        if not port.recording:
+            continue
+        path = os.path.abspath(port.recording)
+        if other := recorded.get(path):
+            raise ConfigError(f"ports {other} and {port.name} both record to {port.recording}")
+        if path in replayed:
+            raise ConfigError(f"{port.recording}: what is replayed cannot be recorded to")
+        recorded[path] = port.name
+
+
+def _check_places(listeners: Iterable[PortConfig]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for place in listeners:
+        if (place.kind, place.address) in seen:
+            raise ConfigError(f"--listen {place.kind}:{place.address} is given twice")
+        seen.add((place.kind, place.address))
 
 
 def _check_descriptors(numbers: Sequence[int]) -> None:

@@ -15,10 +15,11 @@ import os
 import resource
 import signal
 import socket
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,6 @@ from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError
 from vswitch.portconfig import PortConfig
 from vswitch.ports import open_listener, open_port
-from vswitch.status import PortStatus
 from vswitch.switch import Switch
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
     config = activation.resolved(config, os.environ)
     _check(config)
     path = api or address.path_of(config.name)
-    with _held_signals() as signals:
+    with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             listener = undo.enter_context(address.listening(path, config.name))
             switch = _make(config)
@@ -70,7 +70,7 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
             _announce(switch, path, config.listeners)
             undo.enter_context(_served(switch, listener))
             _wait(switch, signals, stats_s)
-            ports = _status(switch)
+            ports = switch.port_statuses()
         _say(f"\n{text.counters_table(ports, REASONS)}")
 
 
@@ -95,6 +95,24 @@ def _held_signals() -> Iterator[set[signal.Signals]]:
         while signal.sigtimedwait(signals, 0):
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _out_of_recordings(config: SwitchConfig) -> Iterator[None]:
+    """Say everything on standard error if standard output is where a port records to."""
+    if any(port.recording and _is_stdout(port.recording) for port in config.ports):
+        with redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+def _is_stdout(path: str) -> bool:
+    try:
+        here, out = os.stat(path), os.fstat(sys.stdout.fileno())
+    except (OSError, AttributeError):  # it is not there yet, or we have no standard output
+        return False
+    return os.path.samestat(here, out) and not stat.S_ISCHR(out.st_mode)  # as /dev/null
 
 
 # ---------------------------------------------------------------------- making it
@@ -157,7 +175,7 @@ def _allow_files(config: SwitchConfig) -> None:
 
 
 def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> None:
-    ports = _status(switch)
+    ports = switch.port_statuses()
     for port in ports:
         waits = text.waiting(port.state, port.address, port.remote)
         _say(f"{port.name}: {text.port_facts(port)}{waits}")
@@ -209,23 +227,19 @@ def _wait(switch: Switch, signals: set[signal.Signals], stats_s: float | None) -
     if stats_s is None:
         _log_signal(signal.sigwait(signals))
         return
-    before, then = _status(switch), switch.clock.precise_s()
+    before, then = switch.port_statuses(), switch.clock.precise_s()
     while True:
         got = signal.sigtimedwait(signals, max(0.0, then + stats_s - switch.clock.precise_s()))
         if got:
             _log_signal(got.si_signo)
             return
-        after, now = _status(switch), switch.clock.precise_s()
+        after, now = switch.port_statuses(), switch.clock.precise_s()
         _say(f"\n{time_of_day()}\n{text.rates_table(before, after, now - then)}")
         before, then = after, now
 
 
 def _log_signal(number: int) -> None:
     log.debug("stopping signal=%s", signal.Signals(number).name)
-
-
-def _status(switch: Switch) -> list[PortStatus]:
-    return [switch.port_status(name) for name in switch.ports]
 
 
 def _say(line: str) -> None:

@@ -48,7 +48,7 @@ class Listeners:
         self._add = add
         self._remove = remove
         self._all: list[Listener] = []
-        self._tired = False  # no descriptor was left: not again before the next sweep
+        self._tired = False  # no descriptor or place was left: not again before the next sweep
 
     def add(self, listener: Listener) -> None:
         self._all.append(listener)
@@ -80,7 +80,7 @@ class Listeners:
         return [] if self._tired else [listener.fileno() for listener in self._all]
 
     def retry(self) -> None:
-        """Once a second: there may be descriptors again."""
+        """Once a second: there may be room again."""
         self._tired = False
 
     def admit(self) -> None:
@@ -105,8 +105,9 @@ class Listeners:
         except (PortError, OSError) as e:
             port.close()
             log.warning("refused socket=%s error=%s", listener.address, e)
-        else:
-            log.info("port joined name=%s socket=%s", port.name, listener.address)
+            self._tired = True  # the next would not fare better, and each would be a line
+            return False
+        log.info("port joined name=%s socket=%s", port.name, listener.address)
         return True
 
     def _free_name(self, connection: socket.socket, base: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import grp
 import math
+import os
 import pwd
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vswitch.errors import ConfigError
@@ -14,6 +16,7 @@ from vswitch.errors import ConfigError
 if TYPE_CHECKING:
     from ipaddress import IPv4Interface, IPv6Interface
 
+ID_MAX = (1 << 32) - 2  # of a user or group; the one above is -1, which means none
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 
 
@@ -28,7 +31,7 @@ def number(low: int, high: int) -> Callable[[str, str], int]:
     """A reader of decimal numbers in *low*..*high*."""
 
     def read(what: str, value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,10}", value):
+        if not re.fullmatch(r"[0-9]{1,20}", value):
             raise ConfigError(f"{what}: not a number: {value!r}")
         return in_range(what, int(value), low, high)
 
@@ -117,6 +120,12 @@ def is_path(value: str) -> bool:
     return "/" in value
 
 
+def path_text(path: Path) -> str:
+    """A path as it is to be written where HOST:PORT could stand, too."""
+    text = os.fspath(path)
+    return text if is_path(text) else f"./{text}"
+
+
 def host_port(what: str, value: str) -> tuple[str, int]:
     """Read HOST:PORT, or [HOST]:PORT for an IPv6 address."""
     found = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\[\]]+)):([0-9]{1,5})", value)
@@ -137,7 +146,7 @@ def mode(what: str, value: str) -> int:
 def user(what: str, value: str) -> int:
     """The id of a user, given by name or number."""
     try:
-        return int(value) if value.isdecimal() else pwd.getpwnam(value).pw_uid
+        return _id(what, value) if value.isdecimal() else pwd.getpwnam(value).pw_uid
     except KeyError:
         raise ConfigError(f"{what}: no such user: {value!r}") from None
 
@@ -145,6 +154,9 @@ def user(what: str, value: str) -> int:
 def group(what: str, value: str) -> int:
     """The id of a group, given by name or number."""
     try:
-        return int(value) if value.isdecimal() else grp.getgrnam(value).gr_gid
+        return _id(what, value) if value.isdecimal() else grp.getgrnam(value).gr_gid
     except KeyError:
         raise ConfigError(f"{what}: no such group: {value!r}") from None
+
+
+_id = number(0, ID_MAX)

@@ -110,6 +110,7 @@ def replay(
     entries = _merged(given, names)
     _check_times(entries, form)
     folder = _folder(Path(out), force=force)
+    _check_sources(given, folder, [f"{name}.{form}" for name in names])
     playback = _Playback(config or SwitchConfig("replay"), names)
     with playback.switch:
         files = playback.play(entries, folder, form, progress)
@@ -117,7 +118,7 @@ def replay(
             len(entries),
             entries[0][0] if entries else 0,
             entries[-1][0] if entries else 0,
-            tuple(playback.switch.port_status(name) for name in names),
+            tuple(playback.switch.port_statuses()),
             tuple(playback.switch.stations()),
             tuple(files),
         )
@@ -159,6 +160,14 @@ def _folder(out: Path, *, force: bool) -> Path:
     except OSError as e:
         raise ConfigError(f"--out {out}: no folder to write to: {e.strerror}") from e
     return out
+
+
+def _check_sources(sources: Iterable[Source], folder: Path, files: Iterable[str]) -> None:
+    for path in (folder / file for file in files):
+        if path.exists() and any(path.samefile(source.path) for source in sources):
+            raise ConfigError(
+                f"{path}: what is replayed cannot be recorded to", hint="give another folder"
+            )
 
 
 class _Playback:

@@ -61,7 +61,7 @@ class PortConfig:
     client: bool = False  # vhost-user: the other side listens
     address: str = ""
     remote: str = ""  # the peer's
-    mode: int = 0o660  # of the socket's file
+    mode: int | None = None  # of the socket's file; None: what `SocketFile` gives it
     owner: int = -1  # of the socket's file: user id, -1: ours
     group: int = -1
     out: str = ""  # of a capture: where what leaves is recorded
@@ -74,6 +74,11 @@ class PortConfig:
         if self.kind != "fd" or not re.fullmatch(_NUMBERS, self.address):
             return ()
         return tuple(map(int, self.address.split(":")))
+
+    @property
+    def recording(self) -> str:
+        """The file that what leaves here is written to, or nothing."""
+        return self.address if self.kind == "record" else self.out
 
     @classmethod
     def parse(cls, text: str) -> PortConfig:
@@ -203,7 +208,7 @@ def _folder(port: PortConfig, what: str) -> str:
 def _place(port: PortConfig, what: str) -> str:
     if read.is_path(port.address):
         return _path(port, what)
-    if (port.mode, port.owner, port.group) != (0o660, -1, -1):
+    if (port.mode, port.owner, port.group) != (None, -1, -1):
         raise ConfigError(f"{what}: mode, owner and group are a file's, and TCP has none")
     return f"tcp{read.host_port(what, port.address)[1]}"
 
@@ -211,6 +216,7 @@ def _place(port: PortConfig, what: str) -> str:
 def _path_pair(port: PortConfig, what: str) -> str:
     _check_remote(port, what)
     _check_path(what, port.remote)
+    _check_other(port, what)
     return _path(port, what)
 
 
@@ -218,6 +224,7 @@ def _host_pair(port: PortConfig, what: str) -> str:
     _check_remote(port, what)
     _, number = read.host_port(what, port.address)
     read.host_port(f"{what}: remote", port.remote)
+    _check_other(port, what)
     return f"udp{number}"
 
 
@@ -251,6 +258,12 @@ def _check_remote(port: PortConfig, what: str) -> None:
         raise ConfigError(f"{what}: whom to send to is missing", hint="add remote=...")
 
 
+def _check_other(port: PortConfig, what: str) -> None:
+    """Raise ConfigError when a port would send to itself."""
+    if port.remote == port.address:
+        raise ConfigError(f"{what}: remote is the port itself", hint="give it the peer's address")
+
+
 def _check_path(what: str, path: str) -> None:
     size = len(path.encode())
     in_range(f"{what}: bytes in the path of a socket", size, 1, SOCKET_PATH_MAX_BYTES)
@@ -278,16 +291,17 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "loop": ("loop", read.number(0, LOOPS_MAX)),
 }
 _LISTS = ("ip",)  # may be given more than once
-_DEVICE = ("queues", "mtu", "mac", "fdb-limit", "offloads", "force")
+_TAP = ("queues", "mtu", "mac", "fdb-limit", "offloads")
+_DEVICE = (*_TAP, "force")  # what the host uses is the interface end
 _FILE = ("mode", "owner", "group")
 _SOCKET = ("mtu", "fdb-limit", "name")
 _GUEST = ("queues", "offloads")
 
 KINDS: Mapping[str, Kind] = {
     AUTO: Kind(_DEVICE, _device),
-    "tap": Kind(_DEVICE, _device),
+    "tap": Kind(_TAP, _device),
     "netdev": Kind(_DEVICE, _device),
-    "local": Kind(("ip", *_DEVICE[:-1]), _local),
+    "local": Kind(("ip", *_TAP), _local),
     "qemu": Kind((*_SOCKET, "retry"), _place),
     "vhost-user": Kind((*_SOCKET, *_GUEST, "server", "client", *_FILE), _path),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),

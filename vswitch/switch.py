@@ -228,8 +228,13 @@ class Switch:
         """Make a port of everyone who comes to *listener*, which the switch closes from now on.
 
         Such a port is removed when its connection ends; a `VhostUserFolder`'s waits for the next.
+
+        Raises:
+            PortError: the switch is closed.
         """
         with self._lock:
+            if self._closing.is_set():
+                raise PortError(f"switch {self.name} is closed")
             self._upkeep.listen(listener)
         return listener
 
@@ -282,6 +287,11 @@ class Switch:
                 counters=counters,
                 drops=drops,
             )
+
+    def port_statuses(self) -> list[PortStatus]:
+        """The same of every port, at one moment: ports over connections come and go."""
+        with self._lock:
+            return [self.port_status(name) for name in self._members]
 
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""

@@ -140,9 +140,9 @@ def rates_table(before: Sequence[Counted], after: Sequence[Counted], seconds: fl
         was = old.get(port.name, port)
 
         def per_s(name: str, now: Counted = port, then: Counted = was) -> float:
-            return (now.counters[name] - then.counters[name]) / seconds
+            return _since(then.counters[name], now.counters[name]) / seconds
 
-        drops = (sum(port.drops.values()) - sum(was.drops.values())) / seconds
+        drops = _since(sum(was.drops.values()), sum(port.drops.values())) / seconds
         rows.append([
             port.name,
             f"{per_s('rx_frames'):.0f}", f"{per_s('rx_bytes') * 8e-6:.1f}",
@@ -151,3 +151,8 @@ def rates_table(before: Sequence[Counted], after: Sequence[Counted], seconds: fl
         ])  # fmt: skip
     head = ("port", "rx frames/s", "rx Mbit/s", "tx frames/s", "tx Mbit/s", "drops/s")
     return table(head, rows)
+
+
+def _since(then: int, now: int) -> int:
+    """How much a counter grew; a smaller one is that of another port, which took the name."""
+    return now - then if now >= then else now

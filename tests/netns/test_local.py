@@ -9,16 +9,19 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_interface
 
 import pytest
 
 from support import transfer
-from support.command import Running, ip, persistent_tap, running, tun_node
+from support.command import Running, device, ip, persistent_tap, running, tun_node
 from support.dhcp import get_address
 from support.frames import BROADCAST, frame
 from support.namespaces import Netns
 from support.net import address, configure
 from support.wait import wait_for
+from vswitch import LocalPort
+from vswitch.linux import netlink
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("nothing_left")]
 
@@ -178,3 +181,19 @@ def test_an_ordinary_user_has_one_that_was_prepared(tmp_path):
             assert f"{tap}: local 198.51.100.1/32, " in switch.out
             assert switch.end() == 0
             assert switch.err == ""
+
+
+def test_the_address_of_a_namesake_is_not_taken_off():
+    with persistent_tap() as name:
+        port = LocalPort(name, switch="lab", ips=[ip_interface("198.51.100.1/32")])
+        other = device("o")
+        ip("link", "set", name, "down")
+        ip("link", "set", name, "name", other)
+        ip("tuntap", "add", "dev", name, "mode", "tap")
+        ip("addr", "add", "198.51.100.1/32", "dev", name)
+
+        port.close()
+
+        kept = netlink.addresses(name)
+        ip("link", "del", other)
+    assert kept == ["198.51.100.1"]

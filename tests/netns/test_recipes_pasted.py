@@ -55,7 +55,7 @@ def test_any_number_of_vms_join_a_listener_with_the_line_for_it(tmp_path):
         words = [printed(*line) for _ in range(2)]
         for each in words:
             vms.enter_context(vm(each))
-        wait_for(lambda: len(switch.ports()) == 2, "two ports", timeout_s=20)
+        wait_for(lambda: len(switch.ports()) == 2, "two ports")
 
         assert words[0] != words[1]
         assert "host_mtu=9000" in words[0][1]
@@ -66,7 +66,7 @@ def test_any_number_of_vms_join_a_listener_with_the_line_for_it(tmp_path):
 def test_a_vm_that_listens_is_connected_to(tmp_path):
     place = f"qemu:{tmp_path}/vm.sock"
     with vm(printed("qemu-args", place, "--server")):
-        wait_for((tmp_path / "vm.sock").is_socket, "QEMU to listen", timeout_s=20)
+        wait_for((tmp_path / "vm.sock").is_socket, "QEMU to listen")
         with running("--port", place) as switch:
             wait_for(lambda: switch.ports()["vm"]["state"] == "forwarding", "the connection")
 
@@ -81,7 +81,7 @@ def test_a_vm_with_datagrams_is_heard_and_hears(tmp_path):
     with running("--port", spelled) as switch:
         words = printed("qemu-args", "vm0", "--api", str(switch.api))
         with vm(words):
-            wait_for((tmp_path / "vm").is_socket, "QEMU's socket", timeout_s=20)
+            wait_for((tmp_path / "vm").is_socket, "QEMU's socket")
 
             assert printed("qemu-args", spelled) == words
 
@@ -93,7 +93,7 @@ def test_a_vm_over_udp_takes_its_end():
     with running("--port", spelled) as switch:
         words = printed("qemu-args", f"udp{here}", "--api", str(switch.api))
         with vm(words) as qemu:
-            wait_for(lambda: taken(there), "QEMU to take its port", timeout_s=20)
+            wait_for(lambda: taken(there), "QEMU to take its port")
 
             assert qemu.poll() is None
             assert printed("qemu-args", spelled) == words
@@ -122,7 +122,7 @@ def test_a_vm_opens_a_tap_and_the_switch_takes_the_other_end(queues, tmp_path):
         spelled = f"{tap},queues={queues}"
         words = printed("qemu-args", spelled, "-S", "vswitch")
         with vm(words):
-            wait_for(lambda: "LOWER_UP" in up(tap), "QEMU to hold the TAP", timeout_s=20)
+            wait_for(lambda: "LOWER_UP" in up(tap), "QEMU to hold the TAP")
             with running("--port", spelled) as switch:
                 assert f"{tap}: existing, interface end" in switch.out
                 assert switch.ports()[tap]["driver"] == "tap"

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.wait import wait_for
+from support.wait import PATIENCE_S, wait_for
 
 NOBODY = 65534
 FACTS = "file end, 1 queue, mtu 1500, vnet header, csum tso4 tso6 ecn uso"
@@ -71,10 +71,18 @@ def command(*args: str) -> list[str]:
     return [sys.executable, "-m", "vswitch", *args]
 
 
+def _named(args: Sequence[str]) -> Sequence[str]:
+    """*args* of a switch to be run, with a name that no other switch of this host has."""
+    if not args or not args[0].startswith("--") or {"--name", "--api"} & {*args}:
+        return args
+    return (*args, "--name", f"vsw{os.getpid()}")
+
+
 def vswitch(*args: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
     """Run the command to its end: (status, standard output, standard error)."""
     done = subprocess.run(
-        [*before, *command(*args)], capture_output=True, text=True, timeout=20, env=environment(),
+        [*before, *command(*_named(args))],
+        capture_output=True, text=True, timeout=PATIENCE_S, env=environment(),
         check=False,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
@@ -108,7 +116,8 @@ def as_user(*args: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
     """The same as `vswitch`, as an ordinary user."""
     # /run/vswitch is root's: an ordinary user without a login session has a folder in /tmp.
     done = subprocess.run(
-        [*before, *as_nobody(*args)], capture_output=True, text=True, timeout=20, check=False,
+        [*before, *as_nobody(*_named(args))],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         env={k: v for k, v in environment().items() if k != "XDG_RUNTIME_DIR"},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
@@ -174,7 +183,7 @@ class Running:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -205,13 +214,13 @@ def running(
             made = Running(process, folder)
             wait_for(
                 lambda: "forwarding" in made.out or process.poll() is not None,
-                "a line that says forwarding", timeout_s=10,
-            )  # fmt: skip
+                "a line that says forwarding",
+            )
             assert process.poll() is None, made.err
             yield made
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
 
 def ports(*names):

@@ -8,8 +8,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Only a test that fails waits so long. On a machine with other work it takes seconds until a
+# process of ours has started, and a condition that asks one has to have its turn at all.
+PATIENCE_S = 30
 
-def wait_for(condition: Callable[[], T], what: str, *, timeout_s: float = 5) -> T:
+
+def wait_for(condition: Callable[[], T], what: str, *, timeout_s: float = PATIENCE_S) -> T:
     """Ask until *condition* is true and return what it said; AssertionError after *timeout_s*."""
     deadline = time.monotonic() + timeout_s
     pause_s = 0.001

@@ -240,7 +240,14 @@ def test_without_retry_somebody_must_listen(place):
     with pytest.raises(DeviceError, match=f"vm: cannot connect to {place}: No such file") as e:
         QemuPort.connect("vm", place, retry=False)
 
-    assert "--listen qemu:" in str(e.value.hint)
+    assert "leave retry=off away" in str(e.value.hint)
+
+
+def test_a_path_is_said_as_it_has_to_be_spelled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(DeviceError, match=r"cannot connect to \./a:1: No such file"):
+        QemuPort.connect("vm", Path("./a:1"), retry=False)  # pathlib says a:1, which is TCP
 
 
 @pytest.mark.parametrize(
@@ -283,6 +290,12 @@ def test_what_turns_out_later_is_said_once_and_it_goes_on(net, place, caplog):
 
 
 # ---------------------------------------------------------------------- TCP
+
+
+@pytest.mark.parametrize("host", ["...", "a" * 64 + ".example"])
+def test_what_cannot_be_the_name_of_a_host_is_refused(host):
+    with pytest.raises(DeviceError, match="12: not the name of a host"):
+        QemuPort.connect("vm", (host, 12))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -228,6 +228,17 @@ def test_a_missing_core_is_explained(vswitch, nobody, monkeypatch):
     )
 
 
+def test_an_interrupt_is_no_failure_and_says_nothing(vswitch, monkeypatch):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vswitch.captures.load", interrupted)
+
+    status, out, err = vswitch("replay", "in.pcap@a", "--out", "nowhere")
+
+    assert (status, out, err.strip()) == (130, "", "")
+
+
 # ---------------------------------------------------------------------- help
 
 

@@ -64,6 +64,38 @@ def test_the_ends_of_the_mtu_range_are_in_it(mtu):
     assert PortConfig.parse(f"a,mtu={mtu}").mtu == mtu
 
 
+def test_a_file_end_is_nobody_s_so_there_is_nothing_to_force():
+    sentence = "port 'tap:tap0,force': tap has no option 'force'"
+
+    assert refusal(PortConfig.parse, "tap:tap0,force") == sentence
+
+
+@pytest.mark.parametrize(
+    ("ports", "sentence"),
+    [
+        (
+            ["a,mac=02:00:00:00:00:01", "local:b,mac=02-00-00-00-00-01"],
+            "ports a and b have the same address 02:00:00:00:00:01",
+        ),
+        (
+            ["record:x.pcap", "pcap:in.pcap,out=./x.pcap,name=b"],
+            "ports x and b both record to ./x.pcap",
+        ),
+        (["record:in.pcap", "pcap:./in.pcap,name=b"],
+         "in.pcap: what is replayed cannot be recorded to"),
+    ],
+)  # fmt: skip
+def test_ports_that_exclude_one_another_are_refused(ports, sentence):
+    assert refusal(SwitchConfig, ports=tuple(map(PortConfig.parse, ports))) == sentence
+
+
+def test_the_same_place_to_listen_twice_is_refused():
+    place = PortConfig.parse_listener("qemu:/x.sock")
+
+    sentence = "--listen qemu:/x.sock is given twice"
+    assert refusal(SwitchConfig, listeners=(place, place)) == sentence
+
+
 def test_the_same_port_twice_is_refused():
     ports = (PortConfig("a"), PortConfig("b"), PortConfig("a"))
 

@@ -74,6 +74,18 @@ def test_a_listener_names_its_ports_and_who_may_connect():
             "dgram:/x,remote=/y,mode=9",
             "port 'dgram:/x,remote=/y,mode=9': mode: not the permissions of a file: '9'",
         ),
+        ("dgram:/x,remote=/x", "port 'dgram:/x,remote=/x': remote is the port itself"),
+        ("udp:a:1,remote=a:1", "port 'udp:a:1,remote=a:1': remote is the port itself"),
+        (
+            "dgram:/x,remote=/y,owner=4294967295",  # as -1, which chown(2) takes for "as it is"
+            "port 'dgram:/x,remote=/y,owner=4294967295': owner must be in 0..4294967294, "
+            "not 4294967295",
+        ),
+        (
+            "dgram:/x,remote=/y,group=99999999999999",
+            "port 'dgram:/x,remote=/y,group=99999999999999': group must be in 0..4294967294, "
+            "not 99999999999999",
+        ),
         (
             "dgram:/x,remote=/y,owner=no such",
             "port 'dgram:/x,remote=/y,owner=no such': owner: no such user: 'no such'",
@@ -112,8 +124,8 @@ def test_a_listener_over_tcp_names_its_ports_after_its_own():
         ("dgram:/x", "--listen 'dgram:/x': not a place to listen"),
         ("qemu:lan.sock", "--listen 'qemu:lan.sock': not HOST:PORT: 'lan.sock'"),
         (
-            "qemu:[::1]:5,mode=600",
-            "--listen 'qemu:[::1]:5,mode=600': mode, owner and group are a file's, "
+            "qemu:[::1]:5,mode=660",
+            "--listen 'qemu:[::1]:5,mode=660': mode, owner and group are a file's, "
             "and TCP has none",
         ),
         ("qemu:/x,retry=on", "--listen 'qemu:/x,retry=on': qemu has no option 'retry'"),

@@ -11,7 +11,7 @@ from support.frames import BROADCAST, frame, mac, unfinished
 from support.wait import wait_for
 from vswitch import DgramPort, MemoryPort, Switch
 from vswitch._fastpath import FRAME_MAX
-from vswitch.errors import DeviceError
+from vswitch.errors import DeviceError, PortError
 
 A, VM = mac(1), mac(100)
 UP, DOWN = frame(BROADCAST, VM, b"up"), frame(VM, A, b"down")
@@ -196,8 +196,36 @@ def test_udp_outlives_a_peer_that_is_not_there(lab):
 
 
 def test_an_address_that_is_not_ours_is_named():
-    with pytest.raises(DeviceError, match=r"vm: cannot use 192.0.2.1:5000 for UDP"):
+    with pytest.raises(DeviceError) as caught:
         DgramPort.udp("vm", ("192.0.2.1", 5000), remote=("127.0.0.1", 5001))
+
+    assert str(caught.value) == (
+        "vm: cannot use UDP from 192.0.2.1:5000 to 127.0.0.1:5001: Cannot assign requested address"
+    )
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "bad"),
+    [
+        ("127.0.0.1", "239.1.1.1", "239.1.1.1:9"),
+        ("239.1.1.1", "127.0.0.1", "239.1.1.1:9"),
+        ("127.0.0.1", "255.255.255.255", "255.255.255.255:9"),
+        ("0.0.0.0", "0.0.0.0", "0.0.0.0:9"),
+        ("::1", "ff02::1", "[ff02::1]:9"),
+    ],
+)
+def test_udp_joins_two_hosts_and_no_group(here, there, bad):
+    with pytest.raises(PortError) as caught:
+        DgramPort.udp("vm", (here, 9), remote=(there, 9))
+
+    assert str(caught.value) == f"vm: {bad} is not the address of one host"
+
+
+def test_udp_from_any_address_is_from_the_one_that_leads_there():
+    port = DgramPort.udp("vm", ("0.0.0.0", 0), remote=("127.0.0.1", 9))
+
+    assert port.address.startswith("127.0.0.1:")
+    port.close()
 
 
 @pytest.mark.parametrize("core_of_labs", ["c"])  # the other drops what is unfinished

@@ -153,3 +153,12 @@ def test_several_descriptors_are_queues_of_a_tap():
 
 def test_one_that_is_closed():
     assert refusal(open_handed, "x", [9999]) == "descriptor 9999 is not open"
+
+
+def test_an_abstract_socket_has_a_name_and_no_file():
+    with socket.socket(socket.AF_UNIX) as s, Switch() as switch:
+        s.bind(f"\0vsw{os.getpid()}")
+        s.listen()
+        switch.listen(HandedListener("lan", [s.detach()]))
+
+        assert switch.listener_status()[0].address == f"@vsw{os.getpid()}"

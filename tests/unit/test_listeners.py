@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -16,9 +17,10 @@ from support.frames import BROADCAST, frame, mac
 from support.stream_peer import StreamPeer
 from support.wait import wait_for
 from vswitch import DgramPort, MemoryPort, QemuListener, Switch
-from vswitch.errors import PortError
+from vswitch.errors import PortError, PortLimitError
 from vswitch.linux import inet, peer
 from vswitch.linux.socketfile import SocketFile
+from vswitch.listeners import Listeners
 
 A, VM = mac(1), mac(100)
 
@@ -170,11 +172,52 @@ def test_the_file_of_one_who_was_killed_is_replaced(place):
 def test_the_file_of_one_who_lives_is_not(place, kind):
     first = SocketFile(place, kind)
 
-    with pytest.raises(PortError, match="in use by another program"):
+    with pytest.raises(PortError, match="is in use already"):
         SocketFile(place, kind)
 
     assert place.exists()
     first.close()
+
+
+def test_a_full_switch_refuses_one_a_second(place, caplog):
+    def full(port, **options):
+        raise PortLimitError(1024)
+
+    listeners = Listeners(None, {}, add=full, remove=lambda name: None)
+    listeners.add(QemuListener(place))
+    vms = [StreamPeer.connect(place) for _ in range(3)]
+    watched = listeners.waiting_on()
+
+    listeners.admit()
+
+    assert caplog.text.count("refused") == 1
+    assert listeners.waiting_on() == []
+    listeners.retry()
+    assert listeners.waiting_on() == watched
+    listeners.close()
+    for vm in vms:
+        vm.close()
+
+
+def test_who_keeps_the_folder_locked_keeps_nobody_from_starting(place, monkeypatch):
+    monkeypatch.setattr("vswitch.linux.socketfile.LOCK_TRIES", 2)
+    folder = os.open(place.parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+
+    QemuListener(place).close()
+
+    os.close(folder)
+
+
+def test_a_closed_switch_takes_no_listener(place):
+    switch = Switch()
+    switch.close()
+    listener = QemuListener(place)
+
+    with pytest.raises(PortError, match="switch vswitch is closed"):
+        switch.listen(listener)
+
+    listener.close()
 
 
 def test_a_file_that_is_no_socket_stays(place):

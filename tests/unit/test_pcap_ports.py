@@ -367,6 +367,13 @@ def test_a_missing_capture_is_named(tmp_path):
         PcapPort("in", tmp_path / "none.pcap")
 
 
+def test_a_capture_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(ConfigError, match="pipe: a port replays a file"):
+        PcapPort("p", tmp_path / "pipe")
+
+
 def test_a_capture_that_is_none_touches_no_recording(tmp_path):
     bad, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
     bad.write_bytes(b"no capture")

@@ -196,6 +196,16 @@ def test_nothing_is_touched_when_a_capture_is_none(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_capture_does_not_become_its_own_recording(tmp_path):
+    path = write_pcap(tmp_path / "a.pcap", [(T, HELLO)])
+    before = path.read_bytes()
+
+    with pytest.raises(ConfigError, match=r"a\.pcap: what is replayed cannot be recorded to"):
+        replay([f"{path}@a"], tmp_path, force=True)
+
+    assert path.read_bytes() == before
+
+
 def test_a_folder_with_something_in_it_is_refused_without_force(tmp_path):
     path = write_pcap(tmp_path / "in.pcap", [(T, HELLO)])
     (tmp_path / "out").mkdir()

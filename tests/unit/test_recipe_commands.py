@@ -127,7 +127,7 @@ def test_a_relative_path_begins_where_the_switch_runs(vswitch, lab, monkeypatch,
     ("spelled", "wire"),
     [
         ("qemu:/tmp/lan.sock", "stream,id=n0,server=off,addr.type=unix,addr.path=/tmp/lan.sock"),
-        ("qemu:./lan.sock", "stream,id=n0,server=off,addr.type=unix,addr.path={here}/./lan.sock"),
+        ("qemu:./lan.sock", "stream,id=n0,server=off,addr.type=unix,addr.path={here}/lan.sock"),
         (
             "qemu:/tmp/vm.sock --server",
             "stream,id=n0,server=on,addr.type=unix,addr.path=/tmp/vm.sock",

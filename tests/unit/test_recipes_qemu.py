@@ -35,6 +35,11 @@ def line(plug, version=(7, 2), **options):
         (LAN, (9, 1), f"{STREAM}off,{UNIX}lan.sock,reconnect=1"),
         (LAN, (9, 2), f"{STREAM}off,{UNIX}lan.sock,reconnect-ms=1000"),
         (LAN, (10, 0), f"{STREAM}off,{UNIX}lan.sock,reconnect-ms=1000"),
+        (
+            Plug("lan", "qemu", address="@lan:1"),
+            (7, 2),
+            f"{STREAM}off,addr.type=unix,addr.path=lan:1,addr.abstract=on",
+        ),
         (LAN_TCP, (7, 1), "socket,id=n0,connect=192.0.2.1:5000"),
         (LAN_TCP, (7, 2), f"{STREAM}off,addr.type=inet,addr.host=192.0.2.1,addr.port=5000"),
         (LAN_TCP6, (7, 2), f"{STREAM}off,addr.type=inet,addr.host=2001:db8::1,addr.port=5000"),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.command import running, vswitch
+from support.command import command, environment, running, vswitch
 from support.frames import BROADCAST, frame, mac
 from support.stream_peer import StreamListener, StreamPeer
-from support.wait import wait_for
+from support.wait import PATIENCE_S, wait_for
+from vswitch.wire import pcap
+from vswitch.wire.pcap import FILE_HEADER_LEN
 
 A, B, C = mac(1), mac(2), mac(3)
 NOBODY = os.geteuid() == 0  # or we are an ordinary user already
@@ -30,7 +33,7 @@ def test_vms_talk_over_every_kind_of_socket(tmp_path):
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     there.bind(str(folder / "there"))
     (folder / "there").chmod(0o666)
-    there.settimeout(5)
+    there.settimeout(PATIENCE_S)
     with running(
         "--listen", f"qemu:{folder}/lan.sock,mode=0666",
         "--port", f"dgram:{folder}/here,remote={folder}/there,name=vm0",
@@ -90,3 +93,18 @@ def test_where_nobody_can_be_reached_the_command_ends_with_a_sentence(tmp_path, 
     assert status == 2
     assert sentence.format(folder=tmp_path) in err
     assert "Traceback" not in err
+
+
+def test_a_recording_on_standard_output_is_all_that_is_there():
+    line = command("--port", "record:/dev/stdout", "--name", f"vsw{os.getpid()}", "--stats", "0.1")
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    assert process.stdout is not None
+    head = process.stdout.read(FILE_HEADER_LEN)
+    process.terminate()
+    rest, said = process.communicate(timeout=PATIENCE_S)
+
+    assert (head, rest) == (pcap.file_header("stdout"), b"")
+    assert b"forwarding on 1 port" in said
+    assert b"rx frames" in said

@@ -205,7 +205,7 @@ def test_pollers_deliver_every_frame_in_the_order_of_its_port(pollers):
                 got[n] += [f for f in ports[n].receive() if f[:6] != BROADCAST]
             return all(len(got[n]) >= 2000 for n in names)
 
-        wait_for(complete, "2,000 frames at each port", timeout_s=10)
+        wait_for(complete, "2,000 frames at each port")
 
         numbers = [list(range(2000))] * 4
         assert [[int.from_bytes(f[14:18], "big") for f in got[n]] for n in names] == numbers

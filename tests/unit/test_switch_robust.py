@@ -199,3 +199,22 @@ def test_ageing_is_checked_and_shown():
         assert switch.config.ageing_s == 10
         with pytest.raises(ConfigError):
             switch.set_ageing(-1)
+
+
+def test_ports_that_come_and_go_are_listed_as_they_are_at_one_moment():
+    with Switch() as switch:
+        done = threading.Event()
+
+        def come_and_go():
+            while not done.is_set():
+                switch.add_port(MemoryPort("vm"))
+                switch.remove_port("vm")
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        try:
+            for _ in range(200):
+                assert [port.name for port in switch.port_statuses()] in ([], ["vm"])
+        finally:
+            done.set()
+            thread.join()

@@ -85,3 +85,11 @@ def test_rates_are_differences_over_time():
         "tap0           10        1.0            2        0.0        1\n"
         "new             0        0.0            0        0.0        0"
     )
+
+
+def test_a_port_that_took_the_name_of_another_began_anew():
+    before, after = port("vm1", rx=(1000, 60_000), tx_full=9), port("vm1", rx=(4, 240), tx_full=2)
+
+    row = rates_table([before], [after], 2.0).splitlines()[1]
+
+    assert row.split() == ["vm1", "2", "0.0", "0", "0.0", "1"]

@@ -33,7 +33,7 @@ devices, for namespaces, containers and virtual machines.
 
 Without a command the options are those of "vswitch run". Data goes to standard output, everything
 else to standard error. Exit status: 0; 1 when a running switch could not be asked, or said no;
-2 when the input was bad or a port could not be opened.
+2 when the input was bad or a port could not be opened; 130 after Ctrl-C, of "vswitch run" 0.
 """
 
 
@@ -84,10 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())  # or Python complains again when it exits
         return OK
+    except (KeyboardInterrupt, click.Abort):  # first: an Abort is a RuntimeError
+        return INTERRUPTED
     except (OSError, MemoryError, RuntimeError) as e:  # a full disk, no memory, no thread
         return _fail(str(e) or type(e).__name__, None, FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED
     return OK
 
 

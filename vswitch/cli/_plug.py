@@ -107,5 +107,7 @@ def _folder_of(pid: int) -> str:
 
 
 def _absolute(address: str, folder: str) -> str:
-    """A path that QEMU finds wherever it is started; HOST:PORT as it is."""
-    return address if not address or inet(address) else os.path.join(folder, address)
+    """A path that QEMU finds wherever it is started; HOST:PORT and @NAME as they are."""
+    if address.startswith("@") or inet(address) or not address:
+        return address
+    return os.path.join(folder, address.removeprefix("./")) if folder else address

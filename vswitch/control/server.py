@@ -106,10 +106,7 @@ class _Handlers:
     async def show_ports(self, request: web.Request) -> web.Response:
         _parameters(request)
         return _json(
-            [
-                msgspec.convert(self._switch.port_status(name), PortInfo, from_attributes=True)
-                for name in self._switch.ports
-            ]
+            msgspec.convert(self._switch.port_statuses(), list[PortInfo], from_attributes=True)
         )
 
     async def show_listeners(self, request: web.Request) -> web.Response:

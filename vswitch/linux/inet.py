@@ -11,6 +11,8 @@ from typing import Any
 Address = tuple[str, int]  # host, port
 SockAddr = tuple[str, int] | tuple[str, int, int, int]  # as getaddrinfo() gives it
 
+ALL_HOSTS = "255.255.255.255"  # RFC 919
+
 # A host that has vanished is noticed within half a minute: on a silent connection by keep-alive
 # (10 s, then 3 questions 5 s apart), on one with frames under way by 15 retransmissions (sysctl
 # net.ipv4.tcp_retries2) at most 2 s apart. TCP_USER_TIMEOUT would be the plain way, but it also
@@ -29,7 +31,10 @@ def resolve(
     Raises:
         OSError: there is none.
     """
-    found = socket.getaddrinfo(*address, family, kind)
+    try:
+        found = socket.getaddrinfo(*address, family, kind)
+    except UnicodeError:  # a name that cannot be asked for: a part is empty, or has 64 letters
+        raise socket.gaierror(socket.EAI_NONAME, "not the name of a host") from None
     return [(its_family, there) for its_family, _, _, _, there in found]  # type: ignore[misc]
 
 
@@ -42,6 +47,17 @@ def text(address: Sequence[Any]) -> str:
 def is_loopback(address: Sequence[Any]) -> bool:
     """Whether frames to and from this address stay on this host."""
     return ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
+
+
+def is_any(address: Sequence[Any]) -> bool:
+    """Whether it stands for every address of this host."""
+    return ipaddress.ip_address(address[0].partition("%")[0]).is_unspecified
+
+
+def is_of_one_host(address: Sequence[Any]) -> bool:
+    """Whether one host can be there: no group, not all hosts, not any."""
+    host = ipaddress.ip_address(address[0].partition("%")[0])
+    return not (host.is_multicast or host.is_unspecified or str(host) == ALL_HOSTS)
 
 
 def make_ready(connection: socket.socket) -> None:

@@ -1,7 +1,8 @@
 """Unix sockets as files: bound with an owner and a mode, taken over from the dead, removed.
 
 A socket's file outlives its process. Who finds one asks whether anybody answers there; if not, he
-takes the place. Two who find the same dead one are kept apart by a lock on the folder.
+takes the place. Two who find the same dead one are kept apart by a lock on the folder, which
+nobody waits for longer than a second.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +20,8 @@ from vswitch.errors import PortError, SocketInUseError
 
 PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
 BACKLOG = 128  # who may knock at once
+MODE = 0o660  # for the user and his group
+LOCK_TRIES, LOCK_PAUSE_S = 100, 0.01  # it is held for as long as a few system calls take
 
 
 class SocketFile:
@@ -26,7 +30,7 @@ class SocketFile:
     Args:
         path: Where.
         kind: ``socket.SOCK_STREAM``, which listens, or ``SOCK_DGRAM``.
-        mode: Permissions; who may write may connect (unix(7)).
+        mode: Permissions, None for MODE; who may write may connect (unix(7)).
         owner: User id, -1: as it is.
         group: Group id, -1: as it is.
 
@@ -36,7 +40,7 @@ class SocketFile:
     """
 
     def __init__(
-        self, path: Path, kind: int, *, mode: int = 0o660, owner: int = -1, group: int = -1
+        self, path: Path, kind: int, *, mode: int | None = None, owner: int = -1, group: int = -1
     ) -> None:
         if len(os.fsencode(path)) > PATH_MAX_BYTES:
             raise PortError(f"the path of a socket has at most {PATH_MAX_BYTES} bytes: {path}")
@@ -57,7 +61,7 @@ class SocketFile:
                 self._mine = os.lstat(path)
             if (owner, group) != (-1, -1):
                 os.chown(path, owner, group)
-            os.chmod(path, mode)
+            os.chmod(path, MODE if mode is None else mode)
         except OSError as e:
             self.close()
             raise PortError(f"cannot make the socket {path}: {e.strerror}") from e
@@ -81,10 +85,24 @@ class SocketFile:
 def _locked(folder: Path) -> Iterator[None]:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        _lock(fd)
         yield
     finally:
         os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    """Lock a folder; go on without, if that takes too long.
+
+    Whoever can read a folder can lock it, and must not be able to keep us from starting.
+    """
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_S)
+        else:
+            return
 
 
 def _clear(path: Path, kind: int) -> None:
@@ -96,7 +114,7 @@ def _clear(path: Path, kind: int) -> None:
         raise PortError(f"{path} exists and is not a socket", hint="give another path")
     if _answers(path, kind):
         raise SocketInUseError(
-            f"{path} is in use by another program", hint="stop that one, or give another path"
+            f"{path} is in use already", hint="stop who uses it, or give another path"
         )
     path.unlink()
 

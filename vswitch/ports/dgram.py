@@ -15,8 +15,9 @@ import socket
 from pathlib import Path
 
 from vswitch.errors import DeviceError, PortError
-from vswitch.linux.inet import Address, resolve, text
+from vswitch.linux.inet import Address, SockAddr, is_any, is_of_one_host, resolve, text
 from vswitch.linux.socketfile import PATH_MAX_BYTES, SocketFile
+from vswitch.options import path_text
 from vswitch.ports.base import Core, LinkState, Port
 
 
@@ -47,7 +48,7 @@ class DgramPort(Port):
         local: Path,
         *,
         remote: Path,
-        mode: int = 0o660,
+        mode: int | None = None,
         owner: int = -1,
         group: int = -1,
         mtu: int = 1500,
@@ -63,27 +64,31 @@ class DgramPort(Port):
         file = SocketFile(local, socket.SOCK_DGRAM, mode=mode, owner=owner, group=group)
         port = cls(name, file.socket, mtu=mtu)
         port._file, port._peer = file, peer
-        port.address, port.remote = os.fspath(local), os.fspath(remote)
+        port.address, port.remote = path_text(local), path_text(remote)
         return port
 
     @classmethod
     def udp(cls, name: str, local: Address, *, remote: Address, mtu: int = 1500) -> DgramPort:
         """Frames in UDP datagrams between *local* and *remote*; others are not heard.
 
+        *local* may be any of our addresses, 0.0.0.0 or ::, and is then the one that leads there.
+
         Raises:
             DeviceError: an address is not known, not ours, or in use.
+            PortError: an address is not that of one host.
         """
         datagrams: socket.socket | None = None
         try:
             family, here = resolve(local, socket.SOCK_DGRAM)[0]
             _, there = resolve(remote, socket.SOCK_DGRAM, family)[0]
+            _check_udp(name, here, there)
             datagrams = socket.socket(family, socket.SOCK_DGRAM)
             datagrams.bind(here)
             datagrams.connect(there)
         except OSError as e:
             if datagrams:
                 datagrams.close()
-            raise DeviceError(name, f"use {local[0]}:{local[1]} for UDP", e) from e
+            raise DeviceError(name, f"use UDP from {text(local)} to {text(remote)}", e) from e
         port = cls(name, datagrams, mtu=mtu)
         port.kind = "udp"
         port.address, port.remote = text(datagrams.getsockname()), text(datagrams.getpeername())
@@ -99,3 +104,13 @@ class DgramPort(Port):
         self._socket.close()
         if self._file:
             self._file.close()
+
+
+def _check_udp(name: str, here: SockAddr, there: SockAddr) -> None:
+    """Raise PortError unless both are addresses of one host; *here* may be any of ours."""
+    for address in (there,) if is_any(here) else (here, there):
+        if not is_of_one_host(address):
+            raise PortError(
+                f"{name}: {text(address)} is not the address of one host",
+                hint="a wire of UDP has two ends: give it the address of each",
+            )

@@ -20,7 +20,7 @@ from vswitch.linux.descriptor import Descriptor
 from vswitch.ports.base import Core, LinkState, Port
 from vswitch.ports.dgram import DgramPort
 from vswitch.ports.ends import DeviceEnd, FileEnd, InterfaceEnd
-from vswitch.ports.qemu import QemuPort
+from vswitch.ports.qemu import QemuPort, accept, accepted
 from vswitch.ports.settings import is_tun
 
 TAKES = "a port is a TAP, a packet socket, or a connected stream or datagram socket"
@@ -122,28 +122,17 @@ class HandedListener:
         self._socket = socket.socket(fileno=found.fd)
         self._socket.setblocking(False)
         self.address = _text(self._socket.getsockname())
-        self.path = Path(self.address) if self._socket.family == socket.AF_UNIX else None
+        is_file = self._socket.family == socket.AF_UNIX and not self.address.startswith("@")
+        self.path = Path(self.address) if is_file else None
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def accept(self) -> socket.socket | None:
-        """The next connection, None if nobody knocks.
-
-        Raises:
-            OSError: there is one, and it cannot be had now (EMFILE).
-        """
-        try:
-            return self._socket.accept()[0]
-        except (BlockingIOError, ConnectionAbortedError):
-            return None
+        return accept(self._socket)
 
     def port(self, name: str, connection: socket.socket) -> QemuPort:
-        """The port of an accepted connection."""
-        _make_ready(connection)
-        port = QemuPort(name, connection, mtu=self.mtu, passing=True)
-        port.address = self.address
-        return port
+        return accepted(name, connection, address=self.address, mtu=self.mtu)
 
     def close(self) -> None:
         self._socket.close()
@@ -256,7 +245,8 @@ def _open_packet(name: str, fd: int, *, mtu: int | None, blind_mtu: int, offload
 
 
 def _open_stream(name: str, s: socket.socket, mtu: int) -> Port:
-    _make_ready(s)
+    if s.family in (socket.AF_INET, socket.AF_INET6):
+        inet.make_ready(s)
     port = QemuPort(name, s, mtu=mtu)
     port.remote = _text(s.getpeername())
     return port
@@ -274,13 +264,11 @@ _SOCKETS: Mapping[str, Callable[[str, socket.socket, int], Port]] = {
 }
 
 
-def _make_ready(s: socket.socket) -> None:
-    if s.family in (socket.AF_INET, socket.AF_INET6):
-        inet.make_ready(s)
-
-
 def _text(address: object) -> str:
-    """An address of any family: a path, or HOST:PORT."""
+    """An address of any family: a path, @NAME of an abstract one (unix(7)), or HOST:PORT."""
     if isinstance(address, tuple):
         return inet.text(address)
-    return os.fsdecode(address) if isinstance(address, (str, bytes)) else str(address)
+    if not isinstance(address, (str, bytes)):
+        return str(address)
+    path = os.fsdecode(address)
+    return f"@{path[1:]}" if path.startswith("\0") else path

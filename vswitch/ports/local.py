@@ -107,7 +107,8 @@ class LocalPort(Port):
         self._tap.watch()
 
     def close(self) -> None:
-        if not self.created:  # one that we made takes them along
+        # A device that we made takes them along; and a namesake of one that was moved has its own.
+        if self._added and not self.created and self._tap.is_at_home():
             for ip in self._added:
                 try:
                     netlink.remove_address(self.name, ip)

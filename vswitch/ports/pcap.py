@@ -23,6 +23,7 @@ import select
 import stat
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class PcapPort(Port):
         super().__init__(name, mtu=mtu, offloads=())
         if speed <= 0 or loop < 0:
             raise ValueError(f"speed must be above 0 and loop not below, not {speed} and {loop}")
-        records = captures.load(capture) if capture else []
+        records = _load(capture) if capture else []
         self._frames = b"".join(chain.from_iterable((VNET, r.frame) for r in records))
         self._index, self._period_ns = _schedule(records, speed)
         self._loop = loop
@@ -133,6 +134,18 @@ class PcapPort(Port):
             if fd >= 0:
                 os.close(fd)
         self._timer = self._out = -1
+
+
+def _load(capture: Path) -> list[Record]:
+    with suppress(OSError):  # the reader says it best
+        mode = capture.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # It would be waited for, and a switch that opens its ports is not to be interrupted.
+            raise ConfigError(
+                f"{capture}: a port replays a file, and this is a pipe or a device",
+                hint="save it to a file first; vswitch replay reads pipes, too",
+            )
+    return captures.load(capture)
 
 
 def _schedule(records: Sequence[Record], speed: float) -> tuple[bytes, int]:

@@ -13,8 +13,8 @@ over TCP: ``("192.0.2.1", 1234)`` for the path.
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +23,7 @@ from vswitch.errors import DeviceError, PortError
 from vswitch.linux import inet
 from vswitch.linux.dial import MAY_PASS, Dialler
 from vswitch.linux.socketfile import BACKLOG, SocketFile
+from vswitch.options import path_text
 from vswitch.ports.base import Core, LinkState, Port
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,14 @@ log = logging.getLogger(__name__)
 EXPOSED = "frames travel neither encrypted nor authenticated port=%s address=%s"
 Place = Path | inet.Address
 CONNECT_S = 5.0  # for one attempt, if it is the only one
+_FIRST = "start its QEMU or passt first, or leave retry=off away"
+_HINTS = {
+    errno.ENOENT: _FIRST,
+    errno.ECONNREFUSED: _FIRST,
+    errno.ENOTSOCK: "give the path of a unix socket",
+    errno.EPROTOTYPE: "that socket is none for streams: see --port dgram:PATH,remote=PATH",
+    errno.EACCES: "whoever may write to the socket's file may connect: see its mode and owner",
+}
 
 
 class QemuPort(Port):
@@ -83,7 +92,7 @@ class QemuPort(Port):
             port._connection = dialler.begin() if retry else dialler.connect(CONNECT_S)
         except OSError as e:
             if not retry or e.errno not in MAY_PASS:
-                hint = f"start its QEMU or passt first, or let it come: --listen qemu:{port.remote}"
+                hint = _HINTS.get(e.errno or 0)
                 raise DeviceError(name, f"connect to {port.remote}", e, hint=hint) from e
         if dialler.is_exposed:
             log.warning(EXPOSED, name, port.remote)
@@ -142,7 +151,30 @@ class QemuPort(Port):
 
 def place_text(place: Place) -> str:
     """A place as it is written: a path, or HOST:PORT."""
-    return os.fspath(place) if isinstance(place, Path) else inet.text(place)
+    return path_text(place) if isinstance(place, Path) else inet.text(place)
+
+
+def accept(listener: socket.socket) -> socket.socket | None:
+    """The next connection, None if nobody knocks.
+
+    Raises:
+        OSError: there is one, and it cannot be had now (EMFILE).
+    """
+    try:
+        return listener.accept()[0]
+    except (BlockingIOError, ConnectionAbortedError):
+        return None
+
+
+def accepted(name: str, connection: socket.socket, *, address: str, mtu: int) -> QemuPort:
+    """The port of a connection that was accepted at *address*."""
+    port = QemuPort(name, connection, mtu=mtu, passing=True)
+    port.address = address
+    if connection.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):  # gone again
+            inet.make_ready(connection)
+            port.remote = inet.text(connection.getpeername())
+    return port
 
 
 class QemuListener:
@@ -156,7 +188,7 @@ class QemuListener:
             or a host and a TCP port.
         name: What the ports are called after; by default the file's name without ``.sock``, or
             ``tcp1234``.
-        mode: Permissions of the file: who may write may connect.
+        mode: Permissions of the file, 0660 if not given: who may write may connect.
         owner: User id of the file, -1: ours.
         group: Group id, -1: ours.
         mtu: Longest payload of the ports, bytes.
@@ -173,7 +205,7 @@ class QemuListener:
         place: Place,
         *,
         name: str | None = None,
-        mode: int = 0o660,
+        mode: int | None = None,
         owner: int = -1,
         group: int = -1,
         mtu: int = 1500,
@@ -196,25 +228,10 @@ class QemuListener:
         return self._socket.fileno()
 
     def accept(self) -> socket.socket | None:
-        """The next connection, None if nobody knocks.
-
-        Raises:
-            OSError: there is one, and it cannot be had now (EMFILE).
-        """
-        try:
-            return self._socket.accept()[0]
-        except (BlockingIOError, ConnectionAbortedError):
-            return None
+        return accept(self._socket)
 
     def port(self, name: str, connection: socket.socket) -> QemuPort:
-        """The port of an accepted connection."""
-        port = QemuPort(name, connection, mtu=self.mtu, passing=True)
-        port.address = self.address
-        if not self._file:
-            inet.make_ready(connection)
-            with suppress(OSError):  # gone again
-                port.remote = inet.text(connection.getpeername())
-        return port
+        return accepted(name, connection, address=self.address, mtu=self.mtu)
 
     def close(self) -> None:
         """Accept nobody any more, and remove the file; a second call does nothing."""

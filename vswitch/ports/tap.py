@@ -90,6 +90,10 @@ class TapPort(Port):
     def watch(self) -> None:
         self._end.watch()
 
+    def is_at_home(self) -> bool:
+        """Whether the device is in the calling thread's namespace and still called as the port."""
+        return bool(self._end.fds) and self._end.is_at_home(self.name)
+
     def close(self) -> None:
         self._give_back(self.name)
 

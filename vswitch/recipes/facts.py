@@ -48,8 +48,8 @@ def station_address(seed: bytes) -> str:
 
 
 def inet(address: str) -> tuple[str, str] | None:
-    """(host, port) of HOST:PORT, None if *address* is a path."""
-    if "/" in address:
+    """(host, port) of HOST:PORT, None if *address* is a path, or @NAME of an abstract socket."""
+    if "/" in address or address.startswith("@"):
         return None
     try:
         host, number = host_port("", address)

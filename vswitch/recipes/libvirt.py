@@ -87,11 +87,11 @@ def _ethernet_notes(plug: Plug) -> tuple[str, ...]:
 
 def _socket_notes(plug: Plug) -> tuple[str, ...]:
     said = []
-    if plug.kind == "qemu":
-        first = (
-            "switch first, and after it ended the domain anew" if plug.address else "domain first"
+    if plug.kind == "qemu" and plug.address:
+        said.append(
+            "libvirt does not reconnect here: start the switch first, and after it ended the "
+            "domain anew"
         )
-        said.append(f"libvirt does not reconnect here: start the {first}")
     if plug.has_own_mtu:
         said.append(f"libvirt tells a guest no MTU here: set {plug.mtu} inside")
     return tuple(said)

@@ -163,6 +163,8 @@ def _address(key: str, address: str) -> list[str]:
     if found := inet(address):
         host, number = found
         return [f"{key}.type=inet", f"{key}.host={_value(host)}", f"{key}.port={number}"]
+    if address.startswith("@"):  # an abstract name: no file
+        return [f"{key}.type=unix", f"{key}.path={_value(address[1:])}", f"{key}.abstract=on"]
     return [f"{key}.type=unix", f"{key}.path={_value(address)}"]
 
 
