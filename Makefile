@@ -14,7 +14,8 @@ SETUP = scripts/setup.sh
 DEMO_PACKAGES = iproute2 iputils-ping iperf3
 TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool qemu-system-x86 tcpdump \
 	libvirt0 libxml2-utils
-BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch vde2
+BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 dpdk-dev \
+	librte-net-virtio23 librte-net-vhost23 librte-net-af-packet23 librte-mempool-ring23
 FUZZ_PACKAGES = clang libclang-rt-dev
 FRAMES = 10000000
 EXECUTIONS = 10000000
@@ -68,6 +69,7 @@ bench:
 		--contestants vswitch-veth,bare-mmsg,bare-ring,bare-ring-v3,bare-ring-tx,bare-xdp,bare-xdp-drv,bridge,ovs-veth \
 		--json build/compare-veth.json --png build/compare-veth.png
 	$(PY) benchmarks/streams.py --json build/streams.json
+	$(PY) benchmarks/guests.py --json build/guests.json
 	$(PY) benchmarks/idle_ports.py --json build/idle-ports.json --svg build/idle-ports.svg
 
 # Renew requirements.txt from the ranges in pyproject.toml.

@@ -110,6 +110,22 @@ class Process:
             time.sleep(LOOK_S)
         return time.monotonic() - self._started_s
 
+    def ask(self, command: str, word: str, times: int = 1) -> str:
+        """Type *command*; what it has printed since, once *word* is in it so many times."""
+        before = len(self.output())
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(f"{command}\n".encode())
+            self._popen.stdin.flush()
+        except BrokenPipeError:
+            raise BenchmarkError(f"{self.name} ended: {self.last_words()}") from None
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        while (said := self.output()[before:]).count(word) < times:
+            if not self.alive or time.monotonic() > deadline_s:
+                raise BenchmarkError(f"{self.name}, {command}: {self.last_words()}")
+            time.sleep(LOOK_S)
+        return said
+
     def finish(self) -> str:
         """End its standard input, wait until it ends by itself and return all it printed."""
         try:

@@ -61,6 +61,12 @@ METRICS = (
     Metric("stream60_cpu_us", "VM 60 B CPU us/fr", 3),
     Metric("stream1514", "VM 1514 B kfr./s", 0, 1e-3, drawn=True),
     Metric("stream1514_cpu_us", "VM 1514 B us/fr.", 3),
+    Metric("guest64", "64 B kframe/s", 0, 1e-3, drawn=True),
+    Metric("guest64_cpu_ns", "64 B CPU ns/frame", 0),
+    Metric("guest1514", "1514 B kframe/s", 0, 1e-3, drawn=True),
+    Metric("guest1514_cpu_ns", "1514 B CPU ns/fr.", 0),
+    Metric("guestidle_percent", "idle %, 2 guests", 3),
+    Metric("guest16_mib", "MiB, 16 guests", 1),
 )
 
 TARGETS = (
@@ -79,6 +85,12 @@ TARGETS = (
     Target("stream60", "vde", 4, 8, at_least=True),
     Target("stream1514", "bare-stream", 0.9, 1, at_least=True),
     Target("stream1514", "vde", 4, 8, at_least=True),
+    Target("guest64", "ovs-dpdk", 1, 1.5, at_least=True),
+    Target("guest64", "vhost-io", 0.8, 1, at_least=True),
+    Target("guest1514", "ovs-dpdk", 1, 1.5, at_least=True),
+    Target("guest1514", "vhost-io", 0.9, 1, at_least=True),
+    Target("guestidle_percent", None, 0.1, 0),
+    Target("guest16_mib", None, 64, 48),
     # At the interface end: every way to receive and send there that was measured.
     *(
         Target(metric, bare, 0.95, 1, at_least=True, subject=VETH)

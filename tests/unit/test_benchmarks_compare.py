@@ -12,8 +12,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 # The files there are scripts beside one another, not a package; the path is theirs only for now.
 sys.path.insert(0, str(BENCHMARKS))
 try:
-    compare, rounds, table, targets, streams, idle_ports = map(
-        import_module, ("compare", "rounds", "table", "targets", "streams", "idle_ports")
+    compare, rounds, table, targets, streams, idle_ports, guests = map(
+        import_module,
+        ("compare", "rounds", "table", "targets", "streams", "idle_ports", "guests"),
     )
 finally:
     sys.path.remove(str(BENCHMARKS))
@@ -218,7 +219,7 @@ def test_every_target_names_a_printed_metric_and_a_contestant():
     printed = {metric.name for metric in targets.METRICS}
 
     assert {target.metric for target in targets.TARGETS} <= printed
-    contestants = {*compare.CONTESTANTS, *streams.CONTESTANTS}
+    contestants = {*compare.CONTESTANTS, *streams.CONTESTANTS, *guests.CONTESTANTS}
     assert {t.reference for t in targets.TARGETS if t.reference} <= contestants
 
 

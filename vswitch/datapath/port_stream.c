@@ -9,21 +9,7 @@
 #include <sys/uio.h>
 
 #define COPY_MAX 256u /* a frame so short is quicker copied behind its length than listed */
-#define STEP 16u
 #define FRONT 16 /* bytes before a frame in the arena: room for its virtio-net header, and aligned */
-
-/* memcpy() for short frames, in steps of STEP bytes, the last overlapping the one before.  For a
- * length it only knows to be small gcc writes `rep movs`, whose start alone takes longer. */
-static inline void stream_copy(uint8_t *to, const uint8_t *from, uint32_t len)
-{
-    if (len < STEP) {
-        memcpy(to, from, len);
-        return;
-    }
-    for (uint32_t at = 0; at + STEP < len; at += STEP)
-        memcpy(to + at, from + at, STEP);
-    memcpy(to + len - STEP, from + len - STEP, STEP);
-}
 
 /* ------------------------------------------------------------------ transmit */
 
@@ -130,7 +116,7 @@ static unsigned stream_list(const struct vsw_frame *const *in, unsigned n, struc
         if (!open)
             iov[used++] = (struct iovec){at, 0};
         vsw_put_be32(at, len);
-        stream_copy(at + VSW_STREAM_PREFIX, in[i]->data, copied);
+        vsw_copy_short(at + VSW_STREAM_PREFIX, in[i]->data, copied);
         at += VSW_STREAM_PREFIX + copied;
         iov[used - 1].iov_len += VSW_STREAM_PREFIX + copied;
         open = copied == len;
@@ -178,7 +164,7 @@ static int stream_cut(struct vsw_stream *s, struct vsw_burst *b)
             break;
         memset(at, 0, FRONT);
         if (len <= COPY_MAX)
-            stream_copy(at + FRONT, from + VSW_STREAM_PREFIX, len);
+            vsw_copy_short(at + FRONT, from + VSW_STREAM_PREFIX, len);
         else
             memcpy(at + FRONT, from + VSW_STREAM_PREFIX, len);
         b->frame[n].data = at + FRONT;

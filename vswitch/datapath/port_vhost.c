@@ -3,14 +3,24 @@
 
 #include "datapath/lock.h"
 #include "datapath/poller.h"
+#include "datapath/virtq_ahead.h"
 
 #define FRONT 16u /* bytes before a frame in the arena: its virtio-net header, and aligned */
+#define COPY_MAX 256u /* a frame so short is copied sooner than memcpy() is called */
 #define ROOM_SPANS 256u  /* pieces of guest memory one frame may go to: 64 KiB in buffers of 1.5 KiB */
 #define ROOM_CHAINS 128u /* take 43 chains */
 
 static void vhost_call(const struct vsw_virtq *vq)
 {
     vsw_eventfd_signal(vq->call_fd);
+}
+
+static inline void vhost_copy(uint8_t *to, const uint8_t *from, uint32_t len)
+{
+    if (len <= COPY_MAX)
+        vsw_copy_short(to, from, len);
+    else
+        memcpy(to, from, len);
 }
 
 /* ------------------------------------------------------------------ receive */
@@ -29,25 +39,42 @@ static int vhost_read(const struct vsw_virtq *vq, struct vsw_chain *c, uint8_t *
     return more < 0 ? more : (int)n;
 }
 
+/* Copy a frame in any number of pieces to @data; its length, 0 for a runt, or -EPROTO. */
+static int vhost_gather(const struct vsw_virtq *vq, struct vsw_chain *c, uint32_t header_len,
+                        uint8_t *data)
+{
+    uint8_t rest[2];
+    int n = vhost_read(vq, c, data - VSW_VNET_LEN, VSW_VNET_LEN);
+
+    if (n == VSW_VNET_LEN && header_len > VSW_VNET_LEN) /* num_buffers says nothing here */
+        n = vhost_read(vq, c, rest, header_len - VSW_VNET_LEN) + VSW_VNET_LEN;
+    if (n == (int)header_len)
+        return vhost_read(vq, c, data, VSW_FRAME_MAX + 1u); /* one too many shows a long frame */
+    return n < 0 ? n : 0;
+}
+
 /* Take the next frame out of the guest to @at, FRONT bytes behind it; 1, 0, or -EPROTO.  Adds to
  * @steps what it took. */
-static int vhost_take(const struct vsw_vhost *vh, struct vsw_virtq *vq, uint8_t *at,
-                      struct vsw_frame *f, uint32_t *steps)
+static inline int vhost_take(const struct vsw_vhost *vh, struct vsw_virtq *vq, uint8_t *at,
+                             struct vsw_frame *f, uint32_t *steps)
 {
     uint32_t header_len = vh->header_len;
-    uint8_t *data = at + FRONT, rest[2];
+    uint8_t *data = at + FRONT;
     struct vsw_chain c;
+    struct vsw_span s;
     int n = vsw_virtq_next(vq, &c);
 
     if (n <= 0)
         return n;
-    n = vhost_read(vq, &c, data - VSW_VNET_LEN, VSW_VNET_LEN);
-    if (n == VSW_VNET_LEN && header_len > VSW_VNET_LEN) /* num_buffers says nothing here */
-        n = vhost_read(vq, &c, rest, header_len - VSW_VNET_LEN) + VSW_VNET_LEN;
-    if (n == (int)header_len)
-        n = vhost_read(vq, &c, data, VSW_FRAME_MAX + 1u); /* one too many shows a long frame */
-    else if (n >= 0)
-        n = 0; /* a runt */
+    n = vsw_chain_span(vq, &c, false, header_len + VSW_FRAME_MAX + 1u, &s);
+    if (n > 0 && s.len > header_len && !c.left && !c.more) { /* all in one piece, as most are */
+        n = (int)(s.len - header_len);
+        memcpy(data - VSW_VNET_LEN, s.at, VSW_VNET_LEN);
+        vhost_copy(data, s.at + header_len, (uint32_t)n);
+    } else if (n > 0) {
+        vsw_chain_back(&c, &s);
+        n = vhost_gather(vq, &c, header_len, data);
+    }
     if (n < 0 || vsw_chain_leave(vq, &c, false) < 0)
         return -EPROTO;
     *steps += c.steps;
@@ -78,6 +105,7 @@ static int vhost_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
     if (vq->armed)
         vsw_virtq_disarm(vq);
     while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES && steps < VSW_CHAIN_MAX) {
+        vsw_virtq_prefetch(vq);
         got = vhost_take(q->priv, vq, at, &b->frame[n], &steps);
         if (got <= 0)
             break;
@@ -180,32 +208,81 @@ static void vhost_write(const struct vsw_guest *g, const struct vhost_room *room
     }
 }
 
+/* The header of @f for the guest, as long as the longest. */
+static inline void vhost_header(const struct vsw_frame *f, unsigned n_chains,
+                                uint8_t header[VSW_VNET_LEN + 2])
+{
+    memset(header, 0, VSW_VNET_LEN + 2);
+    if (f->needs) /* other remarks are not ours to make, see vnet.h */
+        memcpy(header, vsw_vnet(f), VSW_VNET_LEN);
+    header[VSW_VNET_LEN] = (uint8_t)n_chains; /* num_buffers, 5.1.6.4; 1 if not mergeable */
+}
+
 /* Write @f behind its header, and hand the buffers back. */
 static void vhost_fill(const struct vsw_vhost *vh, struct vsw_virtq *vq, const struct vhost_room *room,
                        const struct vsw_frame *f)
 {
-    uint8_t header[VSW_VNET_LEN + 2] = {0};
+    uint8_t header[VSW_VNET_LEN + 2];
     unsigned i = 0;
     uint32_t done = 0;
 
-    if (f->needs) /* other remarks are not ours to make, see vnet.h */
-        memcpy(header, vsw_vnet(f), VSW_VNET_LEN);
-    header[VSW_VNET_LEN] = (uint8_t)room->n_chains; /* num_buffers, 5.1.6.4; 1 if not mergeable */
+    vhost_header(f, room->n_chains, header);
     vhost_write(&vh->guest, room, &i, &done, header, vh->header_len);
     vhost_write(&vh->guest, room, &i, &done, f->data, f->len);
     for (i = 0; i < room->n_chains; i++)
         vsw_virtq_use(vq, room->chain[i].id, room->chain[i].slots, room->chain[i].bytes);
 }
 
+/* Send @f in whatever pieces the guest provides; as vhost_find_room(). */
+static __attribute__((noinline)) int vhost_send_spread(const struct vsw_vhost *vh, struct vsw_virtq *vq,
+                                                       const struct vsw_frame *f)
+{
+    struct vhost_room room;
+    int found = vhost_find_room(vh, vq, vh->header_len + f->len, &room);
+
+    if (found > 0)
+        vhost_fill(vh, vq, &room, f);
+    return found;
+}
+
+/* Send @f; as vhost_find_room().  Most guests provide buffers that take it in one piece. */
+static inline int vhost_send_one(const struct vsw_vhost *vh, struct vsw_virtq *vq,
+                                 const struct vsw_frame *f)
+{
+    uint32_t header_len = vh->header_len, need = header_len + f->len;
+    uint16_t next = vq->next;
+    uint8_t header[VSW_VNET_LEN + 2];
+    struct vsw_chain c;
+    struct vsw_span s;
+    int found = vsw_virtq_next(vq, &c);
+
+    if (found <= 0)
+        return found;
+    if (vsw_chain_span(vq, &c, true, need, &s) <= 0 || s.len != need) {
+        vq->next = next;
+        return vhost_send_spread(vh, vq, f);
+    }
+    if (vsw_chain_leave(vq, &c, true) < 0)
+        return -EPROTO;
+    vhost_header(f, 1, header);
+    memcpy(s.at, header, VSW_VNET_LEN);
+    if (header_len > VSW_VNET_LEN)
+        memcpy(s.at + VSW_VNET_LEN, header + VSW_VNET_LEN, 2);
+    vhost_copy(s.at + header_len, f->data, f->len);
+    vsw_guest_dirty(&vh->guest, s.gpa, need);
+    vsw_virtq_use(vq, c.id, c.slots, need);
+    return 1;
+}
+
 /* Send while there is room; how many frames were dealt with.  Locked. */
 static unsigned vhost_send(const struct vsw_vhost *vh, struct vsw_virtq *vq,
                            const struct vsw_frame *const *in, unsigned n, struct vsw_counters *c)
 {
-    struct vhost_room room;
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        int found = vhost_find_room(vh, vq, vh->header_len + in[i]->len, &room);
+        vsw_virtq_prefetch(vq);
+        int found = vhost_send_one(vh, vq, in[i]);
 
         vq->broken = found == -EPROTO;
         if (found == 0 || vq->broken)
@@ -214,7 +291,6 @@ static unsigned vhost_send(const struct vsw_vhost *vh, struct vsw_virtq *vq,
             c->drops[VSW_DROP_TX_ERROR]++;
             continue;
         }
-        vhost_fill(vh, vq, &room, in[i]);
         c->tx_frames++;
         c->tx_bytes += in[i]->len;
     }

@@ -327,6 +327,13 @@ static inline int vsw_chain_span(const struct vsw_virtq *vq, struct vsw_chain *c
     return 1;
 }
 
+/* Take back the span that was had last. */
+static inline void vsw_chain_back(struct vsw_chain *c, const struct vsw_span *s)
+{
+    c->gpa -= s->len;
+    c->left += s->len;
+}
+
 /* Leave the chain: the next one can be had.  In a packed ring it begins behind the last descriptor of
  * this one, which has to be found first.  0, or -EPROTO. */
 static inline int vsw_chain_leave(struct vsw_virtq *vq, struct vsw_chain *c, bool writable)
