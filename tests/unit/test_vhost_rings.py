@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from support.frames import BROADCAST, DATA_VALID, frame, mac, unfinished, vnet
+from support.virtio_ring import WRITE
 
 SHAPES = pytest.mark.parametrize(
     "shape",
@@ -128,6 +129,19 @@ def test_a_buffer_may_cross_the_border_of_regions(rig, packed):
 
     assert [f for _, f in net.wire.receive()] == [numbered(1, 4000)]
     assert card.receive() == [(bytes(10) + b"\1\0", numbered(2))]
+
+
+def test_a_header_that_dpdk_says_may_be_written_is_read(rig):
+    net = rig()
+    card = net.card(packed=True, indirect=True)
+    ring = card.pairs[0].tx
+
+    card.send(numbered(1), cuts=[12], tail=2, show=False)
+    table = int.from_bytes(card.memory.read(ring.desc, 8), "little")
+    card.memory.set_u16(table + 14, WRITE)
+    ring.show()
+
+    assert net.from_guest() == [numbered(1)]
 
 
 @FORMATS

