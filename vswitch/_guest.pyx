@@ -1,15 +1,14 @@
 """The control plane's hand on a vhost-user port: its guest's memory, and its rings.
 
 `Mapping` is a piece of a guest's memory in our address space (``datapath/mapping.h``). `Guest` is
-what a port knows of its guest (``datapath/port_vhost.h``); all of its methods are *parked*: they may be
-called only while no poller is between two gates.
+what a port knows of its guest (``datapath/port_vhost.h``); all of its methods are *parked*: they
+may be called only while no poller is between two gates.
 """
 import os
 
 cimport cython
 from libc.errno cimport errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memset
 
 from vswitch._fastpath cimport Datapath
 from vswitch.datapath.poller cimport *
@@ -57,6 +56,7 @@ cdef class Guest:
     cdef vsw_vhost *_vhost
     cdef vsw_port *_port
     cdef list _regions  # of Mapping
+    cdef dict _left_at  # by ring: where we stopped
     cdef object _log
 
     def __cinit__(self, Datapath datapath not None, unsigned port):
@@ -65,6 +65,7 @@ cdef class Guest:
         self._port = p
         self._vhost = <vsw_vhost *><uintptr_t>vhost_port(datapath, port)
         self._regions = []
+        self._left_at = {}
 
     @property
     def lost(self):
@@ -94,6 +95,8 @@ cdef class Guest:
         cdef Mapping mapping
         cdef uint64_t gpa, offset, size
         cdef list kept = []
+        if not regions:
+            self._left_at.clear()
         if len(regions) > VSW_REGIONS_MAX:
             raise ValueError(f"memory has at most {REGIONS_MAX} regions, not {len(regions)}")
         for gpa, mapping, offset, size in regions:
@@ -132,7 +135,8 @@ cdef class Guest:
 
         *base* is what `stop` returns. Raises ValueError: an address is not in its memory, or not
         aligned (virtio 1.2, 2.7 and 2.8.10.1), or *size* is no ring's. A split ring goes on
-        where its used index says.
+        where its used index says, a packed one whose *base* is the beginning, and which
+        we did not leave there, where its slots say.
         """
         cdef vsw_virtq *vq = self._ring(ring)
         if not 1 <= size <= VSW_VIRTQ_SIZE_MAX or (size & (size - 1) and not vq.packed):
@@ -146,7 +150,11 @@ cdef class Guest:
         vq.device = self._find(device, 4 if vq.packed else 6 + 8 * size, 4)
         vq.size = <uint16_t>size
         # All up to the used index is done, by us or by who was here before: we work in order.
-        vsw_virtq_begin(vq, base if vq.packed else vsw_virtq_used_index(vq))
+        if not vq.packed:
+            base = vsw_virtq_used_index(vq)
+        elif self._left_at.get(ring) != base:
+            base = vsw_packed_recovered(vq, base)
+        vsw_virtq_begin(vq, base)
         vq.ready = True
         self._route()
         if ring % 2 and self._port.queue[ring // 2].fd >= 0:
@@ -160,7 +168,8 @@ cdef class Guest:
         cdef vsw_virtq *vq = self._ring(ring)
         vq.ready = False
         self._route()
-        return vsw_virtq_base(vq)
+        self._left_at[ring] = vsw_virtq_base(vq)
+        return self._left_at[ring]
 
     def enable(self, unsigned ring, *, bint enabled):
         """Let frames flow through a ring, or not: then what the guest sends is discarded."""

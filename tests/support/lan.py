@@ -17,6 +17,7 @@ from support.lab import check_balance
 from support.namespaces import Netns
 from support.net import address, configure
 from support.stations import STATIONS, Site
+from support.wait import wait_for
 from vswitch import Switch
 
 NO_OFFLOADS = ("tso", "off", "gso", "off", "tx", "off")
@@ -79,6 +80,11 @@ class Lan:
         """Whether unfinished frames cross the wire of its port."""
         return station.seat.offloads and self.switch.port_status(station.device).vnet_header
 
+    def is_up(self) -> bool:
+        """Whether every port has a link."""
+        states = [self.switch.port_status(name).state for name in self.switch.ports]
+        return set(states) == {"forwarding"}
+
     def check_balance(self) -> None:
         """Every frame that any port received is accounted for."""
         with self.switch.paused():
@@ -112,6 +118,7 @@ def lan(folder: Path, seats: Sequence[Seat], **options: object) -> Iterator[Lan]
         made.switch.start()
         for station in made.right.values():
             undo.enter_context(dnsmasq(station.ns, station.device, folder, vendor=station.device))
+        wait_for(made.is_up, "the links to be up")
         yield made
 
 

@@ -19,9 +19,13 @@ class Recipe:
     vswitch: list[str]
     qemu: list[str]
 
-    def machine(self, number: int) -> list[str]:
-        """QEMU's words for VM *number*, which has that where the first has a 1."""
-        return [re.sub(r"(tap|lan|vm|:0)1\b", rf"\g<1>{number}", word) for word in self.qemu]
+    def machine(self, number: int, *, card: str = "", wire: str = "") -> list[str]:
+        """QEMU's words for VM *number*, which has that where the first has a 1; *card* and *wire*
+        follow its ``-device`` and its ``-netdev``."""
+        words = [re.sub(r"(tap|lan|vm|:0)1\b", rf"\g<1>{number}", word) for word in self.qemu]
+        words[words.index("-device") + 1] += card
+        words[words.index("-netdev") + 1] += wire
+        return words
 
 
 def recipe(kind: str, folder: Path = Path("/tmp")) -> Recipe:

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from vswitch.portconfig import AUTO, PortConfig
 from vswitch.ports import open_port
 
 RELAY = Path(__file__).with_name("relay.py")
+PATHS = os.pathsep.join(os.fspath(folder) for folder in Path(__file__).parents[1:3])
 
 
 @dataclass(frozen=True)
@@ -108,17 +109,34 @@ def _udp(site: Site) -> Port:
     return port
 
 
+def _vhost_user(site: Site) -> Port:
+    path = site.folder / site.name
+    port = _opened(site.hub, f"vhost-user:{path},name={site.name},offloads={_on_off(site)}")
+    command = (sys.executable, "-m", "support.vhost_guest")
+    flags = tun.IFF_VNET_HDR if site.offloads else 0
+    _join(site, flags, command, [os.fspath(path), _on_off(site)], ())
+    return port
+
+
 def _relay(site: Site, kind: str, wire: socket.socket) -> None:
     """Join the station's TAP to *wire*, which is closed here, by a process of its own."""
+    with wire:
+        command = (sys.executable, "-I", "-S", os.fspath(RELAY), kind)
+        _join(site, 0, command, [str(wire.fileno())], (wire.fileno(),))
+
+
+def _join(
+    site: Site, flags: int, command: Sequence[str], wire: Sequence[str], fds: Sequence[int]
+) -> None:
+    """Give the station a TAP, whose descriptor *command* has as its next argument."""
     with site.ns.entered():
-        tap = open_tap(site.name, tun.IFF_TAP | tun.IFF_NO_PI)
+        tap = open_tap(site.name, tun.IFF_TAP | tun.IFF_NO_PI | flags)
     os.set_blocking(tap, True)
     site.ns.ip("link", "set", site.name, "up")
-    with wire:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", RELAY, kind, str(tap), str(wire.fileno())],
-            stdin=subprocess.PIPE, pass_fds=(tap, wire.fileno()),
-        )  # fmt: skip
+    process = subprocess.Popen(
+        [*command, str(tap), *wire], stdin=subprocess.PIPE, pass_fds=(tap, *fds),
+        env=os.environ | {"PYTHONPATH": PATHS},
+    )  # fmt: skip
     os.close(tap)
     site.undo.callback(_end, process)
 
@@ -140,6 +158,7 @@ STATIONS: Mapping[str, Callable[[Site], Port]] = {
     "qemu": _qemu,
     "dgram": _dgram,
     "udp": _udp,
+    "vhost-user": _vhost_user,
 }
 # Kinds that cannot have one, and why.
 WITHOUT_STATION: Mapping[str, str] = {

@@ -82,6 +82,11 @@ class Vm:
         """Wait for its shell."""
         self._wait_for(re.compile(r"vm: ready\n"), BOOT_S)
 
+    def reboot(self) -> None:
+        """Have it start again, and wait for its shell; needs ``-action reboot=reset``."""
+        self._process.stdin.write(b"reboot -f\n")
+        self.wait_until_up()
+
     def run(self, line: str, *, timeout_s: float = 30) -> str:
         """Run one line of shell; what it printed, AssertionError unless it succeeded."""
         self._process.stdin.write(line.encode() + b"\n")

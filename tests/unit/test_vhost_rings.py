@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from support.frames import BROADCAST, DATA_VALID, frame, mac, unfinished, vnet
+from support.virtio_ring import WRITE
 
 SHAPES = pytest.mark.parametrize(
     "shape",
@@ -128,6 +129,19 @@ def test_a_buffer_may_cross_the_border_of_regions(rig, packed):
 
     assert [f for _, f in net.wire.receive()] == [numbered(1, 4000)]
     assert card.receive() == [(bytes(10) + b"\1\0", numbered(2))]
+
+
+def test_a_header_that_dpdk_says_may_be_written_is_read(rig):
+    net = rig()
+    card = net.card(packed=True, indirect=True)
+    ring = card.pairs[0].tx
+
+    card.send(numbered(1), cuts=[12], tail=2, show=False)
+    table = int.from_bytes(card.memory.read(ring.desc, 8), "little")
+    card.memory.set_u16(table + 14, WRITE)
+    ring.show()
+
+    assert net.from_guest() == [numbered(1)]
 
 
 @FORMATS
@@ -314,6 +328,59 @@ def test_a_ring_stopped_and_started_goes_on_at_the_same_place(rig, packed):
 
     assert got == sent
     assert into == sent
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_a_packed_ring_goes_on_after_a_crash_where_its_slots_say(rig, size):
+    net = rig()
+    card = net.card(packed=True, size=size)
+    sent, got, into = [], [], []
+    for n in range(50):
+        card.send(numbered(n))
+        sent.append(numbered(n))
+        card.post(1600, times=card.pairs[0].rx.room())
+        if n % 3 == 0:
+            crash(card)
+        net.to_guest(numbered(n))
+        got += [f for _, f in net.wire.receive()]
+        into += [f for _, f in card.receive()]
+
+    assert got == into == sent
+
+
+@pytest.mark.parametrize("count", range(2, 8))
+@pytest.mark.parametrize("before", range(20))
+def test_a_packed_ring_goes_on_after_a_crash_while_it_published(rig, before, count):
+    net = rig()
+    card = net.card(packed=True, size=8)
+    ring = card.pairs[0].tx
+    for n in range(before):
+        card.send(numbered(n))
+        net.from_guest()
+    card.pairs[0].reap()
+    for n in range(count):
+        card.send(numbered(n))
+    flags_at = ring.desc + 16 * ring.tail + 14
+    flags = card.memory.u16(flags_at)
+    assert len(net.from_guest()) == count
+    card.memory.set_u16(flags_at, flags)
+
+    crash(card)
+    net.poll()
+
+    assert len(card.pairs[0].reap()) == count
+    card.send(numbered(99))
+    assert net.from_guest() == [numbered(99)]
+
+
+def crash(card) -> None:
+    """The switch is killed; QEMU says of its packed rings that they are at the beginning."""
+    for i in range(2):
+        card.guest.stop(i)
+    card.guest.set_memory([])
+    card.guest.set_memory(card.memory.regions())
+    for i in range(2):
+        card.start(i, 0x8000)
 
 
 @FORMATS

@@ -23,7 +23,8 @@ def room() -> Iterator[Path]:
 
 @pytest.fixture
 def boot(room) -> Iterator[Callable[..., list[Vm]]]:
-    """Factory: ``boot(words, words, nobody=True)`` starts VMs at once and returns when all are up.
+    """Factory: ``boot(words, words, nobody=True)`` starts VMs at once and returns when all are up,
+    or directly with ``wait=False``.
 
     Skips the test where there is no QEMU, or nothing to boot.
     """
@@ -32,13 +33,14 @@ def boot(room) -> Iterator[Callable[..., list[Vm]]]:
     image = Image.copied(room)
     with ExitStack() as stack:
 
-        def make(*networks: Sequence[str], **options: object) -> list[Vm]:
+        def make(*networks: Sequence[str], wait: bool = True, **options: object) -> list[Vm]:
             made = []
             for network in networks:
                 made.append(Vm(image, network, **options))
                 stack.callback(made[-1].close)
             for vm in made:
-                vm.wait_until_up()
+                if wait:
+                    vm.wait_until_up()
             return made
 
         yield make

@@ -58,6 +58,7 @@ cdef extern from "datapath/virtq.h" nogil:
     void vsw_virtq_disarm(vsw_virtq *vq)
     uint32_t vsw_virtq_base(const vsw_virtq *vq)
     uint16_t vsw_virtq_used_index(const vsw_virtq *vq)
+    uint32_t vsw_packed_recovered(vsw_virtq *vq, uint32_t base)
 
 
 cdef extern from "datapath/port_vhost.h" nogil:

@@ -186,6 +186,62 @@ static inline uint16_t vsw_virtq_used_index(const struct vsw_virtq *vq)
     return vsw_virtq_load(vq->device + 2, __ATOMIC_RELAXED);
 }
 
+/* ------------------------------------------------------------------ recover (packed) */
+
+/* The wrap counter with which slot @i will be, or is, available: it is the other one once used. */
+static inline uint8_t vsw_packed_turn(const struct vsw_virtq *vq, uint32_t i)
+{
+    uint16_t flags = vq->desc[i].packed.flags;
+    uint8_t avail = !!(flags & VSW_DESC_AVAIL);
+
+    return avail ^ (avail == !!(flags & VSW_DESC_USED));
+}
+
+/* Whether the turn changes between slot @i and the one before it, in whose place at the ring's
+ * beginning stands the last one of the other round. */
+static inline bool vsw_packed_is_edge(const struct vsw_virtq *vq, uint32_t i)
+{
+    return vsw_packed_turn(vq, i) != (i ? vsw_packed_turn(vq, i - 1) : !vsw_packed_turn(vq, vq->size - 1u));
+}
+
+/* Finish what was half published at slot @i, upon which it and those that follow are used. */
+static inline void vsw_packed_finish(struct vsw_virtq *vq, uint32_t i)
+{
+    struct vsw_desc *d = &vq->desc[i];
+    uint32_t flags = vsw_packed_turn(vq, i) ? VSW_DESC_AVAIL | VSW_DESC_USED : 0;
+
+    __atomic_store_n(&d->packed.flags, (uint16_t)(d->len ? flags | VSW_DESC_WRITE : flags), __ATOMIC_RELEASE);
+}
+
+/* Where a packed ring stands, when a back-end died and the front-end, which does not know, says the
+ * beginning (QEMU): what the driver and we wrote last to each slot tells, since we work in order.
+ * The turn changes at one slot, ours; at three if we died between the flags of a burst's later
+ * descriptors and those of its first.  Anything else is chains of several slots, of which only the
+ * first is marked: then @base has to do.  The walk reads a ring once. */
+static inline uint32_t vsw_packed_recovered(struct vsw_virtq *vq, uint32_t base)
+{
+    uint32_t i, edges = 0, at[3] = {0};
+
+    if ((base & 0xffff) != 0x8000)
+        return base;
+    for (i = 0; i < vq->size && edges <= 3; i++)
+        if (vsw_packed_is_edge(vq, i) && edges++ < 3)
+            at[edges - 1] = i;
+    for (i = 0; i < 3 && edges == 3; i++) {
+        uint32_t first = at[i], second = at[(i + 1) % 3];
+
+        if ((first + 1) % vq->size != second ||
+            !(vq->desc[first].packed.flags & VSW_DESC_AVAIL) == !(vq->desc[first].packed.flags & VSW_DESC_USED))
+            continue;
+        vsw_packed_finish(vq, first);
+        at[0] = at[(i + 2) % 3];
+        edges = 1;
+    }
+    if (edges != 1)
+        return base;
+    return at[0] | (uint32_t)vsw_packed_turn(vq, at[0]) << 15;
+}
+
 /* ------------------------------------------------------------------ next */
 
 static inline int vsw_split_next(struct vsw_virtq *vq, struct vsw_chain *c)
@@ -284,6 +340,13 @@ static inline int vsw_packed_step(const struct vsw_virtq *vq, struct vsw_chain *
     return 0;
 }
 
+/* DPDK's driver (22.11) says of the header in an indirect table of a packed ring that the device may
+ * write it, and means that it is to be read; that is as safe as any other. */
+static inline bool vsw_chain_is_dpdk(const struct vsw_virtq *vq, const struct vsw_chain *c, bool writable)
+{
+    return vq->packed && c->indirect && !writable;
+}
+
 /* Load the next descriptor of a chain that has more; 0, or -EPROTO. */
 static inline int vsw_chain_step(const struct vsw_virtq *vq, struct vsw_chain *c, bool writable)
 {
@@ -298,7 +361,7 @@ static inline int vsw_chain_step(const struct vsw_virtq *vq, struct vsw_chain *c
         if (err < 0)
             return err;
     } while (flags & VSW_DESC_INDIRECT);
-    if (!!(flags & VSW_DESC_WRITE) != writable)
+    if (!!(flags & VSW_DESC_WRITE) != writable && !vsw_chain_is_dpdk(vq, c, writable))
         return -EPROTO;
     c->gpa = d.addr;
     c->left = d.len;
