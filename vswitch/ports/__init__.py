@@ -6,7 +6,7 @@ asks which kind a port is.
 
 from __future__ import annotations
 
-from vswitch.ports.base import Core, LinkState, Listener, Port
+from vswitch.ports.base import Core, LinkState, Listener, Place, Port
 from vswitch.ports.dgram import DgramPort
 from vswitch.ports.memory import MemoryPort
 from vswitch.ports.netdev import NetdevPort
@@ -24,6 +24,7 @@ __all__ = [
     "MemoryPort",
     "NetdevPort",
     "PcapPort",
+    "Place",
     "Port",
     "QemuListener",
     "QemuPort",

@@ -124,6 +124,9 @@ class HandedListener:
         self.address = _text(self._socket.getsockname())
         self.path = Path(self.address) if self._socket.family == socket.AF_UNIX else None
 
+    def owns(self, port: Port) -> bool:
+        return port.passing and port.address == self.address
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

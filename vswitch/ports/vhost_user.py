@@ -16,19 +16,20 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Container
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from vswitch.errors import PortError, WireError
-from vswitch.linux.dial import Dialler
+from vswitch.errors import DeviceError, PortError, SocketInUseError, WireError
+from vswitch.linux.dial import MAY_PASS, Dialler
 from vswitch.linux.socketfile import SocketFile
 from vswitch.ports.base import Core, LinkState, Port
 from vswitch.ports.vhost_session import Session
 from vswitch.wire import vhost_user as wire
 
 MESSAGES_MAX = 64  # at a time: who talks without end must not keep the control thread
+KNOCKS_MAX = 64  # at a time, for the same reason
 Paused = Callable[[], AbstractContextManager[None]]
 
 
@@ -54,7 +55,9 @@ class Conversation:
         while (missing := self._missing()) > 0:
             try:
                 # Never behind the end of a message: descriptors come with its first byte.
-                data, fds, flags, _ = socket.recv_fds(self._connection, missing, wire.FDS_MAX)
+                data, fds, flags, _ = socket.recv_fds(
+                    self._connection, missing, wire.FDS_MAX, socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return None
             self._fds += fds
@@ -78,13 +81,21 @@ class Conversation:
         """Send a reply.
 
         Raises:
-            OSError: the peer is gone, or does not read.
+            WireError: the peer does not read.
+            OSError: it is gone.
         """
-        if self._connection.send(reply) != len(reply):
-            raise BlockingIOError(errno.EAGAIN, "it does not read")
+        try:
+            sent = self._connection.send(reply)
+        except BlockingIOError:
+            sent = 0
+        if sent != len(reply):
+            raise WireError("it does not read what it is answered")
 
     def close(self) -> None:
         close_all(self._fds)
+        with suppress(OSError):  # it has hung up itself
+            # Who polls it in another thread keeps it from ending by `close` alone.
+            self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
 
@@ -104,7 +115,7 @@ class VhostUserPort(Port):
         group: Group id, -1: ours.
 
     Raises:
-        PortError: *path* cannot be had.
+        PortError: *path* cannot be had, or is no socket to connect to.
     """
 
     kind = "vhost-user"
@@ -136,6 +147,16 @@ class VhostUserPort(Port):
             self._dialler = Dialler(path)
             self.remote = os.fspath(path)
             self.calls = True
+            self._call_first()
+
+    def _call_first(self) -> None:
+        """The first call tells what can never be from what may come."""
+        try:
+            self.call()
+        except OSError as e:
+            if e.errno not in MAY_PASS:
+                hint = "a front-end that listens, as QEMU does with server=on, makes a socket there"
+                raise DeviceError(self.name, f"connect to {self.remote}", e, hint=hint) from e
 
     def attach(self, core: Core) -> int:
         number = core.add_vhost_port(queues=self.queues, mtu=self.mtu)
@@ -148,6 +169,10 @@ class VhostUserPort(Port):
         return LinkState(up=bool(self._session and self._session.is_up), mtu=self.mtu)
 
     @property
+    def queues_used(self) -> int:
+        return self._session.active_pairs if self._session else 0
+
+    @property
     def is_connected(self) -> bool:
         return self._conversation is not None
 
@@ -156,9 +181,9 @@ class VhostUserPort(Port):
         """A file behind the guest's memory was shrunk."""
         return bool(self._session and self._session.guest.lost)
 
-    def waiting_on(self) -> list[int]:
-        """Descriptors that become readable when there is something for `admit` or `attend`."""
-        doors = [self._file.socket.fileno()] if self._file else []
+    def waiting_on(self, *, knocks: bool = True) -> list[int]:
+        """Descriptors that become readable when there is something for `attend`, or `admit`."""
+        doors = [self._file.socket.fileno()] if self._file and knocks else []
         return doors + ([self._conversation.fileno()] if self._conversation else [])
 
     def admit(self) -> int:
@@ -168,7 +193,8 @@ class VhostUserPort(Port):
             OSError: it cannot be had now (EMFILE).
         """
         refused = 0
-        while self._file:
+        for _ in range(KNOCKS_MAX if self._file else 0):
+            assert self._file
             try:
                 connection = self._file.socket.accept()[0]
             except (BlockingIOError, ConnectionAbortedError):
@@ -229,6 +255,7 @@ class VhostUserPort(Port):
     def close(self) -> None:
         if self._session:
             self._session.forget()
+            self._session = None  # and with it the guest's memory
         if self._conversation:
             self._conversation.close()
             self._conversation = None
@@ -252,14 +279,17 @@ class VhostUserFolder:
         PortError: it is no folder, or cannot be made.
     """
 
+    kind = "vhost-user"
+
     def __init__(
         self, folder: Path, *, name: str | None = None, fdb_limit: int = 0, **options: Any
     ) -> None:
         try:
+            self._made = not folder.exists()
             folder.mkdir(exist_ok=True)
         except OSError as e:
             raise PortError(f"cannot make the folder {folder}: {e.strerror}") from e
-        self.folder = folder
+        self.path = folder
         self.name = name or folder.name
         self.address = f"{folder}/"
         self.fdb_limit = fdb_limit
@@ -273,11 +303,25 @@ class VhostUserFolder:
         Raises:
             PortError: its socket cannot be.
         """
-        if self._spare and not self._spare.is_connected:
+        if self._spare and not self._spare.is_connected and self._spare.name in taken:
             return None
-        name = next(n for i in count(1) if (n := f"{self.name}-{i}") not in taken)
-        self._spare = VhostUserPort(name, self.folder / f"{name}.sock", **self._options)
-        return self._spare
+        for name in (n for i in count(1) if (n := f"{self.name}-{i}") not in taken):
+            with suppress(SocketInUseError):  # another program's: as if the name were taken
+                self._spare = VhostUserPort(name, self.path / f"{name}.sock", **self._options)
+                return self._spare
+        return None
+
+    def owns(self, port: Port) -> bool:
+        """Whether a machine is plugged into *port*, which is one of ours."""
+        if not isinstance(port, VhostUserPort) or Path(port.address).parent != self.path:
+            return False
+        return port.is_connected
+
+    def close(self) -> None:
+        """Remove the folder if it was made here, and nothing is left in it."""
+        if self._made:
+            with suppress(OSError):
+                self.path.rmdir()
 
 
 def close_all(fds: list[int]) -> None:
