@@ -1,15 +1,14 @@
 """The control plane's hand on a vhost-user port: its guest's memory, and its rings.
 
 `Mapping` is a piece of a guest's memory in our address space (``datapath/mapping.h``). `Guest` is
-what a port knows of its guest (``datapath/port_vhost.h``); all of its methods are *parked*: they may be
-called only while no poller is between two gates.
+what a port knows of its guest (``datapath/port_vhost.h``); all of its methods are *parked*: they
+may be called only while no poller is between two gates.
 """
 import os
 
 cimport cython
 from libc.errno cimport errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memset
 
 from vswitch._fastpath cimport Datapath
 from vswitch.datapath.poller cimport *

@@ -14,7 +14,8 @@ from vswitch.ports.opening import open_listener, open_port
 from vswitch.ports.pcap import PcapPort
 from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
-from vswitch.ports.vhost_user import VhostUserFolder, VhostUserPort
+from vswitch.ports.vhost_folder import VhostUserFolder
+from vswitch.ports.vhost_user import VhostUserPort
 
 __all__ = [
     "Core",

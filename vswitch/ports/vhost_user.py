@@ -15,13 +15,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from itertools import count
 from pathlib import Path
-from typing import Any
 
-from vswitch.errors import DeviceError, PortError, SocketInUseError, WireError
+from vswitch.errors import DeviceError, WireError
 from vswitch.linux.dial import MAY_PASS, Dialler
 from vswitch.linux.socketfile import SocketFile
 from vswitch.ports.base import Core, LinkState, Port
@@ -166,11 +164,11 @@ class VhostUserPort(Port):
         return number
 
     def link(self) -> LinkState:
-        return LinkState(up=bool(self._session and self._session.is_up), mtu=self.mtu)
+        return LinkState(up=bool(self._session and self._session.rings.is_up), mtu=self.mtu)
 
     @property
     def queues_used(self) -> int:
-        return self._session.active_pairs if self._session else 0
+        return self._session.rings.active_pairs if self._session else 0
 
     @property
     def is_connected(self) -> bool:
@@ -254,74 +252,13 @@ class VhostUserPort(Port):
 
     def close(self) -> None:
         if self._session:
-            self._session.forget()
+            self._session.rings.forget()
             self._session = None  # and with it the guest's memory
         if self._conversation:
             self._conversation.close()
             self._conversation = None
         if self._file:
             self._file.close()
-
-
-class VhostUserFolder:
-    """A folder with a socket for each virtual machine, and always one that is free.
-
-    The sockets are ``<folder>/<name>-1.sock``, ``<name>-2.sock``, ..., and so are their ports
-    called; a port whose machine left waits for the next one.
-
-    Args:
-        folder: Where; made, if it is not there.
-        name: What the ports are called after; by default as the folder.
-        fdb_limit: Stations behind each, 0 for no limit of its own.
-        options: Of each port, as `VhostUserPort` has them.
-
-    Raises:
-        PortError: it is no folder, or cannot be made.
-    """
-
-    kind = "vhost-user"
-
-    def __init__(
-        self, folder: Path, *, name: str | None = None, fdb_limit: int = 0, **options: Any
-    ) -> None:
-        try:
-            self._made = not folder.exists()
-            folder.mkdir(exist_ok=True)
-        except OSError as e:
-            raise PortError(f"cannot make the folder {folder}: {e.strerror}") from e
-        self.path = folder
-        self.name = name or folder.name
-        self.address = f"{folder}/"
-        self.fdb_limit = fdb_limit
-        self.mtu = int(options.get("mtu", 1500))
-        self._options = options
-        self._spare: VhostUserPort | None = None
-
-    def next_port(self, taken: Container[str]) -> VhostUserPort | None:
-        """A port for the next machine, if the last one has got its own.
-
-        Raises:
-            PortError: its socket cannot be.
-        """
-        if self._spare and not self._spare.is_connected and self._spare.name in taken:
-            return None
-        for name in (n for i in count(1) if (n := f"{self.name}-{i}") not in taken):
-            with suppress(SocketInUseError):  # another program's: as if the name were taken
-                self._spare = VhostUserPort(name, self.path / f"{name}.sock", **self._options)
-                return self._spare
-        return None
-
-    def owns(self, port: Port) -> bool:
-        """Whether a machine is plugged into *port*, which is one of ours."""
-        if not isinstance(port, VhostUserPort) or Path(port.address).parent != self.path:
-            return False
-        return port.is_connected
-
-    def close(self) -> None:
-        """Remove the folder if it was made here, and nothing is left in it."""
-        if self._made:
-            with suppress(OSError):
-                self.path.rmdir()
 
 
 def close_all(fds: list[int]) -> None:
