@@ -180,7 +180,7 @@ def test_removing_a_port_while_frames_flow(place, plug):
                 a.send([DOWN] * 8)
             switch.remove_port("vm")
             assert not place.exists()
-            wait_for(vm.front.hung_up, "the end")
+            wait_for(vm.front.hung_up, "the end", timeout_s=0.5)
             a.receive()
 
 

@@ -144,6 +144,28 @@ def test_a_second_machine_is_sent_away_with_one_sentence(net, place, plug, caplo
     ]
 
 
+def test_each_machine_that_is_there_has_a_line_for_who_is_sent_away(net, place, plug, caplog):
+    net.switch.add_port(VhostUserPort("vm", place))
+    for lines in (1, 2):
+        there = plug().boot()
+        plug()
+        net.switch.poll()
+        assert len(caplog.messages) == lines
+        there.close()
+        net.switch.poll()
+
+
+def test_who_hangs_up_before_the_answer_has_hung_up_and_no_more(net, place, plug, caplog):
+    net.switch.add_port(VhostUserPort("vm", place))
+    vm = plug()
+    vm.front.write(wire.HEADER.pack(Request.GET_FEATURES, wire.VERSION, 0))
+    vm.close()
+    net.switch.poll()
+
+    assert caplog.messages == []
+    assert talks(net, plug().boot())
+
+
 def test_who_comes_as_the_last_one_leaves_is_let_in(net, place, plug, caplog):
     net.switch.add_port(VhostUserPort("vm", place))
     plug().boot().front.connection.shutdown(socket.SHUT_RDWR)
@@ -281,6 +303,7 @@ def test_descriptors_may_come_with_a_later_piece(net, place, plug):
     net.switch.poll()
 
     assert open_fds() == before + 2  # the connection and what it gave us
+    assert not os.get_inheritable(net.switch.ports["vm"]._session.rings[0].call)
     assert not vm.front.hung_up()
 
 

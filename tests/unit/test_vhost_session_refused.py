@@ -198,3 +198,14 @@ def test_memory_that_another_program_may_hold_back_is_refused(fake, request_):
     }[request_]
     with open("/proc/self/status") as strange, pytest.raises(WireError, match="is no memfd"):
         fake.front.say(*said, (strange.fileno(),))
+
+
+@pytest.mark.parametrize("request_", [Request.SET_VRING_CALL, Request.SET_VRING_KICK])
+def test_a_descriptor_for_no_ring_is_given_back(fake, request_):
+    fake.front.negotiate()
+    before = open_fds()
+
+    with pytest.raises(WireError, match="ring 77 of 2"):
+        fake.front.fd(request_, 77, fake.call)
+
+    assert open_fds() == before
