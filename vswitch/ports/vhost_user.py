@@ -53,12 +53,12 @@ class Conversation:
         while (missing := self._missing()) > 0:
             try:
                 # Never behind the end of a message: descriptors come with its first byte.
-                data, fds, flags, _ = socket.recv_fds(
-                    self._connection, missing, wire.FDS_MAX, socket.MSG_CMSG_CLOEXEC
-                )
+                data, fds, flags, _ = socket.recv_fds(self._connection, missing, wire.FDS_MAX)
             except BlockingIOError:
                 return None
             self._fds += fds
+            for fd in fds:
+                os.set_inheritable(fd, False)  # recv_fds() takes flags, and does not pass them on
             if flags & socket.MSG_CTRUNC or len(self._fds) > wire.FDS_MAX:
                 raise WireError(f"more than {wire.FDS_MAX} descriptors in a message")
             if not data:
