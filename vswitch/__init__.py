@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         QemuListener,
         QemuPort,
         TapPort,
+        VhostUserFolder,
+        VhostUserPort,
     )
     from vswitch.ports.local import LocalPort
     from vswitch.status import ListenerStatus, PortStatus, Station
@@ -53,6 +55,8 @@ __all__ = [
     "Station",
     "Switch",
     "TapPort",
+    "VhostUserFolder",
+    "VhostUserPort",
     "VswitchError",
     "__version__",
     "replay",
@@ -75,6 +79,8 @@ _HOME = {
     "Station": "vswitch.status",
     "Switch": "vswitch.switch",
     "TapPort": "vswitch.ports",
+    "VhostUserFolder": "vswitch.ports",
+    "VhostUserPort": "vswitch.ports",
     "VswitchError": "vswitch.errors",
     "replay": "vswitch.playback",
 }

@@ -24,7 +24,7 @@ REGIONS_MAX = VSW_REGIONS_MAX
 cdef class Mapping:
     """*size* bytes of a file, shared with whoever has it, from *offset* (of whole pages) on.
 
-    Raises OSError: EINVAL when the file is shorter.
+    Raises OSError: EINVAL when the file is shorter, EMEDIUMTYPE when it may keep us waiting.
     """
 
     cdef vsw_mapping *_at

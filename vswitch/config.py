@@ -53,12 +53,21 @@ class SwitchConfig:
             raise ConfigError(
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
             )
+        if self.core == "python" and any(p.kind == "vhost-user" for p in self._places):
+            raise ConfigError(
+                "--core python has no vhost-user: C works in the guests' memory",
+                hint="leave --core away, or let the VMs connect to --listen qemu:PATH",
+            )
         _check_unique([p.name for p in self.ports])
         _check_addresses([str(i.ip) for p in self.ports for i in p.ips])
         _check_macs(self.ports)
         _check_files(self.ports)
         _check_places(self.listeners)
-        _check_descriptors([n for p in (*self.ports, *self.listeners) for n in p.descriptors])
+        _check_descriptors([n for p in self._places for n in p.descriptors])
+
+    @property
+    def _places(self) -> tuple[PortConfig, ...]:
+        return (*self.ports, *self.listeners)
 
 
 def parse_forward(text: str) -> frozenset[int]:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX, VERDICTS
+from vswitch.errors import PortError
 
 # struct vsw_counters in datapath/port.h: what is counted per poller and port, one u64 each.
 COUNTER_WORDS = 24  # three cache lines
@@ -81,6 +82,8 @@ class Core:
         return self._add("pcap", fd, **options)
 
     def add_vhost_port(self, *, queues: int, mtu: int) -> int:
+        if not hasattr(self._ports, "add_vhost_port"):
+            raise PortError("core python has no vhost-user: C works in the guests' memory")
         return self._add("vhost", queues=queues, mtu=mtu)
 
     def guest(self, port: int) -> Any:

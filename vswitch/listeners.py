@@ -9,20 +9,33 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, count
 
 from vswitch.core import Core
 from vswitch.errors import PortError
 from vswitch.links import REASONS, Member
 from vswitch.linux.peer import guest_name
-from vswitch.ports import Listener, Port
+from vswitch.ports import Listener, Place, Port
 from vswitch.status import ListenerStatus
 
 log = logging.getLogger(__name__)
 
 NAME_MAX = 48  # of 64 letters a port's name may have: room for a number
 ADMIT_MAX = 64  # at a time: who hangs up and knocks again must not keep the control thread
+
+
+def status(place: Place, ports: Iterable[Port]) -> ListenerStatus:
+    """What there is to know about a place where VMs connect, now."""
+    # A folder keeps its "/": that is how one is told from a socket.
+    absolute = os.path.join(os.path.abspath(place.path), "") if place.path else ""
+    return ListenerStatus(
+        name=place.name,
+        kind=place.kind,
+        address=absolute if place.address.endswith("/") else absolute[:-1] or place.address,
+        mtu=place.mtu,
+        ports=sum(map(place.owns, ports)),
+    )
 
 
 class Listeners:
@@ -47,37 +60,20 @@ class Listeners:
         self._members = members
         self._add = add
         self._remove = remove
-        self._all: list[Listener] = []
+        self.all: list[Listener] = []
         self._tired = False  # no descriptor or place was left: not again before the next sweep
 
     def add(self, listener: Listener) -> None:
-        self._all.append(listener)
+        self.all.append(listener)
 
     def close(self) -> None:
-        for listener in self._all:
+        for listener in self.all:
             listener.close()
-        self._all.clear()
-
-    def status(self) -> list[ListenerStatus]:
-        """What there is to know about each now."""
-        return [
-            ListenerStatus(
-                name=listener.name,
-                kind=listener.kind,
-                address=os.path.abspath(listener.path) if listener.path else listener.address,
-                mtu=listener.mtu,
-                ports=sum(self._is_of(member.port, listener) for member in self._members.values()),
-            )
-            for listener in self._all
-        ]
-
-    @staticmethod
-    def _is_of(port: Port, listener: Listener) -> bool:
-        return port.passing and port.address == listener.address
+        self.all.clear()
 
     def waiting_on(self) -> list[int]:
         """Descriptors to be watched now."""
-        return [] if self._tired else [listener.fileno() for listener in self._all]
+        return [] if self._tired else [listener.fileno() for listener in self.all]
 
     def retry(self) -> None:
         """Once a second: there may be room again."""
@@ -85,7 +81,7 @@ class Listeners:
 
     def admit(self) -> None:
         """Make a port of everyone who knocks."""
-        for listener in self._all:
+        for listener in self.all:
             for _ in range(ADMIT_MAX):
                 if not self._admit_one(listener):
                     break

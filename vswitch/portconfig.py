@@ -8,6 +8,8 @@
     tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
     qemu:/tmp/vm.sock
     qemu:127.0.0.1:1234,retry=off
+    vhost-user:/tmp/vm.sock,queues=4
+    vhost-user:/tmp/vm.sock,client
     dgram:/tmp/switch.sock,remote=/tmp/vm.sock,mode=0660
     udp:127.0.0.1:5000,remote=127.0.0.1:5001,name=vm0
     pcap:in.pcap,speed=2.5,loop=3,out=out.pcapng,name=lab
@@ -57,8 +59,8 @@ class PortConfig:
     force: bool = False  # take a device that the host uses, too
     switch: str = ""  # the name of the one it is for
     retry: bool = True  # of a port that connects: whenever nobody is there
+    client: bool = False  # vhost-user: the front-end listens
     # Of a socket: its path, or HOST:PORT; of a stream, a path has a "/". Of fd: see `descriptors`.
-    client: bool = False  # vhost-user: the other side listens
     address: str = ""
     remote: str = ""  # the peer's
     mode: int | None = None  # of the socket's file; None: what `SocketFile` gives it
@@ -98,7 +100,8 @@ class PortConfig:
 
     @classmethod
     def parse_listener(cls, text: str) -> PortConfig:
-        """Read ``qemu:PATH[,key=value...]``: where VMs connect; the name is their ports' base.
+        """Read ``qemu:PATH[,key=value...]`` or ``vhost-user:FOLDER/``: where VMs connect; the name
+        is their ports' base.
 
         Raises:
             ConfigError: the text is no such place.
@@ -107,7 +110,8 @@ class PortConfig:
         kind, _, address = head.partition(":")
         if kind not in LISTENERS:
             raise ConfigError(
-                f"--listen {text!r}: not a place to listen", hint="as qemu:PATH, or fd:3"
+                f"--listen {text!r}: not a place to listen",
+                hint="as qemu:PATH, vhost-user:FOLDER/, or fd:3",
             )
         port = cls("", kind, address=address)
         return _read(LISTENERS[kind], port, f"--listen {text!r}", options)
@@ -140,6 +144,8 @@ def _with_options(
         key, _, value = option.partition("=")
         if key in seen and key not in _LISTS:
             raise ConfigError(f"{what}: option {key!r} is given twice")
+        if _OPPOSITES.get(key) in seen:
+            raise ConfigError(f"{what}: {_OPPOSITES[key]} and {key} exclude one another")
         seen.add(key)
         if key not in known:
             kind = "a device" if port.kind == AUTO else port.kind
@@ -193,6 +199,17 @@ def _local(port: PortConfig, what: str) -> str:
 def _path(port: PortConfig, what: str) -> str:
     _check_path(what, port.address)
     return PurePath(port.address).name.removesuffix(".sock")
+
+
+def _guest_path(port: PortConfig, what: str) -> str:
+    if port.client and (port.mode, port.owner, port.group) != (0o660, -1, -1):
+        raise ConfigError(f"{what}: mode, owner and group are of a file that the front-end makes")
+    if port.address.endswith("/"):
+        raise ConfigError(
+            f"{what}: such a folder is for many virtual machines, and a port for one",
+            hint=f"--listen vhost-user:{port.address}",
+        )
+    return _path(port, what)
 
 
 def _folder(port: PortConfig, what: str) -> str:
@@ -290,6 +307,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "speed": ("speed", read.speed),
     "loop": ("loop", read.number(0, LOOPS_MAX)),
 }
+_OPPOSITES = {"server": "client", "client": "server"}
 _LISTS = ("ip",)  # may be given more than once
 _TAP = ("queues", "mtu", "mac", "fdb-limit", "offloads")
 _DEVICE = (*_TAP, "force")  # what the host uses is the interface end
@@ -303,7 +321,7 @@ KINDS: Mapping[str, Kind] = {
     "netdev": Kind(_DEVICE, _device),
     "local": Kind(("ip", *_TAP), _local),
     "qemu": Kind((*_SOCKET, "retry"), _place),
-    "vhost-user": Kind((*_SOCKET, *_GUEST, "server", "client", *_FILE), _path),
+    "vhost-user": Kind((*_SOCKET, *_GUEST, "server", "client", *_FILE), _guest_path),
     "dgram": Kind((*_SOCKET, "remote", *_FILE), _path_pair),
     "udp": Kind((*_SOCKET, "remote"), _host_pair),
     "pcap": Kind((*_SOCKET, "speed", "loop", "out"), _capture),

@@ -21,6 +21,7 @@ class PortStatus:
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
     mtu: int  # bytes
     queues: int
+    queues_used: int  # by whoever is at the other end
     vnet_header: bool
     offloads: tuple[str, ...]
     stations: int

@@ -281,6 +281,7 @@ class Switch:
                 state=member.state,
                 mtu=member.port.mtu,
                 queues=member.port.queues,
+                queues_used=member.port.queues_used,
                 vnet_header=member.port.vnet_header,
                 offloads=member.port.offloads,
                 stations=self._core.fdb.port_entries(member.number),
@@ -296,7 +297,7 @@ class Switch:
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""
         with self._lock:
-            return self._upkeep.listeners.status()
+            return self._upkeep.listener_status()
 
     def _member(self, name: str) -> Member:
         try:

@@ -43,6 +43,8 @@ class Opened(Protocol):
     @property
     def queues(self) -> int: ...
     @property
+    def queues_used(self) -> int: ...
+    @property
     def mtu(self) -> int: ...
     @property
     def vnet_header(self) -> bool: ...
@@ -80,9 +82,10 @@ def port_facts(port: Opened) -> str:
     """What a port got from its device, in one line."""
     origin = ["created" if port.created else "existing", f"{port.end} end"] if port.end else []
     header = ["vnet header"] if port.vnet_header else []
+    of = "" if port.queues_used in (0, port.queues) else f"{port.queues_used} of "
     return ", ".join([
         *(origin or [" ".join([port.kind, *port.ips])]),
-        plural(port.queues, "queue"),
+        of + plural(port.queues, "queue"),
         f"mtu {port.mtu}",
         *header,
         " ".join(port.offloads) or "no offloads",

@@ -21,8 +21,9 @@ from vswitch.clock import Clock
 from vswitch.core import Core
 from vswitch.guests import Guests
 from vswitch.links import Links, Member
-from vswitch.listeners import Listeners
-from vswitch.ports import Listener, Port, VhostUserFolder
+from vswitch.listeners import Listeners, status
+from vswitch.ports import Listener, Place, Port, VhostUserFolder
+from vswitch.status import ListenerStatus
 
 SWEEP_S = 1  # how often places of expired stations are freed
 
@@ -93,6 +94,13 @@ class Upkeep:
         with ExitStack() as rest:
             rest.callback(self.links.close)
             rest.callback(self.listeners.close)
+            rest.callback(self.guests.close)
+
+    def listener_status(self) -> list[ListenerStatus]:
+        """The places where VMs connect."""
+        places: list[Place] = [*self.listeners.all, *self.guests.folders]
+        ports = [member.port for member in self._members.values()]
+        return [status(place, ports) for place in places]
 
     def wait(self) -> None:
         """Sleep until `look` may have something to do, a second at most."""
@@ -128,6 +136,7 @@ class Upkeep:
             return
         self._swept_s = now_s
         self.listeners.retry()
+        self.guests.retry()
         if self._by_hand:
             self._core.fdb.expire(now_s)
         elif self._core.fdb.counters()["entries"]:

@@ -31,7 +31,8 @@ from support.virtio_driver import Pair, Shape
 from vswitch._guest import Guest
 from vswitch._ports import add_vhost_port
 from vswitch.errors import WireError
-from vswitch.ports.vhost_session import PROTOCOL_FEATURES, Session
+from vswitch.ports.vhost_features import PROTOCOL_FEATURES
+from vswitch.ports.vhost_session import Session
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Feature, Request
 

@@ -13,7 +13,7 @@ from support.guest_memory import USER
 from vswitch._guest import Guest
 from vswitch._ports import add_vhost_port
 from vswitch.errors import WireError
-from vswitch.ports.vhost_session import PROTOCOL_FEATURES
+from vswitch.ports.vhost_features import PROTOCOL_FEATURES
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Feature, ProtocolFeature, Request
 
@@ -91,7 +91,7 @@ def test_no_words_do_more_than_end_the_conversation(rig, said, runs, packed):
             machine.front.say(request_, payload, tuple(fds[name] for name in names), ack=ack)
         except WireError:
             machine.front.give_up()
-            assert not machine.session.is_up
+            assert not machine.session.rings.is_up
         machine.pair.memory.set_u16(machine.rings[1].driver + 2, 1)
         net.to_guest(FRAME)
         net.wire.receive()

@@ -6,14 +6,17 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
+from support.plugged import PluggedVm
 from support.served import served
-from vswitch import QemuListener, cli
+from vswitch import QemuListener, VhostUserFolder, VhostUserPort, cli
 from vswitch.cli.fdb import as_bridge, lines
 from vswitch.control import address
 from vswitch.control.schema import FdbEntry
+from vswitch.wire.vhost_user import Feature
 
 A, B = (bytes([2, 0, 0, 0, 0, i]) for i in (1, 2))
 
@@ -80,6 +83,35 @@ def test_show_says_where_vms_connect(vswitch, running, tmp_path):
         "show"
     )[1]
     assert json.loads(vswitch("show", "-j")[1])["listeners"][0]["name"] == "lan"
+
+
+def test_show_says_where_a_guest_is_waited_for_and_what_it_negotiated(vswitch, running, tmp_path):
+    running.switch.add_port(VhostUserPort("vm", tmp_path / "vm", queues=2))
+    assert (
+        f"    port vm: down, waiting at {tmp_path}/vm, 0 stations\n"
+        "        vhost-user, 2 queues, mtu 1500, vnet header, no offloads\n"
+    ) in vswitch("show")[1]
+
+    features = Feature.GUEST_CSUM | Feature.GUEST_TSO4
+    with closing(PluggedVm(tmp_path / "vm", running.switch.poll, features=features)) as vm:
+        vm.boot()
+
+        assert (
+            "    port vm: forwarding, 0 stations\n"
+            "        vhost-user, 1 of 2 queues, mtu 1500, vnet header, csum tso4\n"
+        ) in vswitch("show")[1]
+        assert json.loads(vswitch("show", "-j")[1])["ports"][2]["queues_used"] == 1
+
+
+def test_show_says_how_many_machines_are_in_a_folder(vswitch, running, tmp_path):
+    running.switch.listen(VhostUserFolder(tmp_path / "lan", mtu=9000))
+    for ports in ("0 ports", "1 port"):
+        assert (
+            f"\n    listener lan: {ports}\n        vhost-user:{tmp_path}/lan/, mtu 9000\n"
+        ) in vswitch("show")[1]
+        if ports == "0 ports":
+            vm = PluggedVm(tmp_path / "lan" / "lan-1.sock", running.switch.poll).boot()
+    vm.close()
 
 
 def test_show_fits_80_columns(vswitch, running):

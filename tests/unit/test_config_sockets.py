@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from vswitch.config import SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.portconfig import PortConfig
 
@@ -24,6 +25,22 @@ from vswitch.portconfig import PortConfig
             "udp:127.0.0.1:5000,remote=[::1]:5001,mtu=9000",
             {"name": "udp5000", "address": "127.0.0.1:5000", "remote": "[::1]:5001", "mtu": 9000},
         ),
+        ("vhost-user:/tmp/vm1.sock", {"name": "vm1", "address": "/tmp/vm1.sock"}),
+        ("vhost-user:vm1,server", {"name": "vm1", "address": "vm1"}),
+        ("vhost-user:vm1,server=off", {"name": "vm1", "address": "vm1", "client": True}),
+        (
+            "vhost-user:/tmp/vm1,client,queues=16,offloads=off,mtu=9000,name=web,fdb-limit=2",
+            {
+                "name": "web",
+                "address": "/tmp/vm1",
+                "client": True,
+                "queues": 16,
+                "offloads": False,
+                "mtu": 9000,
+                "fdb_limit": 2,
+            },
+        ),
+        ("vhost-user:/tmp/vm1,mode=666", {"name": "vm1", "address": "/tmp/vm1", "mode": 0o666}),
         ("pcap:/tmp/in.pcap", {"name": "in", "address": "/tmp/in.pcap"}),
         (
             "pcap:a.pcapng,speed=2.5,loop=3,out=b.pcap",
@@ -49,6 +66,31 @@ def test_a_listener_names_its_ports_and_who_may_connect():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            "vhost-user:/x,server,client",
+            "port 'vhost-user:/x,server,client': server and client exclude one another",
+        ),
+        (
+            "vhost-user:/x,client,client",
+            "port 'vhost-user:/x,client,client': option 'client' is given twice",
+        ),
+        (
+            "vhost-user:/x,client,mode=600",
+            "port 'vhost-user:/x,client,mode=600': mode, owner and group are of a file "
+            "that the front-end makes",
+        ),
+        (
+            "vhost-user:/x,queues=17",
+            "port 'vhost-user:/x,queues=17': queues must be in 1..16, not 17",
+        ),
+        (
+            "vhost-user:",
+            "port 'vhost-user:': bytes in the path of a socket must be in 1..107, not 0",
+        ),
+        (
+            "vhost-user:/x/",
+            "port 'vhost-user:/x/': such a folder is for many virtual machines, and a port for one",
+        ),
         ("qemu:/x,queues=2", "port 'qemu:/x,queues=2': qemu has no option 'queues'"),
         ("qemu:/x,offloads=on", "port 'qemu:/x,offloads=on': qemu has no option 'offloads'"),
         ("qemu:/x,mode=600", "port 'qemu:/x,mode=600': qemu has no option 'mode'"),
@@ -137,3 +179,42 @@ def test_what_is_no_place_to_listen_is_refused(text, sentence):
         PortConfig.parse_listener(text)
 
     assert str(caught.value) == sentence
+
+
+def test_a_folder_names_the_ports_of_its_sockets():
+    place = PortConfig.parse_listener("vhost-user:/tmp/lan/,queues=4,offloads=off,mode=600")
+
+    assert (place.name, place.address, place.queues) == ("lan", "/tmp/lan/", 4)
+    assert (place.offloads, place.mode) == (False, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "hint"),
+    [
+        (
+            "vhost-user:/tmp/lan",
+            "--listen 'vhost-user:/tmp/lan': such a socket is for one virtual machine",
+            "--port vhost-user:/tmp/lan, or --listen vhost-user:/tmp/lan/",
+        ),
+        (
+            "vhost-user:/tmp/lan/,client",
+            "--listen 'vhost-user:/tmp/lan/,client': vhost-user has",
+            "",
+        ),
+        ("tap:x", "--listen 'tap:x': not a place to listen", "vhost-user:FOLDER/"),
+    ],
+)
+def test_what_is_no_folder_is_told_a_way_out(text, sentence, hint):
+    with pytest.raises(ConfigError) as e:
+        PortConfig.parse_listener(text)
+
+    assert str(e.value).startswith(sentence)
+    assert hint in e.value.hint
+
+
+@pytest.mark.parametrize("where", ["ports", "listeners"])
+def test_the_core_in_python_has_no_vhost_user(where):
+    place = PortConfig("vm", "vhost-user", address="/tmp/vm")
+
+    with pytest.raises(ConfigError, match="--core python has no vhost-user"):
+        SwitchConfig(core="python", **{where: (place,)})

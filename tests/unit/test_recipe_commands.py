@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from support.plugged import PluggedVm
 from support.served import served
 from support.stream_peer import StreamPeer
 from support.wait import wait_for
-from vswitch import DgramPort, QemuListener, cli
+from vswitch import DgramPort, QemuListener, VhostUserFolder, cli
 from vswitch.cli import _qemu
 from vswitch.control import address
 
@@ -92,6 +93,52 @@ def test_a_port_of_a_running_switch_is_asked_for(vswitch, running, tmp_path):
         f"remote.type=unix,remote.path={tmp_path}/sw\n",
         "",
     )
+
+
+def test_a_folder_says_the_socket_that_is_free(vswitch, running, tmp_path):
+    folder = tmp_path / "lan2"
+    running.switch.listen(VhostUserFolder(folder))
+    with closing(PluggedVm(folder / "lan2-1.sock", running.switch.poll)) as first:
+        first.boot()
+
+        status, out, err = vswitch("qemu-args lan2 --qemu-version 9.2 --memory 1G")
+
+    assert status == 0
+    assert f"-chardev socket,id=n0-socket,path={folder}/lan2-2.sock,reconnect-ms=1000 " in out
+    assert "size=1G,share=on" in out
+    assert "note: this is the socket that is free now: ask again for the next machine\n" in err
+
+
+def test_a_folder_without_a_free_socket_is_said(vswitch, running, tmp_path):
+    running.switch.listen(VhostUserFolder(tmp_path / "lan2"))
+    running.switch.remove_port("lan2-1")
+
+    assert vswitch("qemu-args lan2") == (
+        1,
+        "",
+        f"vswitch: lan2: no socket in {tmp_path}/lan2/ is free\nhint: vswitch show says why\n",
+    )
+
+
+def test_a_folder_that_is_to_be_has_a_first_socket(vswitch, nobody):
+    _, out, err = vswitch("qemu-args vhost-user:/tmp/lan/ --qemu-version 9.2")
+
+    assert "path=/tmp/lan/lan-1.sock," in out
+    assert "note: this is the socket of the first machine in the folder" in err
+
+
+@pytest.mark.parametrize("command", ["qemu-args", "libvirt-xml"])
+def test_a_vhost_user_port_that_calls_needs_a_server(vswitch, nobody, command):
+    out = vswitch(f"{command} vhost-user:/tmp/vm,client --qemu-version 9.2")[1]
+
+    assert "server=on,wait=off" in out or "mode='server'" in out
+
+
+@pytest.mark.parametrize("size", ["x", "0", "1.5G", "12T", "512M,share=off"])
+def test_what_is_no_size_of_memory_is_said(vswitch, nobody, size):
+    assert vswitch(f"qemu-args vhost-user:/tmp/vm --memory {size}") == (
+        2, "", f"vswitch: --memory: not a size: {size!r}\nhint: as 512M or 4G\n",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["qemu-args", "libvirt-xml", "docker-args"])

@@ -24,7 +24,12 @@ VM_TCP = Plug("vm", "qemu", remote="127.0.0.1:5000")
 VM_HOST = Plug("vm", "qemu", remote="localhost:5000")
 DGRAM = Plug("vm", "dgram", address="/tmp/sw", remote="/tmp/vm")
 UDP = Plug("udp", "udp", address="192.0.2.1:5000", remote="192.0.2.2:5001", mtu=1400)
-EVERY = (TAP, BIG_TAP, LAN, ODD, LAN_TCP, LAN_TCP6, JOINED, VM, VM_TCP, VM_HOST, DGRAM, UDP)
+GUEST = Plug("vm1", "vhost-user", address="/tmp/it's.sock", queues=4, mtu=9000)
+CALLED = Plug("vm2", "vhost-user", remote="/tmp/vm2.sock")
+EVERY = (
+    TAP, BIG_TAP, LAN, ODD, LAN_TCP, LAN_TCP6, JOINED, VM, VM_TCP, VM_HOST, DGRAM, UDP, GUEST,
+    CALLED,
+)  # fmt: skip
 
 
 def xml(plug, version=(9, 2)):
@@ -74,6 +79,24 @@ MODEL = "  <model type='virtio'/>"
                 "    <local address='192.0.2.2' port='5001'/>",
                 "  </source>",
                 MODEL,
+            ),
+        ),
+        (
+            GUEST,
+            interface(
+                "vhostuser",
+                "  <source type='unix' path='/tmp/it&apos;s.sock' mode='client'>",
+                "    <reconnect enabled='yes' timeout='1'/>",
+                "  </source>",
+                MODEL,
+                "  <driver queues='4'/>",
+                "  <mtu size='9000'/>",
+            ),
+        ),
+        (
+            CALLED,
+            interface(
+                "vhostuser", "  <source type='unix' path='/tmp/vm2.sock' mode='server'/>", MODEL
             ),
         ),
         (
@@ -136,6 +159,14 @@ def test_what_is_in_a_path_arrives():
         (LAN, (9, 2), "must be let in: /tmp/lan.sock"),
         (LAN, (9, 2), "right under <domain>"),
         (LAN, (7, 2), "QEMU 7.2 does not reconnect"),
+        (
+            GUEST,
+            (9, 2),
+            "right under <domain>: "
+            "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>",
+        ),
+        (GUEST, (9, 2), "must be let in: /tmp/it's.sock"),
+        (CALLED, (9, 2), "vswitch --port vhost-user:/tmp/vm2.sock,client connects"),
     ],
 )
 def test_what_one_has_to_know_is_said(plug, version, note):
@@ -166,10 +197,16 @@ def test_where_no_vm_can_be_there_is_the_sentence_of_qemu(plug):
 @pytest.mark.parametrize("plug", EVERY, ids=lambda plug: f"{plug.kind}-{plug.name}")
 def test_libvirts_schema_takes_it(plug, tmp_path):
     element = xml(plug)
+    backing = (
+        "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
+        if plug.kind == "vhost-user"
+        else ""
+    )
     device, end = (element, "") if element.startswith("<interface") else ("", element)
     domain = tmp_path / "domain.xml"
     domain.write_text(
-        "<domain type='qemu'><name>vm</name><memory>65536</memory><os><type>hvm</type></os>"
+        "<domain type='qemu'><name>vm</name><memory>65536</memory>"
+        f"{backing}<os><type>hvm</type></os>"
         f"<devices>{device}</devices>{end}</domain>"
     )
 

@@ -17,6 +17,8 @@ VM_TCP = Plug("vm", "qemu", remote="127.0.0.1:5000")
 DGRAM = Plug("vm", "dgram", address="/tmp/sw", remote="/tmp/vm")
 UDP = Plug("udp5000", "udp", address="192.0.2.1:5000", remote="192.0.2.2:5001")
 UDP6 = Plug("udp5000", "udp", address="[::1]:5000", remote="[::1]:5001")
+GUEST = Plug("vm1", "vhost-user", address="/tmp/vm1.sock")
+CALLED = Plug("vm1", "vhost-user", remote="/tmp/vm1.sock", memory="4G")
 TAP = Plug("tap0", "netdev", end="interface", driver="tap")
 STREAM = "stream,id=n0,server="
 UNIX = "addr.type=unix,addr.path=/tmp/"
@@ -66,6 +68,35 @@ def line(plug, version=(7, 2), **options):
 )
 def test_the_wire_is_that_of_the_kind_and_the_version(plug, version, netdev):
     assert line(plug, version) == f"{DEVICE} -netdev {netdev}"
+
+
+@pytest.mark.parametrize(
+    ("plug", "version", "socket"),
+    [
+        (GUEST, (2, 12), ",reconnect=1"),
+        (GUEST, (9, 1), ",reconnect=1"),
+        (GUEST, (9, 2), ",reconnect-ms=1000"),
+        (CALLED, (7, 2), ",server=on,wait=off"),
+        (CALLED, (9, 2), ",server=on,wait=off"),
+    ],
+)
+def test_a_vhost_user_port_needs_a_socket_and_memory_that_is_shared(plug, version, socket):
+    assert line(plug, version) == (
+        f"{DEVICE} -netdev vhost-user,id=n0,chardev=n0-socket "
+        f"-chardev socket,id=n0-socket,path=/tmp/vm1.sock{socket} "
+        f"-m {plug.memory} "
+        f"-object memory-backend-memfd,id=n0-memory,size={plug.memory},share=on "
+        "-numa node,memdev=n0-memory"
+    )
+
+
+def test_the_pairs_of_a_vhost_user_port_are_those_of_the_card():
+    four = Plug("vm1", "vhost-user", address="/tmp/vm1.sock", queues=4, mtu=9000)
+
+    assert line(four, netdev="net7").startswith(
+        f"-device virtio-net-pci,netdev=net7,mac={MAC},host_mtu=9000,mq=on,vectors=10 "
+        "-netdev vhost-user,id=net7,chardev=net7-socket,queues=4 -chardev socket,id=net7-socket,"
+    )
 
 
 def test_an_mtu_of_its_own_is_told_to_the_guest():
@@ -120,6 +151,30 @@ def test_what_one_has_to_know_is_said(plug, version, notes):
     assert list(qemu_args(plug, version=version, mac=MAC).notes) == notes
 
 
+def memory_note(memory):
+    return (
+        f"the VM has {memory} of memory here, all of it shared with the switch: say --memory for "
+        "another size; the words from -m on are needed once, however many cards it has"
+    )
+
+
+@pytest.mark.parametrize(
+    ("plug", "notes"),
+    [
+        (GUEST, [memory_note("512M")]),
+        (
+            CALLED,
+            [
+                "QEMU listens there, and vswitch --port vhost-user:/tmp/vm1.sock,client connects",
+                memory_note("4G"),
+            ],
+        ),
+    ],
+)
+def test_what_is_shared_is_said(plug, notes):
+    assert list(qemu_args(plug, version=(9, 2), mac=MAC).notes) == notes
+
+
 @pytest.mark.parametrize(
     ("plug", "note"),
     [
@@ -155,6 +210,12 @@ def test_what_was_assumed_of_a_device_is_said(plug, note):
             (9, 2),
             "v0 is a device of driver veth, and a VM can only open a TAP",
             "vswitch --listen qemu:PATH",
+        ),
+        (
+            GUEST,
+            (2, 11),
+            "vm1: QEMU 2.11 has no memory to share, 2.12 is the first with memory-backend-memfd",
+            "a newer QEMU",
         ),
         (Plug("a", "memory"), (9, 2), "a is a port of kind memory: no VM", "--listen qemu:PATH"),
         (Plug("a", "dgram"), (9, 2), "a is a port over a socket without a name", "--listen"),

@@ -9,7 +9,7 @@ import pytest
 
 from support.front_end import FEATURES, FRAME, address, exchange, region
 from vswitch.errors import WireError
-from vswitch.ports.vhost_session import PROTOCOL_FEATURES
+from vswitch.ports.vhost_features import PROTOCOL_FEATURES
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Feature, Request
 
@@ -24,7 +24,7 @@ def test_what_qemu_says_makes_frames_flow(real):
     machine, net = real
     machine.run()
 
-    assert machine.session.is_up
+    assert machine.session.rings.is_up
     assert exchange(machine, net) == ([FRAME], [FRAME])
 
 
@@ -70,7 +70,7 @@ def test_a_ring_stopped_goes_on_where_it_was(real):
             answer = machine.front.state(Request.GET_VRING_BASE, i, 0)
             index, base = struct.unpack("=II", answer)
             assert (index, base & 0xFFFF) == (i, n | machine.base)
-            assert not machine.session.is_up
+            assert not machine.session.rings.is_up
             machine.front.ring(i, ring, base=base & 0xFFFF, kick=machine.kick, call=machine.call)
 
 
@@ -102,7 +102,7 @@ def test_the_next_connection_begins_disabled(real):
     for i, ring in enumerate(machine.rings):
         front.ring(i, ring, base=ring.base, kick=machine.kick)
 
-    assert not machine.session.is_up
+    assert not machine.session.rings.is_up
     assert exchange(machine, net) == ([], [])
 
 
@@ -173,7 +173,7 @@ def test_a_front_end_that_closes_without_a_word_leaves_nothing(real):
     net.to_guest(FRAME)
 
     assert machine.guest.stop(0) == 0
-    assert not machine.session.is_up
+    assert not machine.session.rings.is_up
 
 
 # ------------------------------------------------------------------ answers

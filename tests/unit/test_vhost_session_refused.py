@@ -186,3 +186,26 @@ def test_a_log_that_cannot_be_is_refused(fake, size, offset):
         fake.front.say(
             Request.SET_LOG_BASE, struct.pack("=QQ", size, offset), (fake.memory.pieces[0].fd,)
         )
+
+
+@pytest.mark.parametrize("request_", ["table", "region", "log"])
+def test_memory_that_another_program_may_hold_back_is_refused(fake, request_):
+    fake.front.negotiate()
+    said = {
+        "table": (Request.SET_MEM_TABLE, struct.pack("=II", 1, 0) + region(0, 4096)),
+        "region": (Request.ADD_MEM_REG, struct.pack("=Q", 0) + region(0, 4096)),
+        "log": (Request.SET_LOG_BASE, struct.pack("=QQ", 4096, 0)),
+    }[request_]
+    with open("/proc/self/status") as strange, pytest.raises(WireError, match="is no memfd"):
+        fake.front.say(*said, (strange.fileno(),))
+
+
+@pytest.mark.parametrize("request_", [Request.SET_VRING_CALL, Request.SET_VRING_KICK])
+def test_a_descriptor_for_no_ring_is_given_back(fake, request_):
+    fake.front.negotiate()
+    before = open_fds()
+
+    with pytest.raises(WireError, match="ring 77 of 2"):
+        fake.front.fd(request_, 77, fake.call)
+
+    assert open_fds() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ from vswitch.recipes import ETHERNET_MTU, Plug, inet
 
 if TYPE_CHECKING:
     from vswitch.control.client import Client
-    from vswitch.control.schema import PortInfo
+    from vswitch.control.schema import ListenerInfo, PortInfo
 
 DEFAULT_SWITCH = "vswitch"
+FIRST = "this is the socket of the first machine in the folder; -2.sock is that of the second"
+FREE = "this is the socket that is free now: ask again for the next machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Found:
     plug: Plug
     switch: str
     shared: bool  # any number of VMs are plugged in there
+    notes: tuple[str, ...] = ()  # which place was found
 
 
 def find(spelled: str, switch: str | None, api: Path | None, *, server: bool = False) -> Found:
@@ -51,11 +55,15 @@ def _to_be(spelled: str, switch: str | None, *, server: bool) -> Found:
     """A port that need not be there yet."""
     from vswitch.portconfig import PortConfig
 
-    listens = spelled.startswith("qemu:") and not server
+    head = spelled.partition(",")[0]
+    folder = head.startswith("vhost-user:") and head.endswith("/")
+    listens = (head.startswith("qemu:") and not server) or folder
     config = PortConfig.parse_listener(spelled) if listens else PortConfig.parse(spelled)
     address, remote = config.address, config.remote
-    if config.kind == "qemu" and not listens:
+    if (config.kind == "qemu" and not listens) or config.client:
         address, remote = "", address
+    if folder:
+        address += f"{config.name}-1.sock"
     plug = Plug(
         config.name,
         config.kind,
@@ -65,7 +73,8 @@ def _to_be(spelled: str, switch: str | None, *, server: bool) -> Found:
         mtu=config.mtu or ETHERNET_MTU,
         queues=config.queues,
     )
-    return Found(plug, switch or DEFAULT_SWITCH, listens)
+    notes = (FIRST,) if folder else ()
+    return Found(plug, switch or DEFAULT_SWITCH, listens, notes)
 
 
 def _running(name: str, client: Client) -> Found:
@@ -76,12 +85,26 @@ def _running(name: str, client: Client) -> Found:
             return Found(_plug(port, folder), info.name, port.kind == "qemu" and bool(port.address))
     for place in listeners:
         if place.name == name:
+            if place.address.endswith("/"):
+                return Found(_free_plug(place, ports, folder), info.name, True, (FREE,))
             plug = Plug(place.name, place.kind, address=place.address, mtu=place.mtu)
             return Found(plug, info.name, True)
     known = ", ".join([*(p.name for p in ports), *(place.name for place in listeners)])
     raise ApiError(
         f"switch {info.name} has no port or listener {name}",
         hint=f"it has: {known or 'none'}; or spell one as --port does, as netdev:tap0",
+    )
+
+
+def _free_plug(place: ListenerInfo, ports: Sequence[PortInfo], folder: str) -> Plug:
+    """A port with a socket in a folder of them, where nobody is."""
+    for port in ports:
+        plug = _plug(port, folder)
+        here = os.path.join(os.path.dirname(plug.address), "") == place.address
+        if here and port.state == "down":
+            return plug
+    raise ApiError(
+        f"{place.name}: no socket in {place.address} is free", hint="vswitch show says why"
     )
 
 

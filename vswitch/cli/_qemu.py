@@ -7,7 +7,8 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -15,7 +16,7 @@ import click
 from vswitch.cli._common import switch_options
 from vswitch.cli._plug import Found
 from vswitch.errors import ConfigError
-from vswitch.recipes import STREAM_SINCE, Recipe, Version, station_address
+from vswitch.recipes import STREAM_SINCE, Plug, Recipe, Version, station_address
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,6 +38,13 @@ def vm_options(command: Command) -> Command:
             "--qemu",
             metavar="PROGRAM",
             help="Which QEMU is asked for its version  [default: qemu-system of this machine]",
+        ),
+        click.option(
+            "--memory",
+            metavar="SIZE",
+            default="512M",
+            show_default=True,
+            help="Of vhost-user: the VM's memory, which it shares with the switch.",
         ),
         click.option(
             "--server", is_flag=True, help="Of qemu:PATH: QEMU listens, vswitch connects."
@@ -102,10 +110,21 @@ def mac_for(found: Found, given: str | None) -> str:
     return station_address(f"{found.switch}/{found.plug.name}".encode())
 
 
-def show(recipe: Recipe) -> None:
+def with_memory(plug: Plug, size: str) -> Plug:
+    """The port, for a VM with so much memory.
+
+    Raises:
+        ConfigError: *size* is none.
+    """
+    if not re.fullmatch(r"[1-9][0-9]{0,8}[MG]?", size):
+        raise ConfigError(f"--memory: not a size: {size!r}", hint="as 512M or 4G")
+    return replace(plug, memory=size if size[-1] in "MG" else f"{size}M")
+
+
+def show(recipe: Recipe, notes: Sequence[str] = ()) -> None:
     """What to paste on standard output, the rest on standard error."""
     click.echo(recipe.text)
-    for note in recipe.notes:
+    for note in (*notes, *recipe.notes):
         say(note)
     for step in recipe.steps:
         click.echo(step, err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vswitch.cli._plug import find
-from vswitch.cli._qemu import mac_for, show, version, vm_options
+from vswitch.cli._qemu import mac_for, show, version, vm_options, with_memory
 from vswitch.recipes import libvirt_xml
 
 HELP = """\
@@ -33,8 +33,11 @@ def command(
     qemu: str | None,
     qemu_version: str | None,
     mac: str | None,
+    memory: str,
     switch: str | None,
     api: Path | None,
 ) -> None:
     found = find(port, switch, api, server=server)
-    show(libvirt_xml(found.plug, version=version(qemu, qemu_version), mac=mac_for(found, mac)))
+    plug = with_memory(found.plug, memory)
+    xml = libvirt_xml(plug, version=version(qemu, qemu_version), mac=mac_for(found, mac))
+    show(xml, found.notes)

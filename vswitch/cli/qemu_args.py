@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vswitch.cli._plug import find
-from vswitch.cli._qemu import mac_for, show, version, vm_options
+from vswitch.cli._qemu import mac_for, show, version, vm_options, with_memory
 from vswitch.errors import ConfigError
 from vswitch.recipes import qemu_args
 
@@ -26,6 +26,7 @@ listener, where any number of VMs connect, each call says another one: keep it w
   vswitch qemu-args lan
   vswitch qemu-args qemu:/tmp/lan.sock
   vswitch qemu-args tap0 --qemu-version 9.2
+  vswitch qemu-args vhost-user:/tmp/vm1.sock,queues=2 --memory 4G
   eval qemu-system-x86_64 -m 512 disk.img $(vswitch qemu-args lan)
 """
 
@@ -41,6 +42,7 @@ def command(
     qemu: str | None,
     qemu_version: str | None,
     mac: str | None,
+    memory: str,
     switch: str | None,
     api: Path | None,
 ) -> None:
@@ -48,4 +50,6 @@ def command(
         raise ConfigError(f"--id {netdev!r}: a letter, then letters, digits, '-', '.' or '_'")
     found = find(port, switch, api, server=server)
     address = mac_for(found, mac)
-    show(qemu_args(found.plug, version=version(qemu, qemu_version), mac=address, netdev=netdev))
+    plug = with_memory(found.plug, memory)
+    words = qemu_args(plug, version=version(qemu, qemu_version), mac=address, netdev=netdev)
+    show(words, found.notes)

@@ -33,9 +33,13 @@ or the host itself, as "br0" of a Linux bridge, also said with --local:
   local:br0                     a TAP that the host goes on using
   local:br0,ip=10.0.0.1/24,ip=fd00::1/64,mac=02:00:00:00:00:01
 
-or a socket's address, which needs no root; "qemu" is what QEMU calls stream:
+or a socket's address, which needs no root; "vhost-user" shares the memory of one VM, "qemu" is what
+QEMU calls stream:
 
 \b
+  vhost-user:PATH               the switch listens there, for one VM at a time
+  vhost-user:PATH,client        the VM does: connect to it, and again
+  vhost-user:PATH,queues=4      four pairs of queues, spread over the pollers
   qemu:PATH                     connect to QEMU or passt, which listens
                                 there, now or later, and again
   qemu:PATH,retry=off           the same, now or never
@@ -61,8 +65,9 @@ or what another process opened, and handed in; what it is, it says itself:
 VMs connect by themselves to --listen qemu:PATH or qemu:HOST:PORT. Each becomes a port, called as
 its QEMU says (-name), or else NAME-1, NAME-2, ... (,name=NAME; by default after the file). Who may
 connect is said by the file: ,mode=0660,owner=USER,group=GROUP. TCP is neither encrypted nor
-authenticated. --listen fd:3 is a stream socket that listens already; those of systemd's socket
-activation need not be mentioned.
+authenticated. --listen vhost-user:FOLDER/ makes a socket for each VM, NAME-1.sock and, as that is
+taken, NAME-2.sock, and so on. --listen fd:3 is a stream socket that listens already; those of
+systemd's socket activation need not be mentioned.
 
 Examples:
 
@@ -106,9 +111,9 @@ Two namespaces on one switch, in a second terminal:
     "--listen",
     "listeners",
     multiple=True,
-    metavar="qemu:PLACE|fd:N",
+    metavar="qemu:PLACE|vhost-user:FOLDER/|fd:N",
     help="A unix socket, or HOST:PORT, where any number of VMs connect; each becomes a port while "
-    "it does.",
+    "it does. Or a folder with a socket for each.",
 )
 @click.option("--name", default="vswitch", show_default=True, help="What others call this switch.")
 @click.option(

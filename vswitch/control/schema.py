@@ -60,6 +60,7 @@ class PortInfo(Struct, frozen=True):
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
     mtu: int
     queues: int
+    queues_used: int  # by whoever is at the other end
     vnet_header: bool
     offloads: list[str]
     stations: int

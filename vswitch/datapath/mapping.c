@@ -2,10 +2,12 @@
 #include "datapath/mapping.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 static struct vsw_mapping list[VSW_MAPPINGS_MAX];
 static struct sigaction before; /* what a SIGBUS was to others */
@@ -49,6 +51,27 @@ static void mapping_handle(void)
     handled = true;
 }
 
+/* Whether a page of @fd comes from the kernel alone: where another program provides it (FUSE), that
+ * one could keep a poller waiting in a page fault for ever. */
+static bool mapping_is_prompt(int fd)
+{
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) < 0)
+        return false;
+    switch ((uint32_t)fs.f_type) {
+    case TMPFS_MAGIC: /* memfd_create(2), too */
+    case HUGETLBFS_MAGIC:
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
 struct vsw_mapping *vsw_mapping_open(int fd, size_t size, uint64_t offset)
 {
     struct vsw_mapping *m = list;
@@ -62,6 +85,10 @@ struct vsw_mapping *vsw_mapping_open(int fd, size_t size, uint64_t offset)
     }
     if (fstat(fd, &file) < 0)
         return NULL;
+    if (!mapping_is_prompt(fd)) {
+        errno = EMEDIUMTYPE;
+        return NULL;
+    }
     if (size == 0 || offset > (uint64_t)file.st_size || size > (uint64_t)file.st_size - offset) {
         errno = EINVAL;
         return NULL;

@@ -22,7 +22,8 @@ struct vsw_mapping {
 };
 
 /* Map @size bytes of @fd from @offset on, shared and writable; NULL, with errno set, upon failure:
- * ENOSPC when the list is full, EINVAL when the file is shorter. */
+ * ENOSPC when the list is full, EINVAL when the file is shorter, EMEDIUMTYPE when its file system is
+ * none of those whose pages the kernel provides by itself. */
 struct vsw_mapping *vsw_mapping_open(int fd, size_t size, uint64_t offset);
 void vsw_mapping_close(struct vsw_mapping *m);
 

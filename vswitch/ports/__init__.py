@@ -6,7 +6,7 @@ asks which kind a port is.
 
 from __future__ import annotations
 
-from vswitch.ports.base import Core, LinkState, Listener, Port
+from vswitch.ports.base import Core, LinkState, Listener, Place, Port
 from vswitch.ports.dgram import DgramPort
 from vswitch.ports.memory import MemoryPort
 from vswitch.ports.netdev import NetdevPort
@@ -14,7 +14,8 @@ from vswitch.ports.opening import open_listener, open_port
 from vswitch.ports.pcap import PcapPort
 from vswitch.ports.qemu import QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
-from vswitch.ports.vhost_user import VhostUserFolder, VhostUserPort
+from vswitch.ports.vhost_folder import VhostUserFolder
+from vswitch.ports.vhost_user import VhostUserPort
 
 __all__ = [
     "Core",
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryPort",
     "NetdevPort",
     "PcapPort",
+    "Place",
     "Port",
     "QemuListener",
     "QemuPort",

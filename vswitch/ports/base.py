@@ -45,24 +45,34 @@ class Core(Protocol):
     def wire(self, port: int) -> Wire: ...
 
 
-class Listener(Protocol):
-    """A place where ports come from; each is called after it, and goes with its connection."""
+class Place(Protocol):
+    """Where virtual machines connect; its ports are called after it."""
 
     name: str
     kind: str  # of its ports
     mtu: int  # bytes, of its ports
     fdb_limit: int  # stations behind each, 0 for no limit of its own
 
-    address: str  # its path, or HOST:PORT; what its ports have as theirs
-    path: Path | None  # of a unix socket
+    address: str  # its path, or HOST:PORT; a folder's has a "/" at its end
+
+    @property
+    def path(self) -> Path | None:
+        """Of a unix socket, or of the folder with them."""
+
+    def owns(self, port: Port) -> bool:
+        """Whether *port* came from here, and somebody is connected there."""
+
+    def close(self) -> None: ...
+
+
+class Listener(Place, Protocol):
+    """A socket where ports come from; each goes with its connection, and has its address."""
 
     def fileno(self) -> int: ...
 
     def accept(self) -> socket.socket | None: ...
 
     def port(self, name: str, connection: socket.socket) -> Port: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,11 @@ class Port(ABC):
         self.mtu = mtu
         self.offloads = tuple(offloads)
         self.queues = queues
+
+    @property
+    def queues_used(self) -> int:
+        """By whoever is at the other end."""
+        return self.queues
 
     @property
     def offload_bits(self) -> int:

@@ -125,6 +125,9 @@ class HandedListener:
         is_file = self._socket.family == socket.AF_UNIX and not self.address.startswith("@")
         self.path = Path(self.address) if is_file else None
 
+    def owns(self, port: Port) -> bool:
+        return port.passing and port.address == self.address
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

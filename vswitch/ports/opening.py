@@ -25,7 +25,8 @@ from vswitch.ports.netdev import NetdevPort
 from vswitch.ports.pcap import PcapPort
 from vswitch.ports.qemu import Place, QemuListener, QemuPort
 from vswitch.ports.tap import TapPort
-from vswitch.ports.vhost_user import VhostUserFolder, VhostUserPort
+from vswitch.ports.vhost_folder import VhostUserFolder
+from vswitch.ports.vhost_user import VhostUserPort
 
 SOCKET_MTU = 1500  # of a port without a device: what VMs have unless told otherwise
 

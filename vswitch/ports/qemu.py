@@ -224,6 +224,9 @@ class QemuListener:
         self.path = self._file.path if self._file else None
         self.address = place_text(self.path or self._socket.getsockname())
 
+    def owns(self, port: Port) -> bool:
+        return port.passing and port.address == self.address
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

@@ -15,20 +15,19 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Container
-from contextlib import AbstractContextManager
-from itertools import count
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
 
-from vswitch.errors import PortError, WireError
-from vswitch.linux.dial import Dialler
+from vswitch.errors import DeviceError, WireError
+from vswitch.linux.dial import MAY_PASS, Dialler
 from vswitch.linux.socketfile import SocketFile
 from vswitch.ports.base import Core, LinkState, Port
 from vswitch.ports.vhost_session import Session
 from vswitch.wire import vhost_user as wire
 
 MESSAGES_MAX = 64  # at a time: who talks without end must not keep the control thread
+KNOCKS_MAX = 64  # at a time, for the same reason
 Paused = Callable[[], AbstractContextManager[None]]
 
 
@@ -58,6 +57,8 @@ class Conversation:
             except BlockingIOError:
                 return None
             self._fds += fds
+            for fd in fds:
+                os.set_inheritable(fd, False)  # recv_fds() takes flags, and does not pass them on
             if flags & socket.MSG_CTRUNC or len(self._fds) > wire.FDS_MAX:
                 raise WireError(f"more than {wire.FDS_MAX} descriptors in a message")
             if not data:
@@ -78,13 +79,21 @@ class Conversation:
         """Send a reply.
 
         Raises:
-            OSError: the peer is gone, or does not read.
+            WireError: the peer does not read.
+            OSError: it is gone.
         """
-        if self._connection.send(reply) != len(reply):
-            raise BlockingIOError(errno.EAGAIN, "it does not read")
+        try:
+            sent = self._connection.send(reply)
+        except BlockingIOError:
+            sent = 0
+        if sent != len(reply):
+            raise WireError("it does not read what it is answered")
 
     def close(self) -> None:
         close_all(self._fds)
+        with suppress(OSError):  # it has hung up itself
+            # Who polls it in another thread keeps it from ending by `close` alone.
+            self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
 
@@ -104,7 +113,7 @@ class VhostUserPort(Port):
         group: Group id, -1: ours.
 
     Raises:
-        PortError: *path* cannot be had.
+        PortError: *path* cannot be had, or is no socket to connect to.
     """
 
     kind = "vhost-user"
@@ -136,6 +145,16 @@ class VhostUserPort(Port):
             self._dialler = Dialler(path)
             self.remote = os.fspath(path)
             self.calls = True
+            self._call_first()
+
+    def _call_first(self) -> None:
+        """The first call tells what can never be from what may come."""
+        try:
+            self.call()
+        except OSError as e:
+            if e.errno not in MAY_PASS:
+                hint = "a front-end that listens, as QEMU does with server=on, makes a socket there"
+                raise DeviceError(self.name, f"connect to {self.remote}", e, hint=hint) from e
 
     def attach(self, core: Core) -> int:
         number = core.add_vhost_port(queues=self.queues, mtu=self.mtu)
@@ -145,7 +164,11 @@ class VhostUserPort(Port):
         return number
 
     def link(self) -> LinkState:
-        return LinkState(up=bool(self._session and self._session.is_up), mtu=self.mtu)
+        return LinkState(up=bool(self._session and self._session.rings.is_up), mtu=self.mtu)
+
+    @property
+    def queues_used(self) -> int:
+        return self._session.rings.active_pairs if self._session else 0
 
     @property
     def is_connected(self) -> bool:
@@ -156,9 +179,9 @@ class VhostUserPort(Port):
         """A file behind the guest's memory was shrunk."""
         return bool(self._session and self._session.guest.lost)
 
-    def waiting_on(self) -> list[int]:
-        """Descriptors that become readable when there is something for `admit` or `attend`."""
-        doors = [self._file.socket.fileno()] if self._file else []
+    def waiting_on(self, *, knocks: bool = True) -> list[int]:
+        """Descriptors that become readable when there is something for `attend`, or `admit`."""
+        doors = [self._file.socket.fileno()] if self._file and knocks else []
         return doors + ([self._conversation.fileno()] if self._conversation else [])
 
     def admit(self) -> int:
@@ -168,7 +191,8 @@ class VhostUserPort(Port):
             OSError: it cannot be had now (EMFILE).
         """
         refused = 0
-        while self._file:
+        for _ in range(KNOCKS_MAX if self._file else 0):
+            assert self._file
             try:
                 connection = self._file.socket.accept()[0]
             except (BlockingIOError, ConnectionAbortedError):
@@ -228,56 +252,13 @@ class VhostUserPort(Port):
 
     def close(self) -> None:
         if self._session:
-            self._session.forget()
+            self._session.rings.forget()
+            self._session = None  # and with it the guest's memory
         if self._conversation:
             self._conversation.close()
             self._conversation = None
         if self._file:
             self._file.close()
-
-
-class VhostUserFolder:
-    """A folder with a socket for each virtual machine, and always one that is free.
-
-    The sockets are ``<folder>/<name>-1.sock``, ``<name>-2.sock``, ..., and so are their ports
-    called; a port whose machine left waits for the next one.
-
-    Args:
-        folder: Where; made, if it is not there.
-        name: What the ports are called after; by default as the folder.
-        fdb_limit: Stations behind each, 0 for no limit of its own.
-        options: Of each port, as `VhostUserPort` has them.
-
-    Raises:
-        PortError: it is no folder, or cannot be made.
-    """
-
-    def __init__(
-        self, folder: Path, *, name: str | None = None, fdb_limit: int = 0, **options: Any
-    ) -> None:
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as e:
-            raise PortError(f"cannot make the folder {folder}: {e.strerror}") from e
-        self.folder = folder
-        self.name = name or folder.name
-        self.address = f"{folder}/"
-        self.fdb_limit = fdb_limit
-        self.mtu = int(options.get("mtu", 1500))
-        self._options = options
-        self._spare: VhostUserPort | None = None
-
-    def next_port(self, taken: Container[str]) -> VhostUserPort | None:
-        """A port for the next machine, if the last one has got its own.
-
-        Raises:
-            PortError: its socket cannot be.
-        """
-        if self._spare and not self._spare.is_connected:
-            return None
-        name = next(n for i in count(1) if (n := f"{self.name}-{i}") not in taken)
-        self._spare = VhostUserPort(name, self.folder / f"{name}.sock", **self._options)
-        return self._spare
 
 
 def close_all(fds: list[int]) -> None:

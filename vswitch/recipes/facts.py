@@ -24,6 +24,7 @@ class Plug:
     remote: str = ""  # where it connects or sends to
     mtu: int = ETHERNET_MTU  # bytes
     queues: int = 1
+    memory: str = "512M"  # of the VM, where the switch shares it
 
     @property
     def has_own_mtu(self) -> bool:

@@ -2,9 +2,10 @@
 
 libvirt knows TAPs, TCP and UDP (formatdomain, "Network interfaces"); its ``client``, ``server``
 and ``udp`` are QEMU's -netdev socket, which has the framing of stream and dgram. For unix sockets
-it has no type, so their words are handed to QEMU past libvirt, by ``qemu:commandline``.
+it has no type, so their words are handed to QEMU past libvirt, by ``qemu:commandline``; but for
+vhost-user it has one.
 
-An ``<mtu>`` is for TAPs only: libvirt refuses the domain if another type has one.
+An ``<mtu>`` is for TAPs and vhost-user: libvirt refuses the domain if another type has one.
 """
 
 from __future__ import annotations
@@ -32,19 +33,21 @@ def libvirt_xml(plug: Plug, *, version: Version, mac: str) -> Recipe:
     if qemu.is_tap(plug):
         target = _tag("target", dev=plug.name, managed="no")
         return Recipe(_interface("ethernet", plug, mac, target), _ethernet_notes(plug))
+    if plug.kind == "vhost-user":
+        return Recipe(_interface("vhostuser", plug, mac, *_vhostuser(plug)), _vhostuser_notes(plug))
     if source := _source(plug):
         return Recipe(_interface(source[0], plug, mac, *source[1]), _socket_notes(plug))
     return Recipe(_commandline(words), _commandline_notes(plug, version))
 
 
 def _interface(kind: str, plug: Plug, mac: str, *inside: str) -> str:
-    tap = qemu.is_tap(plug)
+    has_mtu = plug.has_own_mtu and (qemu.is_tap(plug) or plug.kind == "vhost-user")
     lines = [
         _tag("mac", address=mac),
         *inside,
         _tag("model", type="virtio"),
         *([_tag("driver", queues=str(plug.queues))] if plug.queues > 1 else []),
-        *([_tag("mtu", size=str(plug.mtu))] if tap and plug.has_own_mtu else []),
+        *([_tag("mtu", size=str(plug.mtu))] if has_mtu else []),
     ]
     return "\n".join([f"<interface type='{kind}'>", *_indented(lines), "</interface>"])
 
@@ -58,9 +61,29 @@ def _source(plug: Plug) -> tuple[str, list[str]] | None:
         return "server", [_tag("source", **there)]
     if plug.kind == "udp" and here and there:
         # Seen from the VM: it sends to us.
-        opened = _tag("source", **here).replace("/>", ">")
+        opened = _opened("source", **here)
         return "udp", [opened, *_indented([_tag("local", **there)]), "</source>"]
     return None
+
+
+def _vhostuser(plug: Plug) -> list[str]:
+    """The ``<source>``, whose mode is QEMU's."""
+    if plug.remote:
+        return [_tag("source", type="unix", path=plug.remote, mode="server")]
+    reconnect = _tag("reconnect", enabled="yes", timeout=str(qemu.RECONNECT_S))
+    opened = _opened("source", type="unix", path=plug.address, mode="client")
+    return [opened, *_indented([reconnect]), "</source>"]
+
+
+def _vhostuser_notes(plug: Plug) -> tuple[str, ...]:
+    said = [
+        "the switch works in the domain's memory, which has to be shared; right under <domain>: "
+        "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>",
+        f"QEMU runs as libvirt's user there, who must be let in: {plug.remote or plug.address}",
+    ]
+    if plug.remote:
+        said.append(f"QEMU listens there, and vswitch --port {qemu.spelled(plug)} connects")
+    return tuple(said)
 
 
 def _v4(address: str) -> dict[str, str] | None:
@@ -108,6 +131,10 @@ def _commandline_notes(plug: Plug, version: Version) -> tuple[str, ...]:
 def _tag(name: str, **attributes: str) -> str:
     given = (f" {key}='{escape(value, QUOTE)}'" for key, value in attributes.items())
     return f"<{name}{''.join(given)}/>"
+
+
+def _opened(name: str, **attributes: str) -> str:
+    return _tag(name, **attributes).removesuffix("/>") + ">"
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

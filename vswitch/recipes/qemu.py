@@ -5,7 +5,13 @@
     8.0         stream,reconnect=SECONDS
     9.2         stream,reconnect-ms=; reconnect= is deprecated
 
-Source: QEMU's qapi/net.json, "NetdevStreamOptions" and "NetdevDgramOptions", and their "Since".
+and for vhost-user, whose socket is a character device, and which needs memory that is shared:
+
+    2.12        -object memory-backend-memfd
+    9.2         -chardev socket,reconnect-ms= for reconnect=, which is there since 2.6
+
+Source: QEMU's qapi/net.json, "NetdevStreamOptions" and "NetdevDgramOptions", qapi/char.json,
+"ChardevSocket", qapi/qom.json, "MemoryBackendMemfdProperties", and their "Since".
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ Version = tuple[int, int]  # major, minor
 STREAM_SINCE = (7, 2)
 RECONNECT_SINCE = (8, 0)
 RECONNECT_MS_SINCE = (9, 2)
+MEMFD_SINCE = (2, 12)
 RECONNECT_S = 1  # soon enough after a restart of the switch, and no load while there is none
 
 
@@ -42,14 +49,17 @@ def words(plug: Plug, *, version: Version, mac: str, netdev: str = "n0") -> list
     if plug.queues > 1:
         # A vector for each of the queues' two rings, one for configuration, one for control.
         device += ["mq=on", f"vectors={2 * plug.queues + 2}"]
-    wire = _wire(_backend(plug, version), netdev)
-    return ["-device", ",".join(device), "-netdev", wire]
+    wire = _wire(_backend(plug, version, netdev), netdev)
+    beside = _beside(plug, version, netdev) if plug.kind == "vhost-user" else []
+    return ["-device", ",".join(device), "-netdev", wire, *beside]
 
 
 def notes(plug: Plug, version: Version) -> tuple[str, ...]:
     """What one has to know to use them."""
     if is_tap(plug):
         return _tap_notes(plug)
+    if plug.kind == "vhost-user":
+        return _vhost_user_notes(plug)
     if plug.kind != "qemu":
         return ()
     if not plug.address:
@@ -75,7 +85,7 @@ def _wire(backend: list[str], netdev: str) -> str:
     return ",".join([backend[0], f"id={netdev}", *backend[1:]])
 
 
-def _backend(plug: Plug, version: Version) -> list[str]:
+def _backend(plug: Plug, version: Version, netdev: str) -> list[str]:
     """The words behind -netdev, without ``id=``."""
     if is_tap(plug):
         return _tap(plug)
@@ -83,7 +93,50 @@ def _backend(plug: Plug, version: Version) -> list[str]:
         return _stream(plug, version)
     if plug.kind in ("dgram", "udp") and plug.address and plug.remote:
         return _dgram(plug, version)
+    if plug.kind == "vhost-user":
+        queues = [f"queues={plug.queues}"] if plug.queues > 1 else []
+        return ["vhost-user", f"chardev={netdev}-socket", *queues]
     raise _no_place(plug)
+
+
+def _beside(plug: Plug, version: Version, netdev: str) -> list[str]:
+    """The socket of a vhost-user port, and memory that the switch can map."""
+    if version < MEMFD_SINCE:
+        raise ConfigError(
+            f"{plug.name}: QEMU {dotted(version)} has no memory to share, {dotted(MEMFD_SINCE)} is "
+            "the first with memory-backend-memfd",
+            hint="a newer QEMU, or a TAP",
+        )
+    role = ["server=on", "wait=off"] if plug.remote else _reconnect_chardev(version)
+    where = f"path={_value(plug.remote or plug.address)}"
+    socket = ",".join(["socket", f"id={netdev}-socket", where, *role])
+    memory = f"memory-backend-memfd,id={netdev}-memory,size={plug.memory},share=on"
+    return [
+        *("-chardev", socket),
+        *("-m", plug.memory, "-object", memory),
+        *("-numa", f"node,memdev={netdev}-memory"),
+    ]
+
+
+def _reconnect_chardev(version: Version) -> list[str]:
+    if version >= RECONNECT_MS_SINCE:
+        return [f"reconnect-ms={RECONNECT_S * 1000}"]
+    return [f"reconnect={RECONNECT_S}"]
+
+
+def _vhost_user_notes(plug: Plug) -> tuple[str, ...]:
+    memory = (
+        f"the VM has {plug.memory} of memory here, all of it shared with the switch: say "
+        "--memory for another size; the words from -m on are needed once, however many cards it has"
+    )
+    if plug.remote:
+        return (f"QEMU listens there, and vswitch --port {spelled(plug)} connects", memory)
+    return (memory,)
+
+
+def spelled(plug: Plug) -> str:
+    """A vhost-user port that connects, as --port takes it."""
+    return f"vhost-user:{plug.remote},client"
 
 
 def _tap(plug: Plug) -> list[str]:

@@ -1,0 +1,74 @@
+"""A folder with a socket for each virtual machine: vhost-user, as a listener is for streams."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from vswitch.errors import PortError, SocketInUseError
+from vswitch.ports.base import Port
+from vswitch.ports.vhost_user import VhostUserPort
+
+
+class VhostUserFolder:
+    """A folder with a socket for each virtual machine, and always one that is free.
+
+    The sockets are ``<folder>/<name>-1.sock``, ``<name>-2.sock``, ..., and so are their ports
+    called; a port whose machine left waits for the next one.
+
+    Args:
+        folder: Where; made, if it is not there.
+        name: What the ports are called after; by default as the folder.
+        fdb_limit: Stations behind each, 0 for no limit of its own.
+        options: Of each port, as `VhostUserPort` has them.
+
+    Raises:
+        PortError: it is no folder, or cannot be made.
+    """
+
+    kind = "vhost-user"
+
+    def __init__(
+        self, folder: Path, *, name: str | None = None, fdb_limit: int = 0, **options: Any
+    ) -> None:
+        try:
+            self._made = not folder.exists()
+            folder.mkdir(exist_ok=True)
+        except OSError as e:
+            raise PortError(f"cannot make the folder {folder}: {e.strerror}") from e
+        self.path = folder
+        self.name = name or folder.name
+        self.address = f"{folder}/"
+        self.fdb_limit = fdb_limit
+        self.mtu = int(options.get("mtu", 1500))
+        self._options = options
+        self._spare: VhostUserPort | None = None
+
+    def next_port(self, taken: Container[str]) -> VhostUserPort | None:
+        """A port for the next machine, if the last one has got its own.
+
+        Raises:
+            PortError: its socket cannot be.
+        """
+        if self._spare and not self._spare.is_connected and self._spare.name in taken:
+            return None
+        for name in (n for i in count(1) if (n := f"{self.name}-{i}") not in taken):
+            with suppress(SocketInUseError):  # another program's: as if the name were taken
+                self._spare = VhostUserPort(name, self.path / f"{name}.sock", **self._options)
+                return self._spare
+        return None
+
+    def owns(self, port: Port) -> bool:
+        """Whether a machine is plugged into *port*, which is one of ours."""
+        if not isinstance(port, VhostUserPort) or Path(port.address).parent != self.path:
+            return False
+        return port.is_connected
+
+    def close(self) -> None:
+        """Remove the folder if it was made here, and nothing is left in it."""
+        if self._made:
+            with suppress(OSError):
+                self.path.rmdir()

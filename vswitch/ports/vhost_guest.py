@@ -1,0 +1,29 @@
+"""What a session does to the datapath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vswitch._guest import Mapping as Memory
+
+
+class Guest(Protocol):
+    """What is done to the datapath; `vswitch._guest.Guest` says more of each."""
+
+    @property
+    def lost(self) -> bool: ...
+    def set_features(
+        self, *, long_header: bool, mergeable: bool, event_idx: bool, indirect: bool, packed: bool,
+        offloads: int,
+    ) -> None: ...  # fmt: skip
+    def set_memory(self, regions: Sequence[tuple[int, Memory, int, int]]) -> None: ...
+    def set_log(self, log: Memory | None, size: int = 0) -> None: ...
+    def set_log_address(self, ring: int, gpa: int) -> None: ...
+    def start(
+        self, ring: int, *, size: int, desc: int, driver: int, device: int, base: int
+    ) -> None: ...
+    def stop(self, ring: int) -> int: ...
+    def enable(self, ring: int, *, enabled: bool) -> None: ...
+    def set_call(self, ring: int, fd: int) -> None: ...
+    def set_kick(self, queue: int, fd: int) -> None: ...
