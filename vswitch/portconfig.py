@@ -202,7 +202,7 @@ def _path(port: PortConfig, what: str) -> str:
 
 
 def _guest_path(port: PortConfig, what: str) -> str:
-    if port.client and (port.mode, port.owner, port.group) != (0o660, -1, -1):
+    if port.client and (port.mode, port.owner, port.group) != (None, -1, -1):
         raise ConfigError(f"{what}: mode, owner and group are of a file that the front-end makes")
     if port.address.endswith("/"):
         raise ConfigError(

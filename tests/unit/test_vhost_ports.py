@@ -528,7 +528,7 @@ def test_what_turns_out_later_is_said_once(net, place, caplog):
 def test_a_path_that_is_taken_is_refused(net, place):
     net.switch.add_port(VhostUserPort("vm", place))
 
-    with pytest.raises(PortError, match="is in use by another program"):
+    with pytest.raises(PortError, match="is in use already"):
         VhostUserPort("other", place)
 
 

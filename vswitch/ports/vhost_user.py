@@ -128,7 +128,7 @@ class VhostUserPort(Port):
         queues: int = 1,
         mtu: int = 1500,
         offloads: bool = True,
-        mode: int = 0o660,
+        mode: int | None = None,
         owner: int = -1,
         group: int = -1,
     ) -> None:
