@@ -70,7 +70,7 @@ messages = st.lists(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(messages, st.booleans(), st.booleans())
 def test_no_words_do_more_than_end_the_conversation(rig, said, runs, packed):
