@@ -13,6 +13,7 @@ static int note_waiting(void)
 }
 #define sched_yield note_waiting
 #include "datapath/port_vhost.c"
+#include "datapath/virtq_begin.h"
 #undef sched_yield
 
 #include <assert.h>

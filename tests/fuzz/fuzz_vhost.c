@@ -22,6 +22,7 @@ static ssize_t fuzz_write(int fd, const void *data, size_t n);
 #define memcpy fuzz_memcpy
 #define write fuzz_write
 #include "datapath/port_vhost.c"
+#include "datapath/virtq_begin.h"
 #undef memcpy
 #undef write
 

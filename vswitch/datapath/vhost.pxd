@@ -1,4 +1,4 @@
-# Declarations of guest.h, virtq.h, mapping.h and port_vhost.h for cimport.
+# Declarations of guest.h, virtq.h, virtq_begin.h, mapping.h and port_vhost.h for cimport.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from vswitch.datapath.port cimport VSW_QUEUES_MAX, vsw_port_ops
@@ -54,8 +54,11 @@ cdef extern from "datapath/virtq.h" nogil:
         uint8_t event_idx
         uint8_t indirect
 
-    void vsw_virtq_begin(vsw_virtq *vq, uint32_t base)
     void vsw_virtq_disarm(vsw_virtq *vq)
+
+
+cdef extern from "datapath/virtq_begin.h" nogil:
+    void vsw_virtq_begin(vsw_virtq *vq, uint32_t base)
     uint32_t vsw_virtq_base(const vsw_virtq *vq)
     uint16_t vsw_virtq_used_index(const vsw_virtq *vq)
     uint32_t vsw_packed_recovered(vsw_virtq *vq, uint32_t base)
