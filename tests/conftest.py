@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
@@ -11,6 +12,13 @@ import pytest
 from support.guest_rig import Rig
 from support.lab import Lab
 from support.namespaces import Netns
+
+
+def pytest_configure() -> None:
+    # What we start inherits a signal that is ignored, as under nohup(1), and a switch respects
+    # that: then it would not end with the signal that is tested.
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
