@@ -324,7 +324,7 @@ def test_the_end_is_logged_by_the_control_thread(tmp_path, caplog):
 
 
 def test_several_pollers_record_whole_records_in_order_of_time(tmp_path):
-    out, count = tmp_path / "out.pcapng", 10_000
+    out, count = tmp_path / "out.pcapng", 5_000
     frames = {
         n: [frame(BROADCAST, mac(n), i.to_bytes(4, "big")) for i in range(count)] for n in (1, 2)
     }
