@@ -7,6 +7,7 @@ collects what the device has handed back.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ def event_passed(event: int, new: int, old: int) -> bool:
     return event in {i & 0xFFFF for i in range(old, old + ((new - old) & 0xFFFF))}
 
 
-class _Ring:
+class _Ring(ABC):
     driver_size = device_size = 0
     driver_align = 4
 
@@ -51,8 +52,9 @@ class _Ring:
         self._write_table(table, descs[-tail:])
         return [*descs[:-tail], (table, 16 * tail, INDIRECT)]
 
+    @abstractmethod
     def _write_table(self, table: int, descs: list[tuple[int, int, int]]) -> None:
-        raise NotImplementedError
+        """Write an indirect table."""
 
 
 class SplitRing(_Ring):
