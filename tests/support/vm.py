@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from support.command import NOBODY, ROOT
 
 QEMU = "qemu-system-x86_64"
@@ -28,6 +30,7 @@ MACHINE = (
     "-global", "virtio-net-pci.romfile=", "-global", "virtio-net-pci.vectors=0",
     "-append", "console=ttyS0 quiet panic=-1",
 )  # fmt: skip
+PAGE_BYTES = 4096
 BOOT_S = 60  # a quiet machine needs 5
 STATUS = re.compile(r"vm: status (\d+)\n")
 
@@ -93,6 +96,13 @@ class Vm:
         printed, status = self._wait_for(STATUS, timeout_s)
         assert status == "0", f"{line} ({status}): {printed}"
         return printed
+
+    def memory(self) -> np.ndarray:
+        """What it has, a row for each page of 4 KiB; needs a ``memory-backend-memfd``."""
+        for fd in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            if fd.readlink().name.startswith("memfd:memory-backend-memfd"):
+                return np.memmap(fd, np.uint8, "r").reshape(-1, PAGE_BYTES)
+        raise AssertionError("this machine has no memfd")
 
     def close(self) -> None:
         """Pull the plug; a second call does nothing."""

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
 
 import pytest
 
 from support.command import Running, running
-from support.qmp import Qmp
 from support.recipe import Recipe, recipe
-from support.vm import Vm
+from support.vm_files import (
+    FILE_MIB,
+    LONG_MIB,
+    MIB,
+    begin_to_fetch,
+    digest,
+    end_of_fetch,
+    fetch,
+    give_addresses,
+    make_file,
+)
 from support.wait import wait_for
 
 NOBODY = os.geteuid() == 0  # or we are an ordinary user already
 MAX_FRAME_BYTES = 1514
-MIB = 1 << 20
 RING_PACKED = 34  # virtio 1.2, 6
-FILE_MIB = 4
-LONG_MIB = 64  # long enough to be interrupted
 
 CARDS = pytest.mark.parametrize("card", ["", ",packed=on"], ids=["split", "packed"])
 
@@ -27,36 +31,6 @@ CARDS = pytest.mark.parametrize("card", ["", ",packed=on"], ids=["split", "packe
 @pytest.fixture
 def wires(room) -> Recipe:
     return recipe("vhost-user", room)
-
-
-def give_addresses(vms: Sequence[Vm]) -> None:
-    for number, vm in enumerate(vms, 1):
-        vm.run(f"ip addr add 192.0.2.{number}/24 dev eth0")
-
-
-def make_file(vm: Vm, mib: int = FILE_MIB) -> str:
-    """Random bytes to be asked for; their SHA-256."""
-    vm.run(f"dd if=/dev/urandom of=/srv/file bs=1M count={mib} 2>/dev/null")
-    return digest(vm.run("sha256sum /srv/file"))
-
-
-def digest(said: str) -> str:
-    found = re.search(r"\b[0-9a-f]{64}\b", said)
-    assert found, said
-    return found[0]
-
-
-def fetch(vm: Vm, host: str) -> str:
-    return digest(vm.run(f"wget -qO- http://{host}/file | sha256sum"))
-
-
-def begin_to_fetch(vm: Vm, host: str) -> None:
-    vm.run(f"(wget -qO /tmp/got http://{host}/file; touch /tmp/done) >/dev/null 2>&1 &")
-
-
-def end_of_fetch(vm: Vm) -> str:
-    said = vm.run("until [ -e /tmp/done ]; do sleep 0.1; done; sha256sum /tmp/got", timeout_s=60)
-    return digest(said)
 
 
 def is_up(switch: Running, *ports: str) -> bool:
@@ -150,36 +124,6 @@ def test_a_transfer_goes_on_when_the_switch_was_killed(boot, wires, card):
         wait_for(lambda: is_up(second, "lan1", "lan2"), "links to be up")
         assert end_of_fetch(vms[0]) == expected
         vms[1].run("ping -c1 -W5 192.0.2.1")
-
-
-@CARDS
-def test_a_vm_moves_to_another_qemu_while_it_receives(boot, wires, room, card):
-    """Which copies its memory meanwhile. That the log of written pages is needed this does not
-    show: it passes without, as the guest itself copies what it receives."""
-    machines = [wires.machine(n, card=card) for n in (1, 2, 3)]
-    machines[0] += ["-qmp", f"unix:{room / 'qmp'},server=on,wait=off"]
-    machines[2] = [word.replace("00:00:03", "00:00:01") for word in machines[2]]
-    machines[2] += ["-incoming", f"unix:{room / 'moving'}"]
-    third = wires.vswitch[-1].replace("lan2", "lan3")
-    with running(*wires.vswitch, "--port", third, nobody=NOBODY) as switch:
-        source, sender = boot(*machines[:2], nobody=NOBODY)
-        give_addresses([source, sender])
-        expected = make_file(sender, LONG_MIB)
-        (target,) = boot(machines[2], nobody=NOBODY, wait=False)
-        wait_for((room / "moving").exists, "the other QEMU to listen", timeout_s=20)
-        begin_to_fetch(source, "192.0.2.2")
-        wait_for(lambda: switch.port("lan1").counters["tx_bytes"] > MIB, "the file to flow")
-
-        with Qmp(room / "qmp") as qmp:
-            qmp.ask("migrate", uri=f"unix:{room / 'moving'}")
-            wait_for(
-                lambda: qmp.ask("query-migrate")["status"] == "completed", "it to be there",
-                timeout_s=60,
-            )  # fmt: skip
-
-        assert end_of_fetch(target) == expected
-        sender.run("ping -c1 -W5 192.0.2.1")
-        assert switch.port("lan1").state == "down"
 
 
 @pytest.mark.netns
