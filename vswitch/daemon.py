@@ -20,7 +20,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 
 from vswitch import activation, text
@@ -30,7 +29,7 @@ from vswitch.config import SwitchConfig
 from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError
 from vswitch.portconfig import PortConfig
-from vswitch.ports import open_listener, open_port
+from vswitch.service import Service
 from vswitch.switch import Switch
 
 log = logging.getLogger(__name__)
@@ -63,12 +62,13 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             listener = undo.enter_context(address.listening(path, config.name))
-            switch = _make(config)
+            service = Service.made(config)
+            switch = service.switch
             undo.callback(switch.close)
-            _open_ports(switch, config)
+            service.open()
             switch.start()
             _announce(switch, path, config.listeners)
-            undo.enter_context(_served(switch, listener))
+            undo.enter_context(_served(service, listener))
             _wait(switch, signals, stats_s)
             ports = switch.port_statuses()
         _say(f"\n{text.counters_table(ports, REASONS)}")
@@ -118,43 +118,6 @@ def _is_stdout(path: str) -> bool:
 # ---------------------------------------------------------------------- making it
 
 
-def _make(config: SwitchConfig) -> Switch:
-    switch = Switch(
-        config.name,
-        ageing_s=config.ageing_s,
-        fdb_limit=config.fdb_limit,
-        pollers=config.pollers,
-        busy_poll_us=config.busy_poll_us,
-        core=config.core,
-    )
-    switch.set_reserved(range(16), "drop")
-    switch.set_reserved(config.forward, "forward")
-    return switch
-
-
-def _open_ports(switch: Switch, config: SwitchConfig) -> None:
-    for port_config in config.ports:
-        port = open_port(_resolved(port_config, config))
-        try:
-            switch.add_port(port, fdb_limit=port_config.fdb_limit)
-        except BaseException:
-            port.close()
-            raise
-    for place in config.listeners:
-        switch.listen(open_listener(_resolved(place, config)))
-
-
-def _resolved(port: PortConfig, config: SwitchConfig) -> PortConfig:
-    """A port's configuration with what it takes from its switch."""
-    return replace(
-        port,
-        switch=config.name,
-        mtu=port.mtu or config.mtu,
-        # The reference implementation forwards finished frames only.
-        offloads=port.offloads and config.core == "c",
-    )
-
-
 def _allow_files(config: SwitchConfig) -> None:
     """See that as many files can be open as it takes: each queue of a port is one."""
     needed = sum(port.queues for port in config.ports) + FILES_BESIDES + 4 * config.pollers
@@ -196,12 +159,13 @@ def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> No
 
 
 @contextmanager
-def _served(switch: Switch, listener: socket.socket) -> Iterator[None]:
+def _served(service: Service, listener: socket.socket) -> Iterator[None]:
     """Answer the API from a thread of its own while the block runs."""
     stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     thread = threading.Thread(
-        target=_serve, args=(switch, listener, stop), name=f"{switch.name}-api", daemon=True
-    )
+        target=_serve, args=(service, listener, stop), name=f"{service.config.name}-api",
+        daemon=True,
+    )  # fmt: skip
     thread.start()
     try:
         yield
@@ -211,16 +175,16 @@ def _served(switch: Switch, listener: socket.socket) -> Iterator[None]:
         os.close(stop)
 
 
-def _serve(switch: Switch, listener: socket.socket, stop: int) -> None:
+def _serve(service: Service, listener: socket.socket, stop: int) -> None:
     try:
         # Loaded here, while frames flow already: this takes longer than all of the start.
         import asyncio
 
         from vswitch.control import server
 
-        asyncio.run(server.serve(switch, listener, stop))
+        asyncio.run(server.serve(service, listener, stop))
     except Exception:
-        log.exception("api stops, the switch goes on name=%s", switch.name)
+        log.exception("api stops, the switch goes on name=%s", service.config.name)
 
 
 def _wait(switch: Switch, signals: set[signal.Signals], stats_s: float | None) -> None:

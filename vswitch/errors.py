@@ -4,13 +4,15 @@ VswitchError
 ├── ConfigError              what the user asked for cannot be
 ├── PortError
 │   ├── PortLimitError       the datapath is full
+│   ├── PortNotFoundError    there is none of that name
+│   ├── PortExistsError      there is one of that name already
 │   ├── SocketInUseError     somebody answers where we were to listen
 │   └── DeviceError          the kernel refused; carries errno
 ├── FdbError
 │   └── FdbFullError         no room for another static entry
 ├── WireError                a peer's message is not what its protocol says
 ├── CaptureError             a file is no capture we can read; carries the offset
-└── ApiError                 a running switch could not be asked, or said no
+└── ApiError                 a running switch could not be asked, or said no; carries its code
 """
 
 from __future__ import annotations
@@ -44,6 +46,14 @@ class PortLimitError(PortError):
             f"too many ports: a switch has at most {limit}",
             hint="run a second switch and join the two by a port of each",
         )
+
+
+class PortNotFoundError(PortError):
+    """There is no port, or listener, of that name."""
+
+
+class PortExistsError(PortError):
+    """There is a port, or listener, of that name already."""
 
 
 class SocketInUseError(PortError):
@@ -93,4 +103,11 @@ class WireError(VswitchError):
 
 
 class ApiError(VswitchError):
-    """A running switch could not be reached, or refused a request."""
+    """A running switch could not be reached, or refused a request.
+
+    ``code`` is that of `vswitch.control.schema.Error`; empty when nobody answered.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
-from vswitch.errors import PortError
+from vswitch.errors import PortError, PortExistsError, PortNotFoundError
 from vswitch.links import Member
 from vswitch.ports import Listener, Port, VhostUserFolder
 from vswitch.status import ListenerStatus, PortStatus, Station
@@ -186,14 +186,14 @@ class Switch:
 
         Raises:
             FdbFullError: there is no place for the station that is always at this port.
-            PortError: a port of that name is connected already.
+            PortExistsError: a port of that name is connected already.
             PortLimitError: the switch is full.
         """
         with self._lock, ExitStack() as undo:
             if self._closing.is_set():
                 raise PortError(f"switch {self.name} is closed")
             if port.name in self._members:
-                raise PortError(f"port {port.name} is connected already")
+                raise PortExistsError(f"port {port.name} is connected already")
             with self.paused():
                 number = port.attach(self._core)
                 undo.callback(self._disconnect, number)
@@ -216,7 +216,7 @@ class Switch:
         """Disconnect and close a port; its stations are forgotten, static ones too.
 
         Raises:
-            PortError: there is no such port.
+            PortNotFoundError: there is no such port.
         """
         with self._lock:
             member = self._member(name)
@@ -303,7 +303,7 @@ class Switch:
         try:
             return self._members[name]
         except KeyError:
-            raise PortError(
+            raise PortNotFoundError(
                 f"no port {name}", hint=f"ports are: {', '.join(self._members) or 'none yet'}"
             ) from None
 
@@ -361,7 +361,7 @@ class Switch:
         """Forget learned stations: all, or those of *port* or with *mac*; returns how many.
 
         Raises:
-            PortError: there is no such port.
+            PortNotFoundError: there is no such port.
         """
         with self._lock:
             number = None if port is None else self._member(port).number

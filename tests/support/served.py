@@ -11,15 +11,17 @@ from pathlib import Path
 
 from vswitch import Switch
 from vswitch.control import address, server
+from vswitch.service import Service
 
 
 @contextmanager
 def served(switch: Switch, path: Path) -> Iterator[Path]:
     """Answer for *switch* at *path* while the block runs."""
+    service = Service(switch, switch.config)
     stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     with address.listening(path, switch.name) as listener:
         thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(switch, listener, stop)), name="api"
+            target=lambda: asyncio.run(server.serve(service, listener, stop)), name="api"
         )
         thread.start()
         try:

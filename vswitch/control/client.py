@@ -11,12 +11,22 @@ import os
 import socket
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from vswitch.control import address
-from vswitch.control.schema import Error, FdbEntry, FlushResult, ListenerInfo, PortInfo, SwitchInfo
+from vswitch.control.schema import (
+    Error,
+    FdbEntry,
+    FlushResult,
+    ListenerInfo,
+    NewPort,
+    PortChange,
+    PortInfo,
+    SwitchChange,
+    SwitchInfo,
+)
 from vswitch.errors import ApiError
 
 T = TypeVar("T")
@@ -81,8 +91,24 @@ class Client:
     def switch(self) -> SwitchInfo:
         return self._ask("GET", "/v1/switch", SwitchInfo)
 
+    def change_switch(self, change: SwitchChange) -> SwitchInfo:
+        return self._ask("PATCH", "/v1/switch", SwitchInfo, body=change)
+
     def ports(self) -> list[PortInfo]:
         return self._ask("GET", "/v1/ports", list[PortInfo])
+
+    def port(self, name: str) -> PortInfo:
+        return self._ask("GET", f"/v1/ports/{quote(name, safe='')}", PortInfo)
+
+    def add_port(self, port: str) -> PortInfo:
+        """Open *port*, spelled as for ``vswitch run --port``."""
+        return self._ask("POST", "/v1/ports", PortInfo, body=NewPort(port))
+
+    def change_port(self, name: str, change: PortChange) -> PortInfo:
+        return self._ask("PATCH", f"/v1/ports/{quote(name, safe='')}", PortInfo, body=change)
+
+    def remove_port(self, name: str) -> None:
+        self._ask("DELETE", f"/v1/ports/{quote(name, safe='')}", dict[str, str])
 
     def listeners(self) -> list[ListenerInfo]:
         return self._ask("GET", "/v1/listeners", list[ListenerInfo])
@@ -95,19 +121,23 @@ class Client:
         """Forget learned stations, all or those that match; how many there were."""
         return self._ask("DELETE", "/v1/fdb", FlushResult, port=port, mac=mac).flushed
 
-    def _ask(self, method: str, route: str, kind: type[T], **query: str | None) -> T:
+    def _ask(
+        self, method: str, route: str, kind: type[T], *, body: object = None, **query: str | None
+    ) -> T:
+        content = None if body is None else msgspec.json.encode(body)
         given = {key: value for key, value in query.items() if value is not None}
         try:
-            self._connection.request(method, f"{route}?{urlencode(given)}" if given else route)
+            whole = f"{route}?{urlencode(given)}" if given else route
+            self._connection.request(method, whole, content)
             answer = self._connection.getresponse()
-            body = answer.read()
+            said = answer.read()
         except (OSError, http.client.HTTPException) as e:
             raise self._unreachable(e) from e
         try:
             if answer.status >= 400:
-                error = msgspec.json.decode(body, type=Error)
-                raise ApiError(error.error, hint=error.hint)
-            return msgspec.json.decode(body, type=kind)
+                error = msgspec.json.decode(said, type=Error)
+                raise ApiError(error.error, hint=error.hint, code=error.code)
+            return msgspec.json.decode(said, type=kind)
         except msgspec.DecodeError as e:
             raise ApiError(
                 f"{self._path} does not speak the API of vswitch: {e}",

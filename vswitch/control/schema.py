@@ -78,6 +78,35 @@ class ListenerInfo(Struct, frozen=True):
     ports: int  # connected now
 
 
+class NewPort(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/ports, and POST /v1/listeners: what ``--port``, or ``--listen``, is given."""
+
+    port: str
+
+
+class PortChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """PATCH /v1/ports/{port}: what is given is changed."""
+
+    learning: bool | None = None
+    forwarding: bool | None = None
+    fdb_limit: int | None = None  # stations it may have; 0: no limit of its own
+
+
+class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """PATCH /v1/switch: what is given is changed."""
+
+    ageing_s: int | None = None
+    forward: list[str] | None = None  # names, or last bytes, of reserved addresses
+
+
+class NewEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/fdb adds a static station, PUT /v1/fdb also moves one."""
+
+    mac: str
+    port: str
+    vid: int = 0
+
+
 class FdbEntry(Struct, frozen=True, omit_defaults=True):
     """An element of GET /v1/fdb[?port=NAME]"""
 
@@ -95,7 +124,12 @@ class FlushResult(Struct, frozen=True):
 
 
 class Error(Struct, frozen=True, omit_defaults=True):
-    """Any failed request."""
+    """Any failed request.
+
+    ``code`` is ``bad-input`` (status 400), ``not-found`` (404), ``bad-method`` (405), ``exists`` or
+    ``refused`` (409: the host, or a limit of the switch, says no) or ``internal`` (500).
+    """
 
     error: str
     hint: str | None = None
+    code: str = ""

@@ -1,0 +1,8 @@
+"""What can be asked of a running switch: a file for each noun."""
+
+from __future__ import annotations
+
+from vswitch.control.api import Route
+from vswitch.control.handlers import fdb, listeners, ports, switch
+
+ROUTES: tuple[Route, ...] = (*switch.ROUTES, *ports.ROUTES, *listeners.ROUTES, *fdb.ROUTES)

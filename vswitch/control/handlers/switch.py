@@ -1,0 +1,50 @@
+"""The switch as a whole: /v1/switch."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from vswitch import __version__
+from vswitch._fastpath import DROP_REASONS
+from vswitch.config import RESERVED
+from vswitch.control.api import Call, Route
+from vswitch.control.schema import DropReason, FdbInfo, SwitchChange, SwitchInfo
+from vswitch.service import Service
+from vswitch.switch import Switch
+
+
+def show(service: Service, _: Call) -> SwitchInfo:
+    switch, config = service.switch, service.config
+    return SwitchInfo(
+        name=config.name,
+        version=__version__,
+        pid=os.getpid(),
+        core=config.core,
+        pollers=config.pollers,
+        busy_poll_us=config.busy_poll_us,
+        ageing_s=config.ageing_s,
+        uptime_s=switch.uptime_s,
+        forward=_forwarded(switch),
+        ports=len(switch.ports),
+        fdb=msgspec.convert(switch.fdb_counters(), FdbInfo),
+        drop_reasons=[DropReason(*reason) for reason in DROP_REASONS],
+    )
+
+
+def change(service: Service, call: Call) -> SwitchInfo:
+    service.set_switch(ageing_s=call.body.ageing_s, forward=call.body.forward)
+    return show(service, call)
+
+
+def _forwarded(switch: Switch) -> list[str]:
+    names = {nibble: name for name, nibble in RESERVED.items()}
+    forwarded = (n for n, verdict in sorted(switch.reserved.items()) if verdict == "forward")
+    return [names.get(nibble, f"{nibble:02x}") for nibble in forwarded]
+
+
+ROUTES = (
+    Route("GET", "/v1/switch", show, "What it is, and its forwarding database", SwitchInfo),
+    Route("PATCH", "/v1/switch", change, "Change what is given", SwitchInfo, body=SwitchChange),
+)
