@@ -12,7 +12,7 @@
 PY = .venv/bin/python
 SETUP = scripts/setup.sh
 DEMO_PACKAGES = iproute2 iputils-ping iperf3
-TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base ethtool qemu-system-x86 tcpdump \
+TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base libseccomp2 ethtool qemu-system-x86 tcpdump \
 	libvirt0 libxml2-utils dpdk-dev librte-net-virtio23 librte-mempool-ring23
 BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 \
 	librte-net-vhost23 librte-net-af-packet23
@@ -76,7 +76,7 @@ bench:
 pins:
 	rm -rf build/pins
 	python3 -m venv build/pins
-	build/pins/bin/python -m pip install -q '.[dev]'
+	build/pins/bin/python -m pip install -q '.[dev,seccomp]'
 	{ sed -n '/^#/p' requirements.txt; \
 	  build/pins/bin/python -m pip freeze --all --exclude vswitch --exclude pip; } >build/pins.txt
 	mv build/pins.txt requirements.txt
