@@ -107,9 +107,8 @@ def moving(boot: Callable[..., list[Vm]], room: Path) -> Callable[..., object]:
     return make
 
 
-@CARDS
-def test_a_vm_moves_to_another_qemu_while_it_receives(moving, room, card):
-    with moving(card) as move:
+def test_a_vm_moves_to_another_qemu_while_it_receives(moving, room):
+    with moving(",packed=on") as move:
         expected = make_file(move.sender, LONG_MIB)
         begin_to_fetch(move.source, "192.0.2.2")
         sums = move.switch.port
