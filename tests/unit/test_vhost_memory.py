@@ -276,6 +276,28 @@ def test_every_page_written_is_noted_and_no_other(rig, packed, event_idx):
     log.close()
 
 
+def test_what_is_finished_after_a_crash_is_noted(rig):
+    net = rig()
+    card = net.card(packed=True, size=8, regions=(1 << 20,))
+    ring = card.rings[1]
+    flags_at = ring.desc + 14
+    for _ in range(3):
+        card.send(FRAME)
+    flags = card.memory.u16(flags_at)
+    net.poll()
+    card.memory.set_u16(flags_at, flags)  # as if killed before the first was published
+    card.guest.stop(1)
+    card.guest.set_memory([])
+    card.guest.set_memory(card.memory.regions())
+    log = Log(card)
+
+    card.start(1, 0x8000)
+
+    assert card.memory.u16(flags_at) != flags
+    assert pages(ring.desc, 16 * ring.size) <= log.pages()
+    log.close()
+
+
 def test_a_log_too_short_for_a_page_ends_there(rig):
     net = rig()
     card = net.card(regions=(1 << 20,))

@@ -165,6 +165,26 @@ def test_the_log_goes_on_and_off_while_rings_run(real):
     os.close(log)
 
 
+@BOTH
+def test_what_is_written_to_a_ring_as_it_starts_is_noted(real):
+    machine, _ = real
+    log = os.memfd_create("log")
+    os.ftruncate(log, 4096)
+    machine.front.negotiate(machine.features() | Feature.LOG_ALL)
+    machine.front.memory(machine.memory)
+    machine.front.say(Request.SET_LOG_BASE, struct.pack("=QQ", 4096, 0), (log,))
+    ring = machine.rings[0]
+    machine.front.state(Request.SET_VRING_NUM, 0, ring.size)
+    machine.front.state(Request.SET_VRING_BASE, 0, machine.base)
+    machine.front.say(Request.SET_VRING_ADDR, address(0, ring, log=ring.device))
+
+    machine.front.fd(Request.SET_VRING_KICK, 0, machine.kick)
+
+    page = ring.device // 4096
+    assert os.pread(log, 4096, 0)[page // 8] >> page % 8 & 1
+    os.close(log)
+
+
 def test_a_front_end_that_closes_without_a_word_leaves_nothing(real):
     machine, net = real
     machine.run()

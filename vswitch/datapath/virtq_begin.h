@@ -66,6 +66,7 @@ static inline void vsw_packed_finish(struct vsw_virtq *vq, uint32_t i)
     uint32_t flags = vsw_packed_turn(vq, i) ? VSW_DESC_AVAIL | VSW_DESC_USED : 0;
 
     __atomic_store_n(&d->packed.flags, (uint16_t)(d->len ? flags | VSW_DESC_WRITE : flags), __ATOMIC_RELEASE);
+    vsw_virtq_dirty(vq);
 }
 
 /* Where a packed ring stands, when a back-end died and the front-end, which does not know, says the

@@ -76,6 +76,8 @@ class Rings:
         ring = self[index]
         if ring.address is None or not ring.size:
             raise WireError(f"ring {index} has no size or no address")
+        logged = ring.address.flags & wire.VRING_LOG
+        self._guest.set_log_address(index, ring.address.log if logged else 0)  # `start` writes
         self._guest.start(
             index,
             size=ring.size,
@@ -84,8 +86,6 @@ class Rings:
             device=self._memory.guest_address(ring.address.used),
             base=ring.base,
         )
-        logged = ring.address.flags & wire.VRING_LOG
-        self._guest.set_log_address(index, ring.address.log if logged else 0)
         ring.started = True
 
     def stop(self, index: int) -> None:
