@@ -105,11 +105,15 @@ def add_pcap_port(
 def add_vhost_port(Datapath dp not None, *, unsigned queues, uint32_t mtu):
     """Add a port for a guest with up to *queues* queue pairs; its number.  *Parked.*
 
-    Nothing flows before a `Guest` has started its rings.
+    Nothing flows before a `Guest` has started its rings.  Raises OSError: guests cannot be called.
     """
     cdef vsw_port *port = dp._new_port(0, mtu)
+    cdef vsw_poller *caller = dp._poller[port.id % dp._n_pollers]  # any will do
+    cdef int err = vsw_caller_open(&caller.caller)
+    if err < 0:
+        raise OSError(-err, os.strerror(-err))
     port.priv = dp._allocate(sizeof(vsw_vhost), port.id)
-    vsw_vhost_init(<vsw_vhost *>port.priv, dp._poller[0].notify_fd)
+    vsw_vhost_init(<vsw_vhost *>port.priv, &caller.caller, dp._poller[0].notify_fd)
     return dp._attach(port, &vsw_port_vhost_ops, [-1] * queues)
 
 

@@ -36,7 +36,7 @@ static void set_up(bool packed, bool event_idx, uint32_t base)
     memset(memory, 0, sizeof(memory));
     memset(log_bits, 0, sizeof(log_bits));
     memset(&vhost, 0, sizeof(vhost));
-    vsw_vhost_init(&vhost, -1);
+    vsw_vhost_init(&vhost, NULL, -1);
     vhost.guest.n_regions = 1;
     vhost.guest.region[0] = (struct vsw_region){.gpa = GPA, .size = sizeof(memory), .at = memory};
     vhost.guest.log = log_bits;

@@ -7,6 +7,7 @@
  * touched beside them; each part of a ring is a block.  The guest also writes while it is read: of
  * some inputs, every so many copies the code under test makes are followed by one such write.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,16 @@ static size_t copies;
 static void racing_write(void);
 static void *fuzz_memcpy(void *to, const void *from, size_t n);
 static ssize_t fuzz_write(int fd, const void *data, size_t n);
+static long fuzz_syscall(long number, ...);
 
 #define memcpy fuzz_memcpy
 #define write fuzz_write
+#define syscall fuzz_syscall
 #include "datapath/port_vhost.c"
 #include "datapath/virtq_begin.h"
 #undef memcpy
 #undef write
+#undef syscall
 
 #define CHECK(what)                                                              \
     do {                                                                         \
@@ -35,7 +39,7 @@ static ssize_t fuzz_write(int fd, const void *data, size_t n);
     } while (0)
 
 enum { LOW_GPA = 0x10000, LOW_SIZE = 0xA10, HIGH_SIZE = 0x5F0, LOG_SIZE = 3, OPS_MAX = 96 };
-enum { CALL_FD = 1000, NOTIFY_FD, RINGS = 2, PARTS = 3, LOW = RINGS * PARTS, HIGH, BLOCKS };
+enum { CALL_FD = 1000, NOTIFY_FD, NULL_FD, RINGS = 2, PARTS = 3, LOW = RINGS * PARTS, HIGH, BLOCKS };
 /* Of what a chain of one byte pieces costs, whose pieces are copied too: received in a burst, and by
  * each frame that is sent. */
 enum { RX_COPIES_MAX = 5 * VSW_CHAIN_MAX, TX_COPIES_MAX = 3 * VSW_CHAIN_MAX };
@@ -48,6 +52,7 @@ struct driver {
 static const uint8_t *input;
 static size_t input_left;
 static unsigned race_every;
+static const struct vsw_caller caller = {.null_fd = NULL_FD};
 static struct vsw_vhost vhost;
 static struct vsw_port port;
 static struct vsw_queue queue;
@@ -105,8 +110,22 @@ static ssize_t fuzz_write(int fd, const void *data, size_t n)
     uint64_t one;
 
     memcpy(&one, data, sizeof(one));
-    CHECK((fd == CALL_FD || fd == NOTIFY_FD) && n == sizeof(one) && one == 1);
+    CHECK(fd == NOTIFY_FD && n == sizeof(one) && one == 1);
     return (ssize_t)n;
+}
+
+static long fuzz_syscall(long number, ...)
+{
+    struct iocb **one;
+    va_list rest;
+
+    va_start(rest, number);
+    CHECK(number == SYS_io_submit && va_arg(rest, aio_context_t) == caller.context &&
+          va_arg(rest, long) == 1);
+    one = va_arg(rest, struct iocb **);
+    va_end(rest);
+    CHECK((*one)->aio_resfd == CALL_FD && (*one)->aio_fildes == NULL_FD && (*one)->aio_nbytes == 0);
+    return 1;
 }
 
 /* ------------------------------------------------------------------ a guest */
@@ -297,7 +316,7 @@ static void set_up(void)
 {
     uint8_t how = u8(), sizes = u8();
 
-    vsw_vhost_init(&vhost, NOTIFY_FD);
+    vsw_vhost_init(&vhost, &caller, NOTIFY_FD);
     vhost.mergeable = how >> 3 & 1;
     vhost.header_len = how & 0x10 ? VSW_VNET_LEN : VSW_VNET_LEN + 2;
     vhost.to_ring[0] = 0;

@@ -25,8 +25,8 @@ def fake() -> Iterator[Machine]:
 def real(rig, request) -> Iterator[tuple[Machine, Rig]]:
     """The same on a datapath: machine, rig."""
     net = rig()
-    before = open_fds()
     number = add_vhost_port(net.datapath, queues=1, mtu=1500)
+    before = open_fds()
     machine = Machine(Guest(net.datapath, number), packed=getattr(request, "param", False))
     yield machine, net
     machine.close()

@@ -196,6 +196,27 @@ def test_closing_a_switch_with_machines(tmp_path, plug):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_machine_that_does_not_want_to_be_called_any_more_keeps_nobody(tmp_path, plug):
+    """The counters are full and nobody reads them: a write(2) would wait for ever."""
+    with Switch(pollers=2) as switch:
+        a = switch.add_port(MemoryPort("a"))
+        for name in ("bad", "good"):
+            switch.add_port(VhostUserPort(name, tmp_path / name))
+        bad, good = (plug(tmp_path / name).boot() for name in ("bad", "good"))
+        up(switch, "bad")
+        up(switch, "good")
+        for fd in bad.calls:
+            os.set_blocking(fd, True)
+            os.eventfd_write(fd, 2**64 - 2)
+        for i in range(20):
+            bad.send(frame(b"\xff" * 6, OTHER, bytes([i])))
+            assert wait_for(good.receive, "a frame of the bad one")
+            wait_for(a.receive, "the same")
+            a.send([frame(b"\xff" * 6, A, bytes([i]))])
+            assert wait_for(good.receive, "a frame for both")
+            assert wait_for(bad.receive, "the same")
+
+
 def test_who_shrinks_its_memory_is_lost_and_nobody_else_is(tmp_path, plug):
     with Switch() as switch:
         for name in ("bad", "good"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -523,6 +524,18 @@ def test_what_turns_out_later_is_said_once(net, place, caplog):
     assert caplog.messages == [
         f"cannot connect port=vm to={place} error=Socket operation on non-socket"
     ]
+
+
+def test_without_asynchronous_io_there_is_no_port(net, place, monkeypatch):
+    def none_left(**_: int) -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(net.switch._core, "add_vhost_port", none_left)
+    port = VhostUserPort("vm", place)
+    with closing(port), pytest.raises(DeviceError, match="cannot call a guest: Resource") as e:
+        net.switch.add_port(port)
+
+    assert "fs.aio-max-nr" in e.value.hint
 
 
 def test_a_path_that_is_taken_is_refused(net, place):

@@ -21,6 +21,7 @@
 #ifndef VSW_POLLER_H
 #define VSW_POLLER_H
 
+#include "datapath/call.h"
 #include "datapath/port.h"
 #include "datapath/ring.h"
 
@@ -44,6 +45,7 @@ struct vsw_poller {
     int notify_fd; /* eventfd of the control plane: punted frames, failed queues */
     uint16_t id;
     uint8_t by_hand; /* Datapath.poll() sets now_s; there is no other clock */
+    struct vsw_caller caller; /* of guests; open once there is a port that may have one */
     uint64_t busy_poll_ns; /* the window's maximum */
     struct vsw_counters *counters; /* by port; this poller's own */
     struct vsw_egress *egress;     /* by port */
@@ -89,6 +91,7 @@ static inline void vsw_poller_close(struct vsw_poller *p)
         close(p->epoll_fd);
     if (p->wake_fd > 0)
         close(p->wake_fd);
+    vsw_caller_close(&p->caller);
 }
 
 /* Have the poller look at @q from now on; 0 or -errno. */

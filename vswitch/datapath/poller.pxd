@@ -1,4 +1,4 @@
-# Declarations of poller.h, gate.h and finish.h for cimport.
+# Declarations of poller.h, call.h, gate.h and finish.h for cimport.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from vswitch.datapath.frame cimport vsw_frame
@@ -20,6 +20,13 @@ cdef extern from "datapath/gate.h" nogil:
     void vsw_gate_stop(vsw_gate *g)
 
 
+cdef extern from "datapath/call.h" nogil:
+    struct vsw_caller:
+        pass
+
+    int vsw_caller_open(vsw_caller *c)
+
+
 cdef extern from "datapath/poller.h" nogil:
     enum:
         VSW_SCRATCH
@@ -30,6 +37,7 @@ cdef extern from "datapath/poller.h" nogil:
         int notify_fd
         uint16_t id
         uint8_t by_hand
+        vsw_caller caller
         uint64_t busy_poll_ns
         vsw_counters *counters
         vsw_egress *egress

@@ -10,9 +10,10 @@
 #define ROOM_SPANS 256u  /* pieces of guest memory one frame may go to: 64 KiB in buffers of 1.5 KiB */
 #define ROOM_CHAINS 128u /* take 43 chains */
 
-static void vhost_call(const struct vsw_virtq *vq)
+/* Tell the driver.  Of a ring that is to be called, publish has seen to it that there is somebody. */
+static void vhost_call(const struct vsw_vhost *vh, const struct vsw_virtq *vq)
 {
-    vsw_eventfd_signal(vq->call_fd);
+    vsw_call(vh->caller, vq->call_fd);
 }
 
 static inline void vhost_copy(uint8_t *to, const uint8_t *from, uint32_t len)
@@ -114,7 +115,7 @@ static int vhost_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
     if (got < 0)
         vq->broken = 1; /* said with the next burst, behind the good ones of this */
     if (vsw_virtq_publish(vq))
-        vhost_call(vq);
+        vhost_call(q->priv, vq);
     if (!vq->enabled)
         n = 0;
     return got < 0 && n == 0 ? -EPROTO : n;
@@ -337,7 +338,7 @@ static void vhost_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *i
     if (vq->broken)
         vhost_fail(vh, q);
     if (vsw_virtq_publish(vq))
-        vhost_call(vq);
+        vhost_call(vh, vq);
     vsw_unlock(&vq->busy);
 }
 

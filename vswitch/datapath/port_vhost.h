@@ -11,12 +11,14 @@
 #ifndef VSW_PORT_VHOST_H
 #define VSW_PORT_VHOST_H
 
+#include "datapath/call.h"
 #include "datapath/port.h"
 #include "datapath/virtq.h"
 
 struct vsw_vhost {
     /* Written by the control plane while the pollers are parked. */
     struct vsw_guest guest;
+    const struct vsw_caller *caller; /* calls the driver */
     int notify_fd;      /* eventfd of the control plane */
     uint8_t header_len; /* 12 with VERSION_1 or MRG_RXBUF, 10 otherwise (5.1.6.1) */
     uint8_t mergeable;  /* a frame may be spread over several of its buffers */
@@ -28,8 +30,9 @@ struct vsw_vhost {
 #define VSW_RING_NONE 255u
 
 /* Prepare a zeroed one: no guest is there yet. */
-static inline void vsw_vhost_init(struct vsw_vhost *vh, int notify_fd)
+static inline void vsw_vhost_init(struct vsw_vhost *vh, const struct vsw_caller *caller, int notify_fd)
 {
+    vh->caller = caller;
     vh->notify_fd = notify_fd;
     vh->header_len = VSW_VNET_LEN + 2;
     memset(vh->to_ring, (int)VSW_RING_NONE, sizeof(vh->to_ring));

@@ -1,6 +1,7 @@
 # Declarations of guest.h, virtq.h, virtq_begin.h, mapping.h and port_vhost.h for cimport.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from vswitch.datapath.poller cimport vsw_caller
 from vswitch.datapath.port cimport VSW_QUEUES_MAX, vsw_port_ops
 
 
@@ -76,5 +77,5 @@ cdef extern from "datapath/port_vhost.h" nogil:
         uint8_t *to_ring
         vsw_virtq *ring
 
-    void vsw_vhost_init(vsw_vhost *vh, int notify_fd)
+    void vsw_vhost_init(vsw_vhost *vh, const vsw_caller *caller, int notify_fd)
     const vsw_port_ops vsw_port_vhost_ops

@@ -136,7 +136,6 @@ def taken(given: wire.VringFd, fds: list[int]) -> int:
     if os.readlink(f"/proc/self/fd/{fd}") != "anon_inode:[eventfd]":
         fds.append(fd)
         raise WireError("a kick or call descriptor that is no eventfd")
-    os.set_blocking(fd, False)  # a full one must not hold a poller
     return fd
 
 

@@ -157,7 +157,11 @@ class VhostUserPort(Port):
                 raise DeviceError(self.name, f"connect to {self.remote}", e, hint=hint) from e
 
     def attach(self, core: Core) -> int:
-        number = core.add_vhost_port(queues=self.queues, mtu=self.mtu)
+        try:
+            number = core.add_vhost_port(queues=self.queues, mtu=self.mtu)
+        except OSError as e:
+            hint = "that takes asynchronous I/O (io_setup), of which a machine has fs.aio-max-nr"
+            raise DeviceError(self.name, "call a guest", e, hint=hint) from e
         self._session = Session(
             core.guest(number), pairs=self.queues, mtu=self.mtu, offloads=self._wants_offloads
         )
