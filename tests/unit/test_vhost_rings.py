@@ -20,6 +20,7 @@ SHAPES = pytest.mark.parametrize(
     ids=lambda s: "-".join([k for k, v in s.items() if v]) or "split",
 )
 FORMATS = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
+SPANS_MAX, CHAINS_MAX = 256, 128  # pieces of memory, and buffers, that a frame may go to
 GUEST, WIRE = mac(1), mac(2)
 BODY = bytes(i * 7 % 251 for i in range(66000))
 
@@ -227,6 +228,33 @@ def test_a_mergeable_frame_takes_as_many_buffers_as_it_needs(rig, packed):
     assert [(h[10], f) for h, f in card.receive()] == [
         (2, numbered(1, 188)), (3, numbered(2, 189)), (1, numbered(3, 60)),
     ]  # fmt: skip
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("buffer", "buffers", "most"),
+    [
+        ([1] * (SPANS_MAX + 1), 1, SPANS_MAX),
+        ([1] * 12, 22, SPANS_MAX),
+        ([12], CHAINS_MAX + 1, 12 * CHAINS_MAX),
+        ([6, 6], CHAINS_MAX + 1, 12 * CHAINS_MAX),
+    ],
+    ids=["in pieces", "in pieces of buffers", "in buffers", "both"],
+)
+def test_a_frame_may_be_scattered_so_far_and_no_farther(rig, packed, buffer, buffers, most):
+    """Over as many pieces of the guest's memory as there may be, or a byte more."""
+    net = rig()
+    card = net.card(packed=packed, mergeable=buffers > 1, size=512, mtu=1600)
+    fits, lost = numbered(1, most - 12), numbered(2, most - 12 + 1)
+    card.post(*buffer, times=buffers)
+
+    net.to_guest(lost)
+    assert card.receive() == []
+    assert net.counters(card) == {"tx_error": 1}
+
+    net.to_guest(fits)
+    assert [f for _, f in card.receive()] == [fits]
+    assert card.error == 0
 
 
 @FORMATS
