@@ -96,8 +96,10 @@ class Guests:
             folder.close()
 
     def retry(self) -> None:
-        """Once a second: there may be descriptors again."""
+        """Once a second: there may be descriptors again, and who said much may say more."""
         self._tired = False
+        for guest in self._guests:
+            guest.port.be_patient()
 
     def _add_spare(self, folder: VhostUserFolder) -> None:
         if port := folder.next_port(self._members):

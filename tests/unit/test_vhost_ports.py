@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from support.plugged import PluggedFrontEnd, PluggedVm
 from vswitch import VhostUserPort
 from vswitch.callers import FIRST_S, LAST_S
 from vswitch.errors import DeviceError, PortError
-from vswitch.ports.vhost_user import MESSAGES_MAX
+from vswitch.ports.vhost_user import MESSAGES_MAX, MESSAGES_PER_S
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Feature, Request
 
@@ -188,11 +188,11 @@ def test_a_blocked_port_stays_blocked(net, place, plug):
     assert net.status("vm").state == "blocked"
 
 
-def test_nothing_is_left_of_200_machines(net, place, plug):
+def test_nothing_is_left_of_1000_machines(net, place, plug):
     net.switch.add_port(VhostUserPort("vm", place))
     before = held()
 
-    for i in range(200):
+    for i in range(1000):
         vm = PluggedVm(place, net.switch.poll, memory_bytes=3 << 20)
         if i % 2:
             assert talks(net, vm.boot())
@@ -201,6 +201,7 @@ def test_nothing_is_left_of_200_machines(net, place, plug):
             net.switch.poll()
             assert net.switch.ports["vm"].is_connected
         vm.close()
+        net.clock.advance(1)
         net.switch.poll()
 
     assert held() == before
@@ -377,6 +378,76 @@ def test_who_talks_without_end_keeps_nobody(net, place, plug, monkeypatch):
     port.attend(net.switch.paused)
 
     assert len(handled) == MESSAGES_MAX
+
+
+@pytest.fixture
+def pauses(net, monkeypatch) -> list[None]:
+    """One for each time that all pollers were parked."""
+    found: list[None] = []
+    paused = net.switch.paused
+    monkeypatch.setattr(
+        net.switch._upkeep.guests, "_paused", lambda: found.append(None) or paused()
+    )
+    return found
+
+
+def test_a_start_parks_the_pollers_for_what_changes_something_only(net, place, plug, pauses):
+    net.switch.add_port(VhostUserPort("vm", place))
+
+    plug().boot()
+
+    assert len(pauses) == 1 + 1 + 2 * 4  # features, memory; each ring's address, call, kick, enable
+
+
+def test_who_only_asks_parks_nobody(net, place, plug, pauses):
+    net.switch.add_port(VhostUserPort("vm", place))
+    vm = plug().boot()
+    before = len(pauses)
+    for _ in range(500):
+        vm.front.ask(Request.GET_FEATURES)
+        vm.front.ask(Request.GET_QUEUE_NUM)
+
+    assert len(pauses) == before
+
+
+def test_who_says_too_much_in_a_second_is_heard_in_the_next(net, place, plug, pauses):
+    net.switch.add_port(VhostUserPort("vm", place))
+    vm = plug().boot()
+    port, guests = net.switch.ports["vm"], net.switch._upkeep.guests
+    net.clock.advance(1)
+    net.switch.poll()
+    before = len(pauses)
+    enable = struct.pack("=IIIII", Request.SET_VRING_ENABLE, wire.VERSION, 8, 0, 1)
+    vm.front.write(enable * (MESSAGES_PER_S + 10))
+
+    for _ in range(MESSAGES_PER_S):
+        net.switch.poll()
+    assert len(pauses) - before == MESSAGES_PER_S
+    assert port.waiting_on() == guests.waiting_on() == []
+    assert talks(net, vm)
+
+    net.clock.advance(1)
+    net.switch.poll()
+    net.switch.poll()
+    assert len(pauses) - before == MESSAGES_PER_S + 10
+    assert vm.front.ask(Request.GET_QUEUE_NUM) == 1
+
+
+def test_who_comes_and_goes_all_the_time_is_let_in_so_often_a_second(net, place, pauses):
+    net.switch.add_port(VhostUserPort("vm", place))
+    for _ in range(2 * MESSAGES_PER_S):
+        with socket.socket(socket.AF_UNIX) as hasty:
+            hasty.setblocking(False)
+            with suppress(BlockingIOError):  # nobody takes them out of the queue any more
+                hasty.connect(str(place))
+        net.switch.poll()
+        net.switch.poll()
+
+    assert len(pauses) == MESSAGES_PER_S - 1  # that the last one has left is not seen yet
+    net.clock.advance(1)
+    net.switch.poll()
+    net.switch.poll()
+    assert len(pauses) > MESSAGES_PER_S
 
 
 def test_who_does_not_read_replies_is_hung_up_on(net, place, plug, caplog):

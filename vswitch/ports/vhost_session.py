@@ -47,7 +47,7 @@ class Session:
     """One front-end's words, carried out.
 
     Args:
-        guest: The port's guest in the datapath, parked while `handle` runs.
+        guest: The port's guest in the datapath, parked while `handle` runs if `is_deed` says so.
         pairs: Queue pairs it may have.
         mtu: The port's, bytes.
         offloads: Whether unfinished frames are offered to it and taken from it.
@@ -73,6 +73,11 @@ class Session:
         return tuple(
             name for name, needed in GUEST_TAKES.items() if self.features & needed == needed
         )
+
+    @staticmethod
+    def is_deed(header: wire.Header) -> bool:
+        """Whether a message may change what pollers look at."""
+        return header.request in _DEEDS
 
     def handle(self, header: wire.Header, payload: bytes, fds: list[int]) -> bytes | None:
         """Do what a message says; the reply, if there is one. Descriptors left in *fds* are the
@@ -244,12 +249,10 @@ class Session:
 
 
 _Action = Callable[..., bytes | None]
-_ACTIONS: Mapping[int, _Action] = {
+# What only asks, or is noted for later.
+_WORDS: Mapping[int, _Action] = {
     Request.GET_FEATURES: Session._get_features,
-    Request.SET_FEATURES: Session._set_features,
     Request.SET_OWNER: Session._nothing,
-    Request.RESET_OWNER: Session._reset,
-    Request.RESET_DEVICE: Session._reset,
     Request.GET_PROTOCOL_FEATURES: Session._get_protocol_features,
     Request.SET_PROTOCOL_FEATURES: Session._set_protocol_features,
     Request.GET_QUEUE_NUM: Session._get_queue_num,
@@ -259,17 +262,24 @@ _ACTIONS: Mapping[int, _Action] = {
     Request.SET_CONFIG: Session._nothing,
     Request.SET_STATUS: Session._set_status,
     Request.GET_STATUS: Session._get_status,
+    Request.SET_LOG_FD: Session._nothing,
+    Request.SET_VRING_NUM: Session._set_vring_num,
+    Request.SET_VRING_BASE: Session._set_vring_base,
+    Request.SET_VRING_ERR: Session._set_vring_err,
+}
+# What changes something that pollers look at.
+_DEEDS: Mapping[int, _Action] = {
+    Request.SET_FEATURES: Session._set_features,
+    Request.RESET_OWNER: Session._reset,
+    Request.RESET_DEVICE: Session._reset,
     Request.SET_MEM_TABLE: Session._set_mem_table,
     Request.ADD_MEM_REG: Session._add_mem_reg,
     Request.REM_MEM_REG: Session._rem_mem_reg,
     Request.SET_LOG_BASE: Session._set_log_base,
-    Request.SET_LOG_FD: Session._nothing,
-    Request.SET_VRING_NUM: Session._set_vring_num,
     Request.SET_VRING_ADDR: Session._set_vring_addr,
-    Request.SET_VRING_BASE: Session._set_vring_base,
     Request.GET_VRING_BASE: Session._get_vring_base,
     Request.SET_VRING_KICK: Session._set_vring_kick,
     Request.SET_VRING_CALL: Session._set_vring_call,
-    Request.SET_VRING_ERR: Session._set_vring_err,
     Request.SET_VRING_ENABLE: Session._set_vring_enable,
 }
+_ACTIONS = {**_WORDS, **_DEEDS}

@@ -16,7 +16,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from vswitch.errors import DeviceError, WireError
@@ -27,6 +27,9 @@ from vswitch.ports.vhost_session import Session
 from vswitch.wire import vhost_user as wire
 
 MESSAGES_MAX = 64  # at a time: who talks without end must not keep the control thread
+# In a second, connections included: each may park all pollers. QEMU says about 12 for a ring, so a
+# start of 16 pairs fits; who says more is heard in the next second.
+MESSAGES_PER_S = 1024
 KNOCKS_MAX = 64  # at a time, for the same reason
 Paused = Callable[[], AbstractContextManager[None]]
 
@@ -138,6 +141,7 @@ class VhostUserPort(Port):
         self._conversation: Conversation | None = None
         self._file: SocketFile | None = None
         self._dialler: Dialler | None = None
+        self._patience = MESSAGES_PER_S
         if server:
             self._file = SocketFile(path, socket.SOCK_STREAM, mode=mode, owner=owner, group=group)
             self.address = os.fspath(path)
@@ -185,6 +189,8 @@ class VhostUserPort(Port):
 
     def waiting_on(self, *, knocks: bool = True) -> list[int]:
         """Descriptors that become readable when there is something for `attend`, or `admit`."""
+        if not self._patience:
+            return []
         doors = [self._file.socket.fileno()] if self._file and knocks else []
         return doors + ([self._conversation.fileno()] if self._conversation else [])
 
@@ -195,7 +201,7 @@ class VhostUserPort(Port):
             OSError: it cannot be had now (EMFILE).
         """
         refused = 0
-        for _ in range(KNOCKS_MAX if self._file else 0):
+        for _ in range(KNOCKS_MAX if self._file and self._patience else 0):
             assert self._file
             try:
                 connection = self._file.socket.accept()[0]
@@ -206,6 +212,7 @@ class VhostUserPort(Port):
                 refused += 1
             else:
                 self._conversation = Conversation(connection)
+                self._patience -= 1
         return refused
 
     def call(self) -> None:
@@ -226,17 +233,22 @@ class VhostUserPort(Port):
             WireError: it broke the protocol.
             OSError: it hung up.
         """
-        for _ in range(MESSAGES_MAX):
+        for _ in range(min(MESSAGES_MAX, self._patience)):
             message = self._conversation.take() if self._conversation else None
             if message is None:
                 return
+            self._patience -= 1
             self._handle(*message, paused)
+
+    def be_patient(self) -> None:
+        """Another second has begun."""
+        self._patience = MESSAGES_PER_S
 
     def _handle(self, header: wire.Header, payload: bytes, fds: list[int], paused: Paused) -> None:
         assert self._session
         assert self._conversation
         try:
-            with paused():
+            with paused() if self._session.is_deed(header) else nullcontext():
                 reply = self._session.handle(header, payload, fds)
         finally:
             close_all(fds)
