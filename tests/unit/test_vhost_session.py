@@ -196,6 +196,15 @@ def test_a_front_end_that_closes_without_a_word_leaves_nothing(real):
     assert not machine.session.rings.is_up
 
 
+def test_what_one_front_end_agreed_on_is_not_the_next_ones(fake):
+    fake.front.negotiate(FEATURES | Feature.RING_PACKED | Feature.EVENT_IDX | Feature.GUEST_CSUM)
+    fake.front.set(Request.SET_STATUS, 7)
+    fake.session.end()
+
+    assert fake.front.ask(Request.GET_STATUS) == 0
+    assert fake.guest.calls("set_features")[-1] == (False, False, False, False, False, 0)
+
+
 # ------------------------------------------------------------------ answers
 
 

@@ -107,7 +107,8 @@ class Session:
         """The front-end is gone: stop everything, and forget its memory and descriptors."""
         self.rings.end()
         self.memory.forget()
-        self.features, self.protocol = NO_FEATURES, NO_PROTOCOL
+        self._have_features(NO_FEATURES)
+        self.protocol, self.status = NO_PROTOCOL, 0
 
     # ------------------------------------------------------------------ features
 
@@ -125,6 +126,9 @@ class Session:
         changed = (given ^ self.features) & ~Feature.LOG_ALL
         if changed and self.rings.running:
             raise WireError("other features while rings run")
+        self._have_features(given)
+
+    def _have_features(self, given: Feature) -> None:
         self.features = given
         self.guest.set_features(
             long_header=bool(given & (Feature.VERSION_1 | Feature.MRG_RXBUF)),
