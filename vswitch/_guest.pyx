@@ -69,8 +69,8 @@ cdef class Guest:
 
     @property
     def lost(self):
-        """Some of its memory is: a file was shrunk."""
-        return any(mapping.lost for mapping in self._regions)
+        """Some of its memory is, or its log: a file was shrunk."""
+        return any(mapping.lost for mapping in (*self._regions, self._log) if mapping is not None)
 
     def set_features(
         self, *, bint long_header, bint mergeable, bint event_idx, bint indirect, bint packed,

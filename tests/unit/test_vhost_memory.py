@@ -298,6 +298,20 @@ def test_what_is_finished_after_a_crash_is_noted(rig):
     log.close()
 
 
+def test_a_log_whose_file_is_shrunk_is_the_end_of_its_guest(rig):
+    net = rig()
+    card = net.card(regions=(1 << 20,))
+    log = Log(card)
+    card.post(1600)
+    os.ftruncate(log.fd, 0)
+
+    net.to_guest(FRAME)
+
+    assert card.guest.lost
+    card.guest.set_log(None)
+    log.close()
+
+
 def test_a_log_too_short_for_a_page_ends_there(rig):
     net = rig()
     card = net.card(regions=(1 << 20,))
