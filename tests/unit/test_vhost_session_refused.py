@@ -157,6 +157,33 @@ def test_a_region_that_cannot_be_is_refused(real, request_, said):
         machine.front.say(request_, front + said, (machine.memory.pieces[0].fd,))
 
 
+@pytest.fixture
+def endless():
+    """A file that takes no memory, and has more bytes than anybody has addresses."""
+    fd = os.memfd_create("endless")
+    os.ftruncate(fd, 1 << 60)
+    yield fd
+    os.close(fd)
+
+
+def test_a_guest_does_not_use_up_our_addresses(real, endless):
+    machine, _ = real
+    machine.front.negotiate()
+    half = region(0, 2 << 40)
+    machine.front.say(Request.ADD_MEM_REG, bytes(8) + half, (endless,))
+    machine.front.say(Request.ADD_MEM_REG, bytes(8) + half, (endless,))
+    with pytest.raises(WireError, match="more than 4 TiB"):
+        machine.front.say(Request.ADD_MEM_REG, bytes(8) + region(0, 1), (endless,))
+    with pytest.raises(WireError, match="more than 4 TiB"):
+        machine.front.say(
+            Request.SET_MEM_TABLE,
+            struct.pack("=II", 2, 0) + region(0, 4 << 40) + region(1 << 50, 4096),
+            (endless, endless),
+        )
+    with pytest.raises(WireError, match="a log of"):
+        machine.front.say(Request.SET_LOG_BASE, struct.pack("=QQ", 1 << 31, 0), (endless,))
+
+
 def test_regions_and_descriptors_must_be_as_many(fake):
     fake.front.negotiate()
     fd = fake.memory.pieces[0].fd

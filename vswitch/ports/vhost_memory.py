@@ -14,6 +14,10 @@ from vswitch.errors import WireError
 from vswitch.ports.vhost_guest import Guest
 from vswitch.wire import vhost_user as wire
 
+# Chosen by us: a file may be said to be of any size, and a process has 128 TiB of addresses.
+MEMORY_MAX_BYTES = 4 << 40  # of files mapped for one guest
+LOG_MAX_BYTES = 1 << 30  # tells of 32 TiB of the guest's addresses
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -40,12 +44,14 @@ class GuestMemory:
         """
         if len(fds) != len(regions):
             raise WireError(f"{len(regions)} regions with {len(fds)} descriptors")
+        _check_size(regions)
         return [_piece(r, fd) for r, fd in zip(regions, fds, strict=True)]
 
     def with_one(self, region: wire.Region, fds: Sequence[int]) -> list[Piece]:
         """The same after ADD_MEM_REG."""
         if len(fds) != 1:
             raise WireError(f"a region with {len(fds)} descriptors")
+        _check_size([*(piece.region for piece in self._pieces), region])
         return [*self._pieces, _piece(region, fds[0])]
 
     def without(self, region: wire.Region) -> list[Piece]:
@@ -87,6 +93,8 @@ class GuestMemory:
             raise WireError(f"a log with {len(fds)} descriptors")
         if log.offset:
             raise WireError(f"a log at offset {log.offset} of its file")
+        if log.size > LOG_MAX_BYTES:
+            raise WireError(f"a log of {log.size} bytes, more than {LOG_MAX_BYTES}")
         self._log = _mapping(fds[0], log.size), log.size
 
     def use_log(self, *, wanted: bool) -> None:
@@ -101,6 +109,11 @@ class GuestMemory:
 
 def _key(region: wire.Region) -> tuple[int, int, int]:
     return region.guest_address, region.user_address, region.size
+
+
+def _check_size(regions: Sequence[wire.Region]) -> None:
+    if sum(r.mmap_offset + r.size for r in regions) > MEMORY_MAX_BYTES:
+        raise WireError(f"more than {MEMORY_MAX_BYTES >> 40} TiB of memory")
 
 
 def _piece(region: wire.Region, fd: int) -> Piece:
