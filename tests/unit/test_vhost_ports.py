@@ -16,6 +16,7 @@ from support.frames import BROADCAST, frame, mac
 from support.front_end import FEATURES, open_fds
 from support.lab import Lab
 from support.plugged import PluggedFrontEnd, PluggedVm
+from support.wait import wait_for
 from vswitch import VhostUserPort
 from vswitch.callers import FIRST_S, LAST_S
 from vswitch.errors import DeviceError, PortError
@@ -490,6 +491,41 @@ def test_without_descriptors_nobody_is_let_in_and_nobody_is_lost(
     net.clock.advance(1)
     net.switch.poll()
     assert port._file.socket.fileno() in net.switch._upkeep.guests.waiting_on()
+
+
+@pytest.fixture
+def lingering() -> Iterator[tuple[int, socket.socket]]:
+    """A descriptor that is closed only when somebody has read what was sent there: him."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        sender = socket.create_connection(door.getsockname())
+        reader = door.accept()[0]
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30_000))
+    sender.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            sender.send(bytes(1 << 16))
+    yield sender.detach(), reader
+    reader.close()
+
+
+def test_who_sends_what_cannot_be_closed_keeps_nobody(net, place, plug, caplog, lingering):
+    fd, reader = lingering
+    port = net.switch.add_port(VhostUserPort("vm", place))
+    vm = plug()
+    vm.front.write(wire.HEADER.pack(Request.SET_OWNER, wire.VERSION, 0), (fd,))
+    os.close(fd)  # ours, now that another is on its way
+    net.switch.poll()
+
+    assert vm.front.hung_up()
+    assert caplog.messages[0].startswith("hung up name=vm reason='a descriptor that is no eventfd")
+    other = plug()  # has to wait, lest there are ever more of them
+    net.switch.poll()
+    assert not port.is_connected
+    assert port.waiting_on() == []
+
+    reader.close()
+    wait_for(lambda: port.waiting_on(), "it to be closed")
+    assert talks(net, other.boot())
 
 
 # ---------------------------------------------------------------------- the other side listens

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from vswitch.errors import WireError
+from vswitch.ports.vhost_descriptors import is_eventfd
 from vswitch.ports.vhost_guest import Guest
 from vswitch.ports.vhost_memory import GuestMemory
 from vswitch.wire import vhost_user as wire
@@ -133,7 +134,7 @@ def taken(given: wire.VringFd, fds: list[int]) -> int:
     if not given.has_fd:
         return -1
     fd = fds.pop()
-    if os.readlink(f"/proc/self/fd/{fd}") != "anon_inode:[eventfd]":
+    if not is_eventfd(fd):
         fds.append(fd)
         raise WireError("a kick or call descriptor that is no eventfd")
     return fd

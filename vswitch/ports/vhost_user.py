@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from vswitch.errors import DeviceError, WireError
 from vswitch.linux.dial import MAY_PASS, Dialler
 from vswitch.linux.socketfile import SocketFile
 from vswitch.ports.base import Core, LinkState, Port
+from vswitch.ports.vhost_descriptors import close_all, close_aside, is_prompt, receive
 from vswitch.ports.vhost_session import Session
 from vswitch.wire import vhost_user as wire
 
@@ -41,6 +43,7 @@ class Conversation:
         self._connection = connection
         self._data = b""
         self._fds: list[int] = []
+        self.strange: list[int] = []  # closed aside, after the conversation
         connection.setblocking(False)
 
     def fileno(self) -> int:
@@ -56,13 +59,19 @@ class Conversation:
         while (missing := self._missing()) > 0:
             try:
                 # Never behind the end of a message: descriptors come with its first byte.
-                data, fds, flags, _ = socket.recv_fds(self._connection, missing, wire.FDS_MAX)
+                data, fds, more = receive(self._connection, missing, wire.FDS_MAX)
             except BlockingIOError:
                 return None
-            self._fds += fds
-            for fd in fds:
-                os.set_inheritable(fd, False)  # recv_fds() takes flags, and does not pass them on
-            if flags & socket.MSG_CTRUNC or len(self._fds) > wire.FDS_MAX:
+            self.strange += fds
+            for fd in filter(is_prompt, fds):
+                self.strange.remove(fd)
+                self._fds.append(fd)
+            if self.strange:
+                raise WireError(
+                    "a descriptor that is no eventfd, memfd, huge pages or file of "
+                    "ext4, xfs, btrfs or overlay that we see, too"
+                )
+            if more or len(self._fds) > wire.FDS_MAX:
                 raise WireError(f"more than {wire.FDS_MAX} descriptors in a message")
             if not data:
                 raise ConnectionResetError(errno.ECONNRESET, "it hung up")
@@ -142,6 +151,7 @@ class VhostUserPort(Port):
         self._file: SocketFile | None = None
         self._dialler: Dialler | None = None
         self._patience = MESSAGES_PER_S
+        self._closer: threading.Thread | None = None
         if server:
             self._file = SocketFile(path, socket.SOCK_STREAM, mode=mode, owner=owner, group=group)
             self.address = os.fspath(path)
@@ -189,10 +199,15 @@ class VhostUserPort(Port):
 
     def waiting_on(self, *, knocks: bool = True) -> list[int]:
         """Descriptors that become readable when there is something for `attend`, or `admit`."""
-        if not self._patience:
+        if not self._patience or self._is_closing:
             return []
         doors = [self._file.socket.fileno()] if self._file and knocks else []
         return doors + ([self._conversation.fileno()] if self._conversation else [])
+
+    @property
+    def _is_closing(self) -> bool:
+        """What the last front-end sent is not closed yet: nobody can send more meanwhile."""
+        return self._closer is not None and self._closer.is_alive()
 
     def admit(self) -> int:
         """Begin with a front-end that knocks; how many had to be sent away since one is there.
@@ -201,8 +216,9 @@ class VhostUserPort(Port):
             OSError: it cannot be had now (EMFILE).
         """
         refused = 0
-        for _ in range(KNOCKS_MAX if self._file and self._patience else 0):
-            assert self._file
+        for _ in range(KNOCKS_MAX if self._patience and not self._is_closing else 0):
+            if not self._file:
+                break
             try:
                 connection = self._file.socket.accept()[0]
             except (BlockingIOError, ConnectionAbortedError):
@@ -222,6 +238,8 @@ class VhostUserPort(Port):
             OSError: nobody is there.
         """
         assert self._dialler
+        if self._is_closing:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         connection = self._dialler.begin()
         assert connection  # a unix socket answers at once
         self._conversation = Conversation(connection)
@@ -261,23 +279,19 @@ class VhostUserPort(Port):
         if self._session:
             with paused():
                 self._session.end()
+        self._end_conversation()
+        self.offloads = ()
+
+    def _end_conversation(self) -> None:
         if self._conversation:
             self._conversation.close()
+            self._closer = close_aside(self._conversation.strange)
         self._conversation = None
-        self.offloads = ()
 
     def close(self) -> None:
         if self._session:
             self._session.rings.forget()
             self._session = None  # and with it the guest's memory
-        if self._conversation:
-            self._conversation.close()
-            self._conversation = None
+        self._end_conversation()
         if self._file:
             self._file.close()
-
-
-def close_all(fds: list[int]) -> None:
-    """Close descriptors, and forget them."""
-    while fds:
-        os.close(fds.pop())
