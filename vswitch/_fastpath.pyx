@@ -37,7 +37,7 @@ POLLERS_MAX = 64
 FRAME_MAX = VSW_FRAME_MAX
 RING_SLOT = VSW_RING_SLOT
 MTU_EXTRA = VSW_MTU_EXTRA
-OFFLOADS = {"csum": 1, "tso4": 2, "tso6": 4, "ecn": 8, "uso": 16}
+OFFLOADS = {"csum": 1, "tso4": 2, "tso6": 4, "ecn": 8, "uso": 16, "ufo": 32}
 VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
 DROP_REASONS = tuple(
     (vsw_drop_reason_of(i).name.decode().lower(),

@@ -1,11 +1,13 @@
 """What a sender left to the device, finished in plain Python: checksums, and super-frames cut.
 
-The twin of ``datapath/gso.h``, whose beginning says which fields a segment has of its own. A header
-that does not fit its frame (``datapath/vnet.h``) is left on it, for `Datapath` to drop and count.
+The twin of ``datapath/gso.h`` and ``fragment.h``, whose beginnings say which fields a segment
+has of its own. A header that does not fit its frame (``datapath/vnet.h``) is left on it, for
+`Datapath` to drop and count.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 
@@ -13,15 +15,18 @@ from dataclasses import dataclass
 VNET = struct.Struct("<BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 FINISHED = bytes(VNET.size)
 NEEDS_CSUM = 1
-TCPV4, TCPV6, UDP_L4, ECN = 1, 4, 5, 0x80
+TCPV4, UDP_WHOLE, TCPV6, UDP_L4, ECN = 1, 3, 4, 5, 0x80
 TAGS = (0x8100, 0x88A8)  # IEEE 802.1Q 9.5
 IPV4, IPV6, TCP, UDP = 0x0800, 0x86DD, 6, 17
-EXTENSIONS = (0, 60, 43)  # IPv6: hop-by-hop, destination options, routing (RFC 8200 4)
+HOPOPTS, ROUTING, FRAGMENT, DSTOPTS = 0, 43, 44, 60  # IPv6 extension headers (RFC 8200 4)
+EXTENSIONS = (HOPOPTS, ROUTING, DSTOPTS)
+MORE_IPV4, MORE_IPV6 = 0x2000, 1
 FIN, PSH, CWR = 0x01, 0x08, 0x80
 
 # Chosen by us, and the same in datapath/*.h.
 TAGS_MAX, EXTENSIONS_MAX = 2, 8
 SEGMENTS_MAX = 65535 // 48
+FRAME_MAX = 65568
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class _Layout:
     payload: int
     is_v6: bool
     is_udp: bool
+    fragmentable: int
+    next_at: int  # IPv6: the byte that says what lies at fragmentable
 
 
 def finish(record: bytes) -> list[bytes]:
@@ -48,7 +55,8 @@ def finish(record: bytes) -> list[bytes]:
             return [FINISHED + _summed(frame, start, offset)]
         at = _layout(frame)
         _check(at, flags, gso_type, gso_size, start, offset)
-        return [FINISHED + segment for segment in _cut(frame, at, gso_size)]
+        cut = _fragments if gso_type == UDP_WHOLE else _cut
+        return [FINISHED + segment for segment in cut(frame, at, gso_size)]
     except (ValueError, IndexError, struct.error):
         return [record]
 
@@ -73,7 +81,7 @@ def _summed(frame: bytes, start: int, offset: int) -> bytes:
 
 def _may_be_udp(frame: bytes, start: int) -> bool:
     try:
-        _, l4, protocol, _ = _find_l4(frame)
+        _, l4, protocol, *_ = _find_l4(frame)
     except (ValueError, IndexError):
         return True
     return l4 != start or protocol == UDP
@@ -85,8 +93,9 @@ def _word(frame: bytes | bytearray, at: int) -> int:
     return int.from_bytes(frame[at : at + 2], "big")
 
 
-def _find_l4(frame: bytes) -> tuple[int, int, int, bool]:
-    """Where IP and what lies in it begin, what that is, and whether IP is version 6."""
+def _find_l4(frame: bytes) -> tuple[int, int, int, int, int]:
+    """Where IP and what lies in it begin, what that is, and as `_Layout` has it: fragmentable and
+    next_at, which is 0 for IP version 4."""
     type_at = 12
     while (ethertype := _word(frame, type_at)) in TAGS:
         type_at += 4
@@ -98,54 +107,98 @@ def _find_l4(frame: bytes) -> tuple[int, int, int, bool]:
         size = 4 * (frame[l3] & 15)
         if not 20 <= size <= room or _word(frame, l3 + 6) & 0x3FFF:
             raise ValueError("a fragment, or not whole")
-        return l3, l3 + size, frame[l3 + 9], False
+        return l3, l3 + size, frame[l3 + 9], l3 + size, 0
     if ethertype == IPV6 and room >= 40 and frame[l3] >> 4 == 6:
-        return (l3, *_skip_extensions(frame, l3 + 40, frame[l3 + 6]), True)
+        return (l3, *_skip_extensions(frame, l3))
     raise ValueError("not IP")
 
 
-def _skip_extensions(frame: bytes, at: int, following: int) -> tuple[int, int]:
+def _skip_extensions(frame: bytes, l3: int) -> tuple[int, int, int, int]:
+    at, following = l3 + 40, frame[l3 + 6]
+    fragmentable, next_at = at, l3 + 6
     for _ in range(EXTENSIONS_MAX):
-        if following not in EXTENSIONS:
-            return at, following
-        if at + 8 > len(frame):
+        if following not in EXTENSIONS or at + 8 > len(frame):
             break
-        following, at = frame[at], at + 8 * (frame[at + 1] + 1)
-        if at > len(frame):
-            break
+        end = at + 8 * (frame[at + 1] + 1)
+        if following != DSTOPTS:
+            fragmentable, next_at = end, at
+        following, at = frame[at], end
     if following in EXTENSIONS or at > len(frame):
         raise ValueError("extension headers without end")
-    return at, following
+    return at, following, fragmentable, next_at
 
 
 def _layout(frame: bytes) -> _Layout:
-    l3, l4, protocol, is_v6 = _find_l4(frame)
+    l3, l4, protocol, fragmentable, next_at = _find_l4(frame)
     size = 4 * (frame[l4 + 12] >> 4) if protocol == TCP else 8
     if protocol not in (TCP, UDP) or size < (20 if protocol == TCP else 8):
         raise ValueError("neither TCP nor UDP")
     if l4 + size > len(frame):
         raise ValueError("the frame ends before its payload")
-    return _Layout(l3, l4, l4 + size, is_v6, protocol == UDP)
+    is_v6, is_udp = bool(next_at), protocol == UDP
+    return _Layout(l3, l4, l4 + size, is_v6, is_udp, fragmentable, next_at)
 
 
 def _check(at: _Layout, flags: int, gso_type: int, gso_size: int, start: int, offset: int) -> None:
     """Compare the virtio-net header with the frame it came with."""
-    kind = UDP_L4 if at.is_udp else (TCPV6 if at.is_v6 else TCPV4) | (gso_type & ECN)
-    if not flags & NEEDS_CSUM or not gso_size or gso_type != kind:
+    tcp = TCPV6 if at.is_v6 else TCPV4
+    kinds = (UDP_L4, UDP_WHOLE) if at.is_udp else (tcp, tcp | ECN)
+    if not flags & NEEDS_CSUM or not gso_size or gso_type not in kinds:
         raise ValueError("not what it says")
     if (start, offset) != (at.l4, 6 if at.is_udp else 16):
         raise ValueError("its checksum is elsewhere")
+    if gso_type == UDP_WHOLE and gso_size & ~7 < at.payload - at.fragmentable:
+        raise ValueError("its first fragment would not have all headers")
+
+
+def _parts(data: bytes, size: int) -> list[bytes]:
+    parts = [data[i : i + size] for i in range(0, len(data), size)] or [b""]
+    if len(parts) > SEGMENTS_MAX:
+        raise ValueError("too many segments")
+    return parts
 
 
 def _cut(frame: bytes, at: _Layout, gso_size: int) -> list[bytes]:
-    payload = frame[at.payload :]
-    parts = [payload[i : i + gso_size] for i in range(0, len(payload), gso_size)] or [b""]
-    if len(parts) > SEGMENTS_MAX:
-        raise ValueError("too many segments")
+    parts = _parts(frame[at.payload :], gso_size)
     return [
         _segment(frame, at, i * gso_size, part, index=i, is_last=i == len(parts) - 1)
         for i, part in enumerate(parts)
     ]
+
+
+def _fragments(frame: bytes, at: _Layout, gso_size: int) -> list[bytes]:
+    """A UDP datagram as IP fragments: see ``datapath/fragment.h``."""
+    frame = _summed(frame, at.l4, 6)
+    head, rest = frame[: at.fragmentable], frame[at.fragmentable :]
+    if len(rest) <= gso_size:
+        return [_piece(head, at, b"", rest)]
+    size = gso_size & ~7
+    if at.is_v6 and at.fragmentable + 8 + size > FRAME_MAX:
+        raise ValueError("a fragment would be too long")
+    following, ident = frame[at.next_at], os.urandom(4)
+    if at.is_v6:
+        head = head[: at.next_at] + bytes([FRAGMENT]) + head[at.next_at + 1 :]
+    pieces = []
+    for i, part in enumerate(parts := _parts(rest, size)):
+        more = i + 1 < len(parts)
+        if at.is_v6:
+            where = i * size | (MORE_IPV6 if more else 0)
+            pieces.append(_piece(head, at, struct.pack(">BxH", following, where) + ident, part))
+        else:
+            where = i * size // 8 | (MORE_IPV4 if more else 0)
+            fragment = head[: at.l3 + 6] + where.to_bytes(2, "big") + head[at.l3 + 8 :]
+            pieces.append(_piece(fragment, at, b"", part))
+    return pieces
+
+
+def _piece(head: bytes, at: _Layout, header: bytes, part: bytes) -> bytes:
+    """*part* behind the headers, with the length of both in them."""
+    made = bytearray(head)
+    if at.is_v6:
+        struct.pack_into(">H", made, at.l3 + 4, len(head + header + part) - at.l3 - 40)
+    else:
+        _put_ipv4(made, at, len(part), 0)
+    return bytes(made) + header + part
 
 
 def _segment(

@@ -38,9 +38,9 @@ static void random_super(void)
         super_tcp(&s, (uint8_t)random32(), 20 + random32() % 11 * 4, len);
     else
         super_udp(&s, len);
-    uint8_t type = kind == 0 ? 1 : kind == 1 || kind == 4 ? 4 : 5;
+    uint8_t type = kind == 0 ? 1 : kind == 1 || kind == 4 ? 4 : random32() & 1 ? 3 : 5;
     super_vnet(&s, 1, type | (random32() & 1 ? 0x80 : 0), random32() % 1500, s.l4,
-               type == 5 ? 6 : 16);
+               type == 5 || type == 3 ? 6 : 16);
     if (random32() % 4 == 0)
         s.bytes[1] = 0;
 }
@@ -58,7 +58,7 @@ static void damage(void)
 static unsigned obey(void)
 {
     struct vsw_frame f = exact_frame(&s, s.len), out[8];
-    uint32_t sent = 0, headers;
+    uint32_t sent = 0, first;
     struct vsw_gso g;
     unsigned n, all = 0;
 
@@ -68,11 +68,11 @@ static unsigned obey(void)
         free(exact);
     } else if (f.needs && vsw_gso_begin(&g, &f) == 0) {
         uint8_t *exact = malloc(VSW_GSO_HEADROOM + 3200);
-        headers = g.at.payload;
+        first = g.next;
         for (; (n = vsw_gso_next(&g, exact, VSW_GSO_HEADROOM + 3200, out, 8)); all += n)
             for (unsigned i = 0; i < n; i++)
-                sent += out[i].len - headers;
-        assert(all && all <= VSW_GSO_SEGMENTS_MAX && sent == f.len - headers);
+                sent += out[i].len - g.front;
+        assert(all && all <= VSW_GSO_SEGMENTS_MAX && sent == f.len - first);
         free(exact);
     }
     release_frame(&f);

@@ -94,6 +94,46 @@ static void each_gso_type_has_its_bit(void)
     assert(check() == (VSW_CSUM | VSW_USO));
 }
 
+/* A datagram to be fragmented, behind @n extension headers of 8 bytes of the kinds @ext. */
+static void ufo6(unsigned n, const uint8_t *ext, unsigned gso_size)
+{
+    super_ipv6(&s, 0, n ? ext[0] : 17);
+    for (unsigned i = 0; i < n; i++)
+        super_append(&s, (const uint8_t[8]){i + 1 < n ? ext[i + 1] : 17}, 8);
+    s.l4 = s.len;
+    super_udp(&s, 5000);
+    super_vnet(&s, 1, 3, gso_size, s.l4, 6);
+}
+
+static void a_fragment_has_eight_bytes_at_least(void)
+{
+    super_ipv4(&s, 0, 17, 0);
+    super_udp(&s, 5000);
+    for (unsigned size = 0; size < 20; size++) {
+        super_vnet(&s, 1, 3, size, s.l4, 6);
+        assert(check() == (size < 8 ? -EINVAL : (VSW_CSUM | VSW_UFO)));
+    }
+    s.bytes[1] = 0x83;
+    assert(check() == -EINVAL);
+    super_tso4(&s, 0, 5000);
+    s.bytes[1] = 3;
+    assert(check() == -EINVAL);
+}
+
+static void the_first_fragment_has_all_headers(void)
+{
+    const uint8_t ext[5] = {0, 60, 43, 60, 60}; /* the last two are not for routers */
+
+    for (unsigned size = 8; size < 40; size++) {
+        ufo6(3, ext, size);
+        assert(check() == (VSW_CSUM | VSW_UFO));
+        ufo6(5, ext, size);
+        assert(check() == (size < 24 ? -EINVAL : (VSW_CSUM | VSW_UFO)));
+        ufo6(1, ext + 1, size);
+        assert(check() == (size < 16 ? -EINVAL : (VSW_CSUM | VSW_UFO)));
+    }
+}
+
 static void every_other_gso_type_is_refused(void)
 {
     for (unsigned type = 1; type < 256; type++) {
@@ -313,6 +353,8 @@ int main(void)
     a_checksum_field_lies_behind_the_addresses_and_within_the_frame();
     a_remark_beside_needs_csum_changes_nothing();
     each_gso_type_has_its_bit();
+    a_fragment_has_eight_bytes_at_least();
+    the_first_fragment_has_all_headers();
     every_other_gso_type_is_refused();
     a_gso_type_of_the_wrong_protocol_is_refused();
     segmentation_needs_the_checksum_and_a_size();

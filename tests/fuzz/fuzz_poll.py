@@ -27,8 +27,17 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from traffic import VALID_PREFIX, VNET_LEN, block
 
-from support.frames import GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, mac
-from support.judge import finished
+from support.frames import (
+    GSO_ECN,
+    GSO_NONE,
+    GSO_TCPV4,
+    GSO_TCPV6,
+    GSO_UDP,
+    GSO_UDP_L4,
+    NEEDS_CSUM,
+    mac,
+)
+from support.judge import finished, is_fragment
 from support.lab import check_balance
 from support.wait import wait_for
 from vswitch import Clock, FakeClock, MemoryPort, Switch
@@ -50,7 +59,9 @@ JUDGED = 4  # frames per block that scapy looks at
 GSO_BITS = np.zeros(256, np.uint8)  # what a port must be able to do, by gso_type
 GSO_BITS[:] = 0x80
 GSO_BITS[GSO_NONE] = 0
-for _type, _name in ((GSO_TCPV4, "tso4"), (GSO_TCPV6, "tso6"), (GSO_UDP_L4, "uso")):
+for _type, _name in (
+    (GSO_TCPV4, "tso4"), (GSO_TCPV6, "tso6"), (GSO_UDP_L4, "uso"), (GSO_UDP, "ufo")
+):  # fmt: skip
     GSO_BITS[_type] = OFFLOADS[_name]
     GSO_BITS[_type | GSO_ECN] = OFFLOADS[_name] | OFFLOADS["ecn"]
 
@@ -196,7 +207,8 @@ class Round:
                 b"\x86\xdd",
             ):
                 continue
-            finished(data)
+            if not is_fragment(data):
+                finished(data)
             self.judged += 1
 
     def dump(self, which: np.ndarray, start: np.ndarray, ends: np.ndarray) -> str:

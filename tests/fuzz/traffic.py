@@ -55,6 +55,10 @@ def make_seeds() -> Seeds:
                         gso_size=gso, tags=tags,
                     )  # fmt: skip
                     found.append((weight, header + f))
+                if protocol == "udp":
+                    found += [(weight, _datagram(version, tags, length)) for length, weight in (
+                        (3, 2), (700, 2), (3000, 1), (60000, 0.01),
+                    )]  # fmt: skip
         found.append((3, _with_options(version)))
     weights = np.array([w for w, _ in found])
     lengths = np.array([len(r) for _, r in found], np.int64)
@@ -62,6 +66,15 @@ def make_seeds() -> Seeds:
         np.frombuffer(b"".join(r for _, r in found), np.uint8),
         np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths, weights / weights.sum(),
     )  # fmt: skip
+
+
+def _datagram(version: int, tags: int, length: int) -> bytes:
+    """One to be fragmented, if it is long."""
+    header, f = unfinished(
+        mac(2), mac(1), version=version, protocol="udp", payload=b"w" * length, gso_size=480,
+        tags=tags, whole=True,
+    )  # fmt: skip
+    return header + f
 
 
 def _with_options(version: int) -> bytes:
@@ -159,7 +172,7 @@ def _mutate_headers(rng: np.random.Generator, data: Array, start: Array, length:
     data[some] = rng.choice(np.array([0, 1, 1, 2, 3, 4, 255], np.uint8), len(some))
     some = start[(draw > 0.2) & (draw < 0.4)] + 1
     data[some] = rng.choice(
-        np.array([0, 1, 3, 4, 5, 0x81, 0x84, 0x85, 7, 255], np.uint8), len(some)
+        np.array([0, 1, 3, 3, 4, 5, 0x81, 0x84, 0x85, 7, 255], np.uint8), len(some)
     )
     chosen = (draw > 0.35) & (draw < 0.8)
     some, frame_len = start[chosen], (length[chosen] - VNET_LEN).astype(np.uint16)

@@ -12,7 +12,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from support.super_frames import Finisher, build, super_frames
+from support.judge import finished, is_fragment, reassembled
+from support.super_frames import Finisher, build, datagrams, super_frames
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,18 @@ def test_segments_are_what_scapy_would_build(finisher, s):
     assert 0 < len(segments[-1]) - s.payload <= s.gso_size
     for f in segments:
         assert same_but_zero(field, f, recomputed(f))
+
+
+@settings(deadline=None, max_examples=200)
+@given(s=datagrams())
+def test_fragments_are_the_datagram_for_who_reassembles_them(finisher, s):
+    fragments = finisher.finish(s.vnet, s.frame)
+
+    whole = reassembled(fragments) if is_fragment(fragments[0]) else finished(*fragments)
+    assert bytes(whole)[8:] == s.frame[s.payload :]
+    assert bytes(whole)[:6] == s.frame[s.l4 : s.l4 + 6]
+    assert len({len(f) for f in fragments[:-1]}) <= 1
+    assert len(fragments) == max(1, -(-(len(s.frame) - s.l4) // s.gso_size))
 
 
 @settings(deadline=None, max_examples=50)
@@ -109,7 +122,7 @@ def test_a_finished_checksum_is_the_one_scapy_computes(finisher, **shape):
     vnet=st.binary(min_size=10, max_size=10),
     frame=st.binary(min_size=14, max_size=200),
     flags=st.sampled_from([0, 1]),
-    gso_type=st.sampled_from([0, 1, 4, 5]),
+    gso_type=st.sampled_from([0, 1, 3, 4, 5]),
 )
 def test_arbitrary_bytes_are_refused_or_finished(finisher, vnet, frame, flags, gso_type):
     finished = finisher.finish(bytes([flags, gso_type]) + vnet[2:], frame)
@@ -119,7 +132,7 @@ def test_arbitrary_bytes_are_refused_or_finished(finisher, vnet, frame, flags, g
 
 @settings(deadline=None, max_examples=200)
 @given(
-    s=super_frames(),
+    s=super_frames() | datagrams(),
     hits=st.lists(st.tuples(st.integers(0, 150), st.integers(0, 255)), max_size=3),
 )
 def test_damaged_super_frames_are_refused_or_finished(finisher, s, hits):

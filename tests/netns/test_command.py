@@ -105,7 +105,7 @@ def test_ports_take_their_options(two):
     with running(*ports(spec, f"{two[1]},offloads=off"), "--mtu", "2000") as switch:
         assert switch.out.startswith(
             f"{two[0]}: created, file end, 2 queues, mtu 9000, vnet header, "
-            "csum tso4 tso6 ecn uso\n"
+            "csum tso4 tso6 ecn uso ufo\n"
             f"{two[1]}: created, file end, 1 queue, mtu 2000, vnet header, no offloads\n"
         )
         assert "02:00:00:00:00:07" in ip("link", "show", two[0])

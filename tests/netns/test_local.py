@@ -118,7 +118,7 @@ def test_what_a_port_is_said_to_have_is_what_it_has(sides):
     with bridged(sides, "--mtu", "1400") as net:
         assert (
             "\nbr0: local 192.0.2.1/24 2001:db8::1/64, 1 queue, mtu 1400, vnet header, "
-            "csum tso4 tso6 ecn uso\n"
+            "csum tso4 tso6 ecn uso ufo\n"
         ) in net.switch.out
         facts = net.switch.ports()["br0"]
         assert facts["kind"] == "local"

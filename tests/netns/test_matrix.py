@@ -17,12 +17,14 @@ import pytest
 
 from support import transfer
 from support.dhcp import ask
-from support.frames import FINISHED, asks_for_nothing, unfinished
+from support.frames import FINISHED, asks_for_nothing, mac, unfinished
 from support.judge import finished
 from support.lan import Lan, Seat, Station, lan
 from support.namespaces import Netns
+from support.net import address
 from support.stations import STATIONS, WITHOUT_STATION
 from support.tagged import receive_whole, tagged_socket
+from vswitch import MemoryPort
 from vswitch.portconfig import KINDS
 
 pytestmark = pytest.mark.netns
@@ -31,6 +33,7 @@ MB = 1 << 20
 VERSIONS = (4, 6)
 MTU = 1500
 FRAGMENTED = 8000  # bytes: six frames
+UDP, GUEST = socket.SOCK_DGRAM, 199  # a number that no station has
 TAG, PRIORITY_TAG = bytes.fromhex("81006007"), bytes.fromhex("81000000")
 # Tags and the payload behind them, bytes: little, and the most that a packet socket takes.
 TAGGED = [(TAG, 46), (TAG, MTU), (PRIORITY_TAG, MTU), (bytes.fromhex("88a80009") + TAG, MTU - 8)]
@@ -150,6 +153,30 @@ def test_super_frames_in_a_tag_arrive_whole(compiled, pair):
                     check(part, header, unfinished_too=compiled.has_offloads(dst))
                     got += part[front:]
                 assert digest(got) == digest(payload)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("seat", SEATS, ids=str)
+def test_a_datagram_of_many_fragments_arrives_whole(compiled, seat, version):
+    """As an old guest sends it: a Linux of today does not, whatever its device can do."""
+    dst, payload = compiled.right[seat], os.urandom(60_000)
+    guest = compiled.switch.add_port(MemoryPort("guest"))
+    header, frame = unfinished(
+        dst.mac, mac(1), version=version, protocol="udp", payload=payload, gso_size=1448,
+        whole=True, ends=(address(GUEST, version), dst.address(version)),
+    )  # fmt: skip
+
+    try:
+        with dst.ns.entered():
+            receiver = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, UDP)
+        with receiver, compiled.expecting(dst, dst, f"fragments over IPv{version}"):
+            receiver.settimeout(10)
+            receiver.bind((dst.address(version), 5001))
+            guest.send([frame], vnet=header)
+
+            assert digest(receiver.recv(1 << 16)) == digest(payload)
+    finally:
+        compiled.switch.remove_port("guest")
 
 
 def check(frame: bytes, header: bytes, *, unfinished_too: bool) -> None:

@@ -19,7 +19,7 @@ from vswitch.control.client import connect
 from vswitch.control.schema import PortInfo
 
 NOBODY = 65534
-FACTS = "file end, 1 queue, mtu 1500, vnet header, csum tso4 tso6 ecn uso"
+FACTS = "file end, 1 queue, mtu 1500, vnet header, csum tso4 tso6 ecn uso ufo"
 INTERFACE_FACTS = FACTS.replace("file", "interface")
 ROOT = Path(__file__).parents[2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 BROADCAST = b"\xff" * 6
@@ -10,7 +11,7 @@ EXPERIMENTAL = 0x88B5  # IEEE 802 local experimental EtherType: no kernel sends 
 
 # <linux/virtio_net.h>
 NEEDS_CSUM, DATA_VALID = 1, 2
-GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 0, 1, 4, 5, 0x80
+GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 0, 1, 3, 4, 5, 0x80
 
 
 def mac(number: int) -> bytes:
@@ -45,12 +46,13 @@ def asks_for_nothing(header: bytes) -> bool:
 
 def unfinished(
     dst: bytes, src: bytes, *, version: int, protocol: str, payload: bytes, gso_size: int = 0,
-    tags: int = 0, port: int = 4000,
+    tags: int = 0, port: int = 4000, whole: bool = False, ends: tuple[str, str] | None = None,
 ) -> tuple[bytes, bytes]:  # fmt: skip
     """(virtio-net header, frame) of TCP or UDP as a sender with offloads makes it.
 
     The checksum field holds the sum of the pseudo header; with *gso_size* the payload is that
-    of several segments.
+    of several segments, or with *whole* that of one datagram to be fragmented. It goes to
+    port 5001. *ends*: the IP addresses of source and destination.
     """
     is_tcp = protocol == "tcp"
     number = 6 if is_tcp else 17
@@ -61,12 +63,12 @@ def unfinished(
     at = 16 if is_tcp else 6
     length = len(l4) + len(payload)
     if version == 4:
-        addresses = bytes([192, 0, 2, 1, 192, 0, 2, 2])
+        addresses = _packed(socket.AF_INET, ends or ("192.0.2.1", "192.0.2.2"))
         head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + length, 7, 0x4000, 64, number, 0)
         l3 = head[:10] + struct.pack(">H", 0xFFFF - ones_sum(head + addresses)) + addresses
         pseudo = ones_sum(addresses + struct.pack(">HH", number, length))
     else:
-        addresses = bytes.fromhex("20010db8" + "0" * 23 + "1" + "20010db8" + "0" * 23 + "2")
+        addresses = _packed(socket.AF_INET6, ends or ("2001:db8::1", "2001:db8::2"))
         l3 = struct.pack(">IHBB", 6 << 28, length, number, 64) + addresses
         pseudo = ones_sum(addresses + struct.pack(">II", length, number))
     l4 = l4[:at] + struct.pack(">H", pseudo) + l4[at + 2 :]
@@ -75,11 +77,16 @@ def unfinished(
     gso_type = GSO_NONE
     if gso_size:
         gso_type = (GSO_TCPV4 if version == 4 else GSO_TCPV6) if is_tcp else GSO_UDP_L4
+        gso_type = GSO_UDP if whole else gso_type
     header = vnet(
         NEEDS_CSUM, gso_type, hdr_len=len(front) + len(l4), gso_size=gso_size,
         csum_start=len(front), csum_offset=at,
     )  # fmt: skip
     return header, front + l4 + payload
+
+
+def _packed(family: int, addresses: tuple[str, str]) -> bytes:
+    return b"".join(socket.inet_pton(family, address) for address in addresses)
 
 
 def ones_sum(data: bytes) -> int:

@@ -66,7 +66,7 @@ class SocketPort(Port):
     kind = "socket"
 
     def __init__(self, name: str, *, mtu: int = 1500, packet: bool = False) -> None:
-        super().__init__(name, mtu=mtu, offloads=("csum", "tso4", "tso6", "ecn", "uso"))
+        super().__init__(name, mtu=mtu, offloads=("csum", "tso4", "tso6", "ecn", "uso", "ufo"))
         self._packet = packet
         self.near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.near.setblocking(False)

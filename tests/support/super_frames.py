@@ -24,7 +24,7 @@ from scapy.utils import checksum
 
 ROOT = Path(__file__).parents[2]
 EXTENSION = {"h": IPv6ExtHdrHopByHop, "d": IPv6ExtHdrDestOpt, "r": IPv6ExtHdrRouting}
-NEEDS_CSUM, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 1, 1, 4, 5, 0x80
+NEEDS_CSUM, GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 1, 1, 3, 4, 5, 0x80
 
 
 class Super(NamedTuple):
@@ -55,8 +55,9 @@ def pseudo_sum(ip: IP | IPv6, protocol: int, length: int) -> int:
 
 def build(*, is_v6=False, is_udp=False, tags=0, ip_id=0xFFFE, df=True, ip_words=0, ext="",
           flags=0x18, seq=0xFFFFFF00, tcp_words=3, ecn=False, gso_size=1448, payload_len=5000,
-          seed=0, gso=True) -> Super:  # fmt: skip
-    """A super-frame of these properties. *ext*: letters h, d, r for IPv6 extension headers."""
+          seed=0, gso=True, whole=False) -> Super:  # fmt: skip
+    """A super-frame of these properties. *ext*: letters h, d, r for IPv6 extension headers;
+    *whole*: of UDP, one datagram to be fragmented."""
     ether = Ether(dst="02:00:00:00:00:01", src="02:00:00:00:00:02")
     for tag in [[], [Dot1Q(vlan=9, prio=3)], [Dot1AD(vlan=7), Dot1Q(vlan=9)]][tags]:
         ether /= tag
@@ -78,7 +79,10 @@ def build(*, is_v6=False, is_udp=False, tags=0, ip_id=0xFFFE, df=True, ip_words=
     csum_offset, protocol = (6, 17) if is_udp else (16, 6)
     field = at + csum_offset
     frame[field : field + 2] = pseudo_sum(l3, protocol, len(frame) - at).to_bytes(2, "big")
-    gso_type = GSO_UDP_L4 if is_udp else (GSO_TCPV6 if is_v6 else GSO_TCPV4) | GSO_ECN * ecn
+    if is_udp:
+        gso_type = GSO_UDP if whole else GSO_UDP_L4
+    else:
+        gso_type = (GSO_TCPV6 if is_v6 else GSO_TCPV4) | GSO_ECN * ecn
     vnet = vnet_header(gso_type if gso else 0, gso_size if gso else 0, at, csum_offset)
     return Super(vnet, bytes(frame), 14 + 4 * tags, at, payload_at, gso_size, is_v6, is_udp)
 
@@ -105,6 +109,35 @@ def super_frames(draw: st.DrawFn) -> Super:
         payload_len=min(gso_size * (segments - 1) + last, 65000),
         seed=draw(st.integers(0, 0xFFFF)),
     )
+
+
+@st.composite
+def datagrams(draw: st.DrawFn, exts: tuple[str, ...] = ("", "h", "r", "hr", "hdr")) -> Super:
+    """Whole datagrams to be fragmented, of every kind and shape."""
+    ext = draw(st.sampled_from(exts))
+    is_v6 = bool(ext) or draw(st.booleans())
+    gso_size = 8 * draw(st.integers(1, 190) | st.sampled_from([181, 185]))
+    return build(
+        is_v6=is_v6,
+        is_udp=True,
+        whole=True,
+        tags=draw(st.integers(0, 2)),
+        ip_id=draw(st.integers(0, 0xFFFF)),
+        df=draw(st.booleans()),
+        ip_words=draw(st.integers(0, 10)),
+        ext=ext,
+        gso_size=gso_size,
+        payload_len=draw(st.integers(0, min(gso_size * 40, 65000))),
+        seed=draw(st.integers(0, 0xFFFF)),
+    )
+
+
+def without_identification(s: Super, fragments: list[bytes]) -> list[bytes]:
+    """Fragments of IPv6 with zeroes for the number that is everyone's own."""
+    if not s.is_v6 or len(fragments) < 2:
+        return fragments
+    at = len(fragments[0]) - s.gso_size - 4
+    return [f[:at] + bytes(4) + f[at + 4 :] for f in fragments]
 
 
 class Finisher:

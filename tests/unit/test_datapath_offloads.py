@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.frames import BROADCAST, DATA_VALID, FINISHED, frame, mac, unfinished, vnet
-from support.judge import finished
+from support.judge import finished, reassembled
 
 A, B = mac(1), mac(2)
 KINDS = pytest.mark.parametrize(
@@ -54,6 +54,52 @@ def test_a_super_frame_is_cut_for_a_port_without_offloads(lab, version, protocol
         assert [str(p.flags) for p in parts] == ["A"] * 6 + ["PA"]
     assert net.status("a").counters["forwarded"] == 1
     assert net.status("plain").counters["tx_frames"] == 7
+
+
+@TAGS
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_datagram_is_fragmented_for_a_port_that_cannot(lab, version, tags):
+    net = lab("a")
+    segments_only = net.add("segments", offloads=("csum", "tso4", "tso6", "ecn", "uso"))
+    header, f = unfinished(
+        B, A, version=version, protocol="udp", payload=PAYLOAD, gso_size=1448, tags=tags, whole=True
+    )
+
+    net.ports["a"].send([f], vnet=header)
+    net.switch.poll()
+
+    got = segments_only.receive_with_header()
+    assert [h for h, _ in got] == [FINISHED] * 7
+    assert bytes(reassembled([data for _, data in got]).payload) == PAYLOAD
+    assert net.status("segments").counters["tx_frames"] == 7
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_datagram_stays_whole_for_a_port_that_can(lab, version):
+    net = lab("a", "b")
+    header, f = unfinished(
+        B, A, version=version, protocol="udp", payload=PAYLOAD, gso_size=1448, whole=True
+    )
+
+    net.ports["a"].send([f], vnet=header)
+    net.switch.poll()
+
+    assert net.ports["b"].receive_with_header() == [(header, f)]
+
+
+@pytest.mark.parametrize(("version", "too_long"), [(4, 1488), (6, 1464)])
+def test_fragments_longer_than_the_mtu_are_dropped(lab, version, too_long):
+    net = lab("a")
+    small = net.add("small", offloads=(), mtu=1500)  # and room for a tag: 1504
+    for gso_size in (too_long - 8, too_long):
+        header, f = unfinished(
+            B, A, version=version, protocol="udp", payload=PAYLOAD, gso_size=gso_size, whole=True
+        )
+        net.ports["a"].send([f], vnet=header)
+    net.switch.poll()
+
+    assert net.drops("small") == {"too_long": 1}
+    assert bytes(reassembled(small.receive()).payload) == PAYLOAD
 
 
 @KINDS

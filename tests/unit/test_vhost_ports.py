@@ -244,6 +244,16 @@ def test_offloads_are_those_that_were_agreed_on(net, place, plug):
     assert net.status("vm").offloads == ()
 
 
+def test_fragmentation_is_offered_both_ways(net, place, plug):
+    net.switch.add_port(VhostUserPort("vm", place))
+    vm = plug(features=Feature.GUEST_CSUM | Feature.GUEST_UFO)
+
+    assert vm.front.ask(Request.GET_FEATURES) & Feature.HOST_UFO
+    vm.boot()
+
+    assert net.status("vm").offloads == ("csum", "ufo")
+
+
 def test_offloads_can_be_declined(net, place, plug):
     net.switch.add_port(VhostUserPort("vm", place, offloads=False))
 

@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from support.frames import BROADCAST, DATA_VALID, frame, mac, unfinished, vnet
+from support.judge import reassembled
 from support.virtio_ring import WRITE
 
 SHAPES = pytest.mark.parametrize(
@@ -162,6 +163,27 @@ def test_a_super_frame_of_64_kib_crosses_as_one(rig, packed):
     [(got_header, got)] = b.receive()
     assert got == f
     assert got_header == header + (43).to_bytes(2, "little")  # num_buffers, 5.1.6.4
+
+
+@FORMATS
+def test_a_datagram_crosses_whole_or_is_fragmented_as_the_guest_wants_it(rig, packed):
+    net = rig()
+    old = net.card(packed=packed, offloads=63, size=64)
+    new = net.card(packed=packed, offloads=31, size=64)
+    for card in (old, new):
+        card.post(1536, times=60)
+    header, f = unfinished(
+        BROADCAST, GUEST, version=6, protocol="udp", payload=BODY[:60000], gso_size=1448, whole=True
+    )
+    net.card(packed=packed).send(f, vnet=header)
+
+    net.poll()
+
+    [(got_header, got)] = old.receive()
+    assert (got_header[:10], got) == (header, f)
+    fragments = new.receive()
+    assert {h for h, _ in fragments} == {bytes(10) + b"\1\0"}
+    assert bytes(reassembled([data for _, data in fragments]).payload) == BODY[:60000]
 
 
 @FORMATS

@@ -12,7 +12,7 @@
 #include "datapath/poller.h"
 #include "datapath/port.h"
 
-#define VSW_GSO_BITS (VSW_TSO4 | VSW_TSO6 | VSW_ECN | VSW_USO)
+#define VSW_GSO_BITS (VSW_TSO4 | VSW_TSO6 | VSW_ECN | VSW_USO | VSW_UFO)
 
 /* Frames on their way to one queue, sent when the list or the scratch memory is full. */
 struct vsw_outbox {
@@ -43,7 +43,7 @@ static inline void vsw_outbox_cut(struct vsw_outbox *o, const struct vsw_frame *
         o->c->drops[VSW_DROP_TX_OFFLOAD]++;
         return;
     }
-    if (f->len > o->q->port->max_len && gso.next + gso.gso_size > o->q->port->max_len) {
+    if (vsw_gso_longest(&gso) > o->q->port->max_len) {
         o->c->drops[VSW_DROP_TOO_LONG]++;
         return;
     }

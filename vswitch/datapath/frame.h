@@ -35,6 +35,7 @@ enum vsw_offload {
     VSW_TSO6 = 1u << 2, /* TCP over IPv6 longer than its MTU */
     VSW_ECN = 1u << 3,  /* ... whose first segment alone carries CWR */
     VSW_USO = 1u << 4,  /* UDP datagrams of equal size glued together */
+    VSW_UFO = 1u << 5,  /* one UDP datagram longer than its MTU */
 };
 
 struct vsw_frame {

@@ -2,7 +2,7 @@
  *
  * Theory of operation
  *   A frame with VSW_TSO4, VSW_TSO6 or VSW_USO carries one set of headers and many segments'
- *   worth of payload.  Each segment gets a copy of the headers with these fields replaced:
+ *   worth of payload; one with VSW_UFO is a datagram to be fragmented, see fragment.h.  Each segment gets a copy of the headers with these fields replaced:
  *
  *     IPv4  total length, identification (first + n, with DF set or not, as Linux does), checksum
  *     IPv6  payload length
@@ -38,6 +38,7 @@
 #include <string.h>
 
 #include "datapath/csum.h"
+#include "datapath/fragment.h"
 #include "datapath/frame.h"
 #include "datapath/vnet.h"
 
@@ -59,12 +60,15 @@ _Static_assert(VSW_GSO_BUF_SIZE % 16 == 0, "the longest record needs no padding"
 struct vsw_gso {
     const uint8_t *data; /* the super-frame */
     uint32_t len;
-    uint32_t next;     /* offset of the first payload byte not yet in a segment */
+    uint32_t next;     /* offset of the first byte not yet in a segment */
+    uint32_t front;    /* bytes in front of what each segment carries */
     uint32_t segments; /* still to be made */
     uint32_t seq;      /* TCP: of the next segment */
     uint16_t gso_size;
     uint16_t id;       /* IPv4: of the next segment */
     uint16_t vid;
+    bool is_ufo;
+    struct vsw_fragment fragment;
     struct vsw_vnet_layout at;
     uint64_t l3_sum; /* IPv4 header but total length, identification and checksum */
     uint64_t l4_sum; /* pseudo and L4 header but lengths, sequence number, word of TCP flags */
@@ -98,26 +102,53 @@ static inline void vsw_gso_begin_l4(struct vsw_gso *g)
                  vsw_csum_minus(vsw_csum_be16((uint16_t)(g->len - g->at.l4)));
 }
 
+/* The same for fragments; 0 or -errno.  One of IPv6 may be longer than the datagram it is of. */
+static inline int vsw_gso_begin_ufo(struct vsw_gso *g)
+{
+    int err = vsw_fragment_begin(&g->fragment, g->data, g->len, &g->at, g->segments == 1);
+
+    g->front = vsw_fragment_front(&g->fragment, &g->at);
+    if (g->segments > 1 && g->front + g->gso_size > VSW_FRAME_MAX)
+        return -EINVAL;
+    return err;
+}
+
+/* Find what is cut, and into how many; 0 or -EINVAL. */
+static inline int vsw_gso_count(struct vsw_gso *g, uint16_t gso_size)
+{
+    uint32_t first = g->is_ufo ? g->at.fragmentable : g->at.payload, whole = g->len - first;
+
+    g->next = g->front = first;
+    g->gso_size = g->is_ufo && whole > gso_size ? gso_size & 0xfff8 : gso_size;
+    uint32_t segments = (whole + g->gso_size - 1) / g->gso_size;
+
+    g->segments = segments ? segments : 1; /* headers alone are a segment, too */
+    return segments > VSW_GSO_SEGMENTS_MAX ? -EINVAL : 0;
+}
+
 /* Start cutting @f, which must stay as it is until the last segment is made.  Returns 0, or
  * -EINVAL when @f is not to be segmented, does not fit its virtio-net header, or would give
- * more than VSW_GSO_SEGMENTS_MAX. */
+ * more than VSW_GSO_SEGMENTS_MAX; -EAGAIN as vsw_fragment_begin(). */
 static inline int vsw_gso_begin(struct vsw_gso *g, const struct vsw_frame *f)
 {
     *g = (struct vsw_gso){.data = f->data, .len = f->len, .vid = f->vid};
-    if (vsw_vnet_parse_gso(f, &g->at) < 0)
-        return -EINVAL;
-    g->next = g->at.payload;
-    g->gso_size = vsw_le16(vsw_vnet(f) + VSW_VNET_GSO_SIZE);
-    uint32_t payload_len = g->len - g->at.payload;
-    uint32_t segments = (payload_len + g->gso_size - 1) / g->gso_size;
+    int bit = vsw_vnet_parse_gso(f, &g->at);
 
-    if (segments > VSW_GSO_SEGMENTS_MAX)
+    g->is_ufo = bit == VSW_UFO;
+    if (bit < 0 || vsw_gso_count(g, vsw_le16(vsw_vnet(f) + VSW_VNET_GSO_SIZE)) < 0)
         return -EINVAL;
+    if (g->is_ufo)
+        return vsw_gso_begin_ufo(g);
     if (!g->at.is_v6)
         vsw_gso_begin_ipv4(g);
     vsw_gso_begin_l4(g);
-    g->segments = segments ? segments : 1; /* headers alone are a segment, too */
     return 0;
+}
+
+/* The longest segment there will be, after vsw_gso_begin(). */
+static inline uint32_t vsw_gso_longest(const struct vsw_gso *g)
+{
+    return g->segments == 1 ? g->len : g->front + g->gso_size;
 }
 
 /* Replace what differs in the IP header of the segment of @len bytes at @data. */
@@ -167,6 +198,11 @@ static inline void vsw_gso_put_tcp(struct vsw_gso *g, uint8_t *tcp, uint16_t len
 /* Write the next segment, with @carries bytes of payload, to @data. */
 static inline void vsw_gso_put(struct vsw_gso *g, uint8_t *data, uint32_t carries)
 {
+    if (g->is_ufo) {
+        vsw_fragment_put(&g->fragment, &g->at, g->data, data, g->next - g->at.fragmentable,
+                         carries, g->segments == 1);
+        return;
+    }
     uint32_t len = g->at.payload + carries;
     uint16_t l4_len = (uint16_t)(len - g->at.l4);
 
@@ -191,14 +227,14 @@ static inline unsigned vsw_gso_next(struct vsw_gso *g, uint8_t *buf, size_t size
     while (g->segments && n < max) {
         uint32_t left = g->len - g->next;
         uint32_t carries = left < g->gso_size ? left : g->gso_size;
-        size_t record = (VSW_GSO_HEADROOM + g->at.payload + carries + 15u) & ~(size_t)15;
+        size_t record = (VSW_GSO_HEADROOM + g->front + carries + 15u) & ~(size_t)15;
 
         if (record > size)
             break;
         memset(buf, 0, VSW_GSO_HEADROOM);
         vsw_gso_put(g, buf + VSW_GSO_HEADROOM, carries);
         out[n++] = (struct vsw_frame){.data = buf + VSW_GSO_HEADROOM,
-                                      .len = g->at.payload + carries,
+                                      .len = g->front + carries,
                                       .vid = g->vid};
         g->next += carries;
         g->segments--;

@@ -5,7 +5,8 @@
  *                 and RSC_INFO are remarks, and unknown ones are to be ignored (5.1.6.2.2)
  *   1 gso_type    NONE or what to cut the frame into, possibly | ECN
  *   2 hdr_len     a hint about the length of all headers; never read here
- *   4 gso_size    payload bytes of each segment, the last one excepted
+ *   4 gso_size    payload bytes of each segment, the last one excepted; of a fragment, what lies
+ *                 behind its IP headers
  *   6 csum_start  where summing starts: the TCP or UDP header
  *   8 csum_offset where, counted from there, the checksum goes; it now holds the sum of the
  *                 pseudo header
@@ -20,7 +21,8 @@
  *   anything else        -> -EINVAL
  *
  * The lengths inside IP and UDP headers are not compared with the frame's: segmentation replaces
- * them, and senders that segment by hardware are known to leave them zero.
+ * them, and senders that segment by hardware are known to leave them zero.  A datagram's own length
+ * is nobody's to replace when it is fragmented: it is the receiver's to judge.
  */
 #ifndef VSW_VNET_H
 #define VSW_VNET_H
@@ -37,6 +39,7 @@ enum {
     VSW_VNET_NEEDS_CSUM = 1, /* flags; virtio 1.2, 5.1.6 */
     VSW_VNET_GSO_NONE = 0,   /* gso_type */
     VSW_VNET_GSO_TCPV4 = 1,
+    VSW_VNET_GSO_UDP = 3,
     VSW_VNET_GSO_TCPV6 = 4,
     VSW_VNET_GSO_UDP_L4 = 5,
     VSW_VNET_GSO_ECN = 0x80,
@@ -76,6 +79,8 @@ struct vsw_vnet_layout {
     uint32_t l3;      /* IP header, behind the tags */
     uint32_t l4;      /* TCP or UDP header, behind options and extension headers */
     uint32_t payload; /* first byte behind the TCP or UDP header */
+    uint32_t fragmentable; /* first byte behind what each IP fragment repeats (RFC 8200 4.5) */
+    uint32_t next_at;      /* IPv6: the byte that says what lies at fragmentable */
     uint8_t protocol; /* what lies at l4 */
     bool is_v6;
     bool is_udp;
@@ -112,7 +117,7 @@ static inline int vsw_vnet_parse_ipv4(const struct vsw_frame *f, struct vsw_vnet
 
     if (header_len < 20 || header_len > room || is_fragment)
         return -EINVAL;
-    at->l4 = at->l3 + header_len;
+    at->l4 = at->fragmentable = at->l3 + header_len;
     at->protocol = ip[9];
     at->is_v6 = false;
     return 0;
@@ -132,14 +137,22 @@ static inline int vsw_vnet_parse_ipv6(const struct vsw_frame *f, struct vsw_vnet
     uint8_t next = ip[6];
     uint32_t l4 = at->l3 + 40;
 
+    at->fragmentable = l4;
+    at->next_at = at->l3 + 6;
     for (int n = 0;
          next == VSW_VNET_HOPOPTS || next == VSW_VNET_ROUTING || next == VSW_VNET_DSTOPTS; n++) {
         if (n == VSW_VNET_EXT_MAX || l4 + 8 > f->len)
             return -EINVAL;
-        next = f->data[l4];
-        l4 += (f->data[l4 + 1] + 1u) * 8;
-        if (l4 > f->len)
+        uint32_t end = l4 + (f->data[l4 + 1] + 1u) * 8;
+
+        if (end > f->len)
             return -EINVAL;
+        if (next != VSW_VNET_DSTOPTS) {
+            at->fragmentable = end;
+            at->next_at = l4;
+        }
+        next = f->data[l4];
+        l4 = end;
     }
     at->l4 = l4;
     at->protocol = next;
@@ -192,13 +205,24 @@ static inline uint8_t vsw_vnet_gso_bit(uint8_t gso_type, const struct vsw_vnet_l
         return !at->is_udp && at->is_v6 ? VSW_TSO6 : 0;
     case VSW_VNET_GSO_UDP_L4:
         return at->is_udp && !(gso_type & VSW_VNET_GSO_ECN) ? VSW_USO : 0;
-    default: /* UFO, which nobody offers any more, and types yet to be invented */
+    case VSW_VNET_GSO_UDP:
+        return at->is_udp && !(gso_type & VSW_VNET_GSO_ECN) ? VSW_UFO : 0;
+    default: /* types yet to be invented */
         return 0;
     }
 }
 
+/* Can a datagram be cut into fragments of @gso_size?  They are cut at multiples of 8, and the first
+ * has all headers (RFC 7112 5).  A size between is fine: it is a maximum, and old versions of Linux
+ * sent MTU - 20 whatever that is. */
+static inline bool vsw_vnet_can_fragment(uint16_t gso_size, const struct vsw_vnet_layout *at)
+{
+    return (gso_size & ~7u) >= at->payload - at->fragmentable;
+}
+
 /* Find all headers of a frame to be segmented and compare them with its virtio-net header.
- * Returns its VSW_TSO4, VSW_TSO6 or VSW_USO, and fills @at; -EINVAL when they do not agree. */
+ * Returns its VSW_TSO4, VSW_TSO6, VSW_USO or VSW_UFO, and fills @at; -EINVAL when they do not
+ * agree. */
 static inline int vsw_vnet_parse_gso(const struct vsw_frame *f, struct vsw_vnet_layout *at)
 {
     const uint8_t *h = vsw_vnet(f);
@@ -212,6 +236,8 @@ static inline int vsw_vnet_parse_gso(const struct vsw_frame *f, struct vsw_vnet_
 
     if (!bit || vsw_le16(h + VSW_VNET_CSUM_START) != at->l4 ||
         vsw_le16(h + VSW_VNET_CSUM_OFFSET) != csum_offset)
+        return -EINVAL;
+    if (bit == VSW_UFO && !vsw_vnet_can_fragment(vsw_le16(h + VSW_VNET_GSO_SIZE), at))
         return -EINVAL;
     return bit;
 }

@@ -173,7 +173,8 @@ def _begin(s: socket.socket) -> None:
 def offloads() -> tuple[str, ...]:
     """What a packet socket takes unfinished, on any device: the kernel finishes it if need be."""
     release = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
-    return ("csum", "tso4", "tso6", "ecn", *(("uso",) if release >= USO_SINCE else ()))
+    uso = ("uso",) if release >= USO_SINCE else ()
+    return ("csum", "tso4", "tso6", "ecn", *uso, "ufo")
 
 
 def current_name(s: socket.socket) -> str:

@@ -35,17 +35,20 @@ IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 IFF_TUN_EXCL = 0x8000
 TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_TSO_ECN = 0x01, 0x02, 0x04, 0x08
+TUN_F_UFO = 0x10  # but not Linux 4.14
 TUN_F_USO4, TUN_F_USO6 = 0x20, 0x40  # Linux 6.2
 VNET_HEADER_BYTES = 10  # struct virtio_net_hdr, without num_buffers
 IFNAMSIZ = 16  # including the terminating NUL
 
 # What to ask for, best first: an old kernel refuses the whole set for one unknown bit.
+_TSO = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
 OFFLOAD_SETS = (
     (
-        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
-        ("csum", "tso4", "tso6", "ecn", "uso"),
+        _TSO | TUN_F_USO4 | TUN_F_USO6 | TUN_F_UFO,
+        ("csum", "tso4", "tso6", "ecn", "uso", "ufo"),
     ),
-    (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, ("csum", "tso4", "tso6", "ecn")),
+    (_TSO | TUN_F_UFO, ("csum", "tso4", "tso6", "ecn", "ufo")),
+    (_TSO, ("csum", "tso4", "tso6", "ecn")),
     (TUN_F_CSUM, ("csum",)),
 )
 TUN_DEVICE = "/dev/net/tun"

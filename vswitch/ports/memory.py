@@ -24,7 +24,7 @@ class MemoryPort(Port):
 
     Args:
         name: The port's name.
-        offloads: Work it takes unfinished, of ``csum tso4 tso6 ecn uso``. Empty: the switch
+        offloads: Work it takes unfinished, of ``csum tso4 tso6 ecn uso ufo``. Empty: the switch
             finishes checksums and segments before they arrive here.
         mtu: Longest payload it takes, bytes.
         size_bytes: Memory for waiting frames, each way; a power of two, 256 KiB or more.

@@ -11,11 +11,12 @@ GUEST_TAKES = {
     "tso6": Feature.GUEST_TSO6,
     "ecn": Feature.GUEST_ECN,
     "uso": Feature.GUEST_USO4 | Feature.GUEST_USO6,
+    "ufo": Feature.GUEST_UFO,
 }
 OFFLOAD_FEATURES = (
     Feature.CSUM | Feature.HOST_TSO4 | Feature.HOST_TSO6 | Feature.HOST_ECN | Feature.HOST_USO
     | Feature.GUEST_CSUM | Feature.GUEST_TSO4 | Feature.GUEST_TSO6 | Feature.GUEST_ECN
-    | Feature.GUEST_USO4 | Feature.GUEST_USO6
+    | Feature.GUEST_USO4 | Feature.GUEST_USO6 | Feature.HOST_UFO | Feature.GUEST_UFO
 )  # fmt: skip
 FEATURES = (
     Feature.MTU | Feature.MRG_RXBUF | Feature.STATUS | Feature.CTRL_VQ | Feature.GUEST_ANNOUNCE

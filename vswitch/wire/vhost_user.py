@@ -74,9 +74,11 @@ class Feature(IntFlag):
     GUEST_TSO4 = 1 << 7
     GUEST_TSO6 = 1 << 8
     GUEST_ECN = 1 << 9
+    GUEST_UFO = 1 << 10
     HOST_TSO4 = 1 << 11
     HOST_TSO6 = 1 << 12
     HOST_ECN = 1 << 13
+    HOST_UFO = 1 << 14
     MRG_RXBUF = 1 << 15
     STATUS = 1 << 16
     CTRL_VQ = 1 << 17
