@@ -25,6 +25,15 @@ BUSY_POLL_MAX_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class StationConfig:
+    """A static entry of the forwarding database: a station that is always behind one port."""
+
+    mac: bytes
+    port: str
+    vid: int = 0  # while the switch is VLAN-unaware
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchConfig:
     """A switch to be run."""
 
@@ -38,6 +47,7 @@ class SwitchConfig:
     busy_poll_us: int = 50
     core: str = "c"
     forward: frozenset[int] = frozenset({RESERVED["stp"]})
+    stations: tuple[StationConfig, ...] = ()  # of `ports`
 
     def __post_init__(self) -> None:
         check_switch_name(self.name)
@@ -63,6 +73,7 @@ class SwitchConfig:
         _check_macs(self.ports)
         _check_files(self.ports)
         _check_places(self.listeners)
+        _check_stations(self.stations, self.ports)
         _check_descriptors([n for p in self._places for n in p.descriptors])
 
     @property
@@ -153,6 +164,20 @@ def _check_places(listeners: Iterable[PortConfig]) -> None:
         if (place.kind, place.address) in seen:
             raise ConfigError(f"--listen {place.kind}:{place.address} is given twice")
         seen.add((place.kind, place.address))
+
+
+def _check_stations(stations: Iterable[StationConfig], ports: Iterable[PortConfig]) -> None:
+    names = {port.name for port in ports}
+    seen: set[tuple[int, bytes]] = set()
+    for station in stations:
+        mac = station.mac.hex(":")
+        if station.mac[0] & 1 or not any(station.mac):
+            raise ConfigError(f"a station's address is unicast and not zero, not {mac}")
+        if station.port not in names:
+            raise ConfigError(f"station {mac} is behind {station.port}, which is no port")
+        if (station.vid, station.mac) in seen:
+            raise ConfigError(f"station {mac} is given twice", hint="it is behind one port")
+        seen.add((station.vid, station.mac))
 
 
 def _check_descriptors(numbers: Sequence[int]) -> None:

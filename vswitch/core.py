@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from mmap import mmap
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX, VERDICTS
 from vswitch.errors import PortError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # struct vsw_counters in datapath/port.h: what is counted per poller and port, one u64 each.
 COUNTER_WORDS = 24  # three cache lines
@@ -115,6 +118,21 @@ class Core:
             dict(zip(COUNTER_NAMES, total, strict=False)),
             dict(zip(DROP_NAMES, drops, strict=False)),
         )
+
+    def counter_array(self) -> np.ndarray[Any, Any]:
+        """All of them without a copy, as `vswitch.Switch.counters` has them."""
+        import numpy as np
+
+        block = np.dtype(
+            {
+                "names": [*COUNTER_NAMES, "drops"],
+                "formats": [*["u8"] * len(COUNTER_NAMES), [(name, "u8") for name in DROP_NAMES]],
+                "itemsize": COUNTER_WORDS * 8,
+            }
+        )
+        array = np.frombuffer(self.datapath.counter_memory, block)
+        array.flags.writeable = False
+        return array.reshape(self.pollers, -1)
 
 
 def _modules(kind: str) -> tuple[ModuleType, ModuleType, ModuleType]:

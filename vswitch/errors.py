@@ -9,7 +9,9 @@ VswitchError
 │   ├── SocketInUseError     somebody answers where we were to listen
 │   └── DeviceError          the kernel refused; carries errno
 ├── FdbError
-│   └── FdbFullError         no room for another static entry
+│   ├── FdbFullError         no room for another static entry
+│   ├── StationExistsError   it is static already
+│   └── StationNotFoundError there is none of that address
 ├── WireError                a peer's message is not what its protocol says
 ├── CaptureError             a file is no capture we can read; carries the offset
 └── ApiError                 a running switch could not be asked, or said no; carries its code
@@ -87,6 +89,14 @@ class FdbFullError(FdbError):
         )
         self.vid = vid
         self.mac = mac
+
+
+class StationExistsError(FdbError):
+    """A station of that address is static already."""
+
+
+class StationNotFoundError(FdbError):
+    """No station of that address is known."""
 
 
 class CaptureError(VswitchError):

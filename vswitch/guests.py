@@ -48,6 +48,7 @@ class Guests:
         links: What is done when a port goes up and down.
         paused: Holds the pollers, as `vswitch.Switch.paused`.
         add: Connects a port with a limit of stations.
+        remove: Disconnects and closes the port of a name.
     """
 
     def __init__(
@@ -57,14 +58,17 @@ class Guests:
         links: Links,
         paused: Callable[[], AbstractContextManager[None]],
         add: Callable[..., Port],
+        remove: Callable[[str], None],
     ) -> None:
         self._core = core
         self._members = members
         self._links = links
         self._paused = paused
         self._add_port = add
+        self._remove_port = remove
         self._guests: list[_Guest] = []
         self.folders: list[VhostUserFolder] = []
+        self._left: list[VhostUserFolder] = []  # nobody is to come there any more
         self._tired = False  # no descriptor was left, or no place: not again before the next sweep
         self._failure = ""  # why there is no further socket, if that was said
 
@@ -90,9 +94,24 @@ class Guests:
             raise
         self.folders.append(folder)
 
+    def remove_folder(self, folder: VhostUserFolder) -> None:
+        """Have no free socket there any more; who is there stays until it leaves."""
+        self.folders.remove(folder)
+        self._left.append(folder)
+        self._empty(folder)
+
+    def _empty(self, folder: VhostUserFolder) -> None:
+        ours = [m.port for m in self._members.values() if folder.made(m.port)]
+        for port in ours:
+            if not folder.owns(port):
+                self._remove_port(port.name)
+        if not any(map(folder.owns, ours)):
+            folder.close()
+            self._left.remove(folder)
+
     def close(self) -> None:
         """The ports are closed."""
-        for folder in self.folders:
+        for folder in (*self.folders, *self._left):
             folder.close()
 
     def retry(self) -> None:
@@ -128,6 +147,8 @@ class Guests:
             if guest.port.is_connected and not was_there:
                 self._attend(guest, now_s)
             self._follow(guest, now_s)
+        for folder in list(self._left):
+            self._empty(folder)
         if not self._tired:
             self._add_spares()
 

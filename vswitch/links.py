@@ -33,7 +33,9 @@ class Member:
     port: Port
     number: int
     up: bool = True
+    learning: bool = True  # as it was set
     forwarding: bool = True  # as it was set; a port that is gone forwards nothing all the same
+    fdb_limit: int = 0  # stations; 0: no limit of its own
     gone: bool = False  # its device was deleted; it stays listed until it is removed
     finished: bool = False  # nothing more will enter there
 

@@ -66,6 +66,11 @@ class Listeners:
     def add(self, listener: Listener) -> None:
         self.all.append(listener)
 
+    def remove(self, listener: Listener) -> None:
+        """Admit nobody any more; who is there stays until it leaves."""
+        self.all.remove(listener)
+        listener.close()
+
     def close(self) -> None:
         for listener in self.all:
             listener.close()

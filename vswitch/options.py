@@ -45,6 +45,13 @@ def on_off(what: str, value: str) -> bool:
     return value == "on"
 
 
+def forwards(what: str, value: str) -> bool:
+    """Read the state of a port: ``forwarding``, or ``blocked`` (``blocking`` in bridge(8))."""
+    if value not in ("forwarding", "blocked", "blocking"):
+        raise ConfigError(f"{what} is forwarding or blocked, not {value!r}")
+    return value == "forwarding"
+
+
 def flag(what: str, value: str) -> bool:
     """The same; nothing is ``on``."""
     return on_off(what, value or "on")

@@ -6,6 +6,7 @@
     netdev:eth1
     local:br0,ip=10.0.0.1/24,ip=fd00::1/64
     tap:tap0,queues=4,mtu=9000,mac=02:00:00:00:00:01,fdb-limit=100,offloads=off
+    tap0,learning=off,state=blocked
     qemu:/tmp/vm.sock
     qemu:127.0.0.1:1234,retry=off
     vhost-user:/tmp/vm.sock,queues=4
@@ -55,6 +56,8 @@ class PortConfig:
     mac: bytes | None = None  # of the interface end; None: as it is
     ips: tuple[IPv4Interface | IPv6Interface, ...] = ()  # of the host
     fdb_limit: int = 0  # stations; 0: only the switch's limit counts
+    learning: bool = True  # from what enters here
+    forwarding: bool = True  # or blocked: nothing enters or leaves
     offloads: bool = True
     force: bool = False  # take a device that the host uses, too
     switch: str = ""  # the name of the one it is for
@@ -294,6 +297,8 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "ip": ("ips", read.ip),
     "fdb-limit": ("fdb_limit", read.number(0, FDB_LIMIT_MAX)),
     "offloads": ("offloads", read.on_off),
+    "learning": ("learning", read.on_off),
+    "state": ("forwarding", read.forwards),
     "force": ("force", read.flag),
     "retry": ("retry", read.on_off),
     "client": ("client", read.flag),
@@ -309,10 +314,12 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
 }
 _OPPOSITES = {"server": "client", "client": "server"}
 _LISTS = ("ip",)  # may be given more than once
-_TAP = ("queues", "mtu", "mac", "fdb-limit", "offloads")
+_STATE = ("learning", "state")
+_TAP = ("queues", "mtu", "mac", "fdb-limit", "offloads", *_STATE)
 _DEVICE = (*_TAP, "force")  # what the host uses is the interface end
 _FILE = ("mode", "owner", "group")
-_SOCKET = ("mtu", "fdb-limit", "name")
+_CALLED = ("mtu", "fdb-limit", "name")
+_SOCKET = (*_CALLED, *_STATE)
 _GUEST = ("queues", "offloads")
 
 KINDS: Mapping[str, Kind] = {
@@ -329,7 +336,7 @@ KINDS: Mapping[str, Kind] = {
     "fd": Kind((*_SOCKET, "offloads"), _descriptors),
 }
 LISTENERS: Mapping[str, Kind] = {
-    "qemu": Kind((*_SOCKET, *_FILE), _place),
-    "vhost-user": Kind((*_SOCKET, *_GUEST, *_FILE), _folder),
-    "fd": Kind(_SOCKET, _descriptors),
+    "qemu": Kind((*_CALLED, *_FILE), _place),
+    "vhost-user": Kind((*_CALLED, *_GUEST, *_FILE), _folder),
+    "fd": Kind(_CALLED, _descriptors),
 }

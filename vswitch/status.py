@@ -19,6 +19,9 @@ class PortStatus:
     ips: tuple[str, ...]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the port does
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
+    learning: bool  # as it was set
+    forwarding: bool  # as it was set: where it is up, `state` says the same
+    fdb_limit: int  # stations it may have; 0: no limit of its own
     mtu: int  # bytes
     queues: int
     queues_used: int  # by whoever is at the other end

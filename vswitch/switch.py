@@ -19,19 +19,19 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
-from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
+from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
 from vswitch.links import Member
-from vswitch.ports import Listener, Port, VhostUserFolder
+from vswitch.ports import Listener, Place, Port, VhostUserFolder
+from vswitch.stations import Stations
 from vswitch.status import ListenerStatus, PortStatus, Station
 from vswitch.upkeep import Upkeep
 
@@ -104,6 +104,7 @@ class Switch:
                 salt=salt,
             )
             undo.pop_all()
+        self._stations = Stations(self._core, self.clock)
         self._upkeep = Upkeep(
             self._core,
             self._members,
@@ -158,7 +159,11 @@ class Switch:
             rest.callback(os.close, self._bell)
             rest.callback(self._upkeep.close)
             for name in self.ports:
-                rest.callback(self.remove_port, name)
+                rest.callback(self._remove_last, name)
+
+    def _remove_last(self, name: str) -> None:
+        with suppress(PortNotFoundError):  # another thread was faster
+            self.remove_port(name)
 
     def __enter__(self) -> Switch:
         self.start()
@@ -179,13 +184,17 @@ class Switch:
 
     # ------------------------------------------------------------------ ports
 
-    def add_port(self, port: AnyPort, *, fdb_limit: int = 0) -> AnyPort:
+    def add_port(
+        self, port: AnyPort, *, fdb_limit: int = 0, learning: bool = True, forwarding: bool = True
+    ) -> AnyPort:
         """Connect an open port, which the switch closes from now on; returns it.
 
-        *fdb_limit*: stations it may have, 0 for no limit of its own.
+        *fdb_limit*: stations it may have, 0 for no limit of its own. *learning*, *forwarding*: its
+        state from the first frame on.
 
         Raises:
             FdbFullError: there is no place for the station that is always at this port.
+            StationExistsError: that one is pinned to another port.
             PortExistsError: a port of that name is connected already.
             PortLimitError: the switch is full.
         """
@@ -197,11 +206,14 @@ class Switch:
             with self.paused():
                 number = port.attach(self._core)
                 undo.callback(self._disconnect, number)
-                self._core.datapath.set_port(number, fdb_limit=fdb_limit)
-            member = Member(port, number)
+                self._core.datapath.set_port(
+                    number, fdb_limit=fdb_limit, learning=learning, forwarding=forwarding
+                )
+            member = Member(
+                port, number, learning=learning, forwarding=forwarding, fdb_limit=fdb_limit
+            )
+            self._stations.settle(member)
             self._upkeep.watch(member)
-            if port.station:
-                self._core.fdb.pin(0, port.station, number)
             self._members[port.name] = member
             undo.pop_all()
         return port
@@ -210,6 +222,7 @@ class Switch:
         with self.paused():
             punts = self._take_punts()  # before the number is another port's
             self._core.datapath.remove_port(number)
+            self._stations.leave(number)
         self._deliver(punts)
 
     def remove_port(self, name: str) -> None:
@@ -238,6 +251,17 @@ class Switch:
             self._upkeep.listen(listener)
         return listener
 
+    def unlisten(self, place: Place) -> None:
+        """Close one of `places`; the ports of those who are there stay until they leave."""
+        with self._lock:
+            self._upkeep.unlisten(place)
+
+    @property
+    def places(self) -> list[Place]:
+        """Where VMs connect."""
+        with self._lock:
+            return self._upkeep.places
+
     def set_port(
         self,
         name: str,
@@ -245,17 +269,34 @@ class Switch:
         learning: bool | None = None,
         forwarding: bool | None = None,
         fdb_limit: int | None = None,
+        mtu: int | None = None,
     ) -> None:
-        """Change what is given of a port's state (IEEE 802.1Q-2018 8.4) and its station limit."""
-        with self.paused():
+        """Change what is given of a port: its state (IEEE 802.1Q-2018 8.4), limit and MTU.
+
+        Raises:
+            PortError: the MTU cannot be changed, and nothing was.
+            PortNotFoundError: there is no such port.
+        """
+        with self._lock:
             member = self._member(name)
-            if member.gone:  # nothing enters or leaves there, whatever is set
-                learning = forwarding = None
-            self._core.datapath.set_port(
-                member.number, learning=learning, forwarding=forwarding, fdb_limit=fdb_limit
-            )
+            if mtu is not None:  # first: a device may refuse
+                member.port.set_mtu(mtu)
+            if learning is not None:
+                member.learning = learning
             if forwarding is not None:
                 member.forwarding = forwarding
+            if fdb_limit is not None:
+                member.fdb_limit = fdb_limit
+            if member.gone:  # nothing enters or leaves there, whatever is set
+                learning = forwarding = None
+            with self.paused():
+                self._core.datapath.set_port(
+                    member.number,
+                    learning=learning,
+                    forwarding=forwarding,
+                    fdb_limit=fdb_limit,
+                    mtu=mtu,
+                )
 
     @property
     def ports(self) -> dict[str, Port]:
@@ -279,6 +320,9 @@ class Switch:
                 ips=tuple(member.port.ips),
                 created=member.port.created,
                 state=member.state,
+                learning=member.learning,
+                forwarding=member.forwarding,
+                fdb_limit=member.fdb_limit,
                 mtu=member.port.mtu,
                 queues=member.port.queues,
                 queues_used=member.port.queues_used,
@@ -315,47 +359,42 @@ class Switch:
 
     def stations(self) -> list[Station]:
         """The live entries of the forwarding database, in order of address."""
-        names = self._names()
-        found = [
-            Station(mac, vid, names[port], bool(static), age_s)
-            for mac, vid, port, static, age_s in self._rows()
-            if port in names
-        ]
-        return sorted(found, key=lambda s: (s.mac, s.vid))
-
-    def _rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
-        return struct.iter_unpack("6sHHHI", self._core.fdb.rows(self.clock.now_s()))
+        return self._stations.all(self._names())
 
     @property
     def fdb(self) -> np.ndarray[Any, Any]:
         """The live entries as a structured array: mac (6 x u1), vid, port, static, age_s."""
-        import numpy as np
-
-        row = np.dtype(
-            [("mac", "u1", 6), ("vid", "u2"), ("port", "u2"), ("static", "u2"), ("age_s", "u4")]
-        )
-        return np.frombuffer(self._core.fdb.rows(self.clock.now_s()), row)
+        return self._stations.array()
 
     def fdb_counters(self) -> dict[str, int]:
-        """Entries, limit, and how often learned, moved, expired, refused, crowded."""
-        counters: dict[str, int] = self._core.fdb.counters()
-        return counters
+        """Entries, static, limit, and how often learned, moved, expired, refused, crowded."""
+        with self._lock:
+            return self._stations.counters()
 
-    def pin(self, mac: bytes, port: str, *, vid: int = 0) -> None:
+    def pin(self, mac: bytes, port: str, *, vid: int = 0, move: bool = True) -> None:
         """Make a static entry: *mac* is behind *port*, whatever is heard; it does not age.
 
+        *move*: also if it is static already, there or elsewhere.
+
         Raises:
+            FdbError: it is another port's own.
             FdbFullError: a limit is reached.
+            StationExistsError: it is static already, and not to be moved.
             ValueError: *mac* is a group address or zero, which no station has.
         """
         if mac[0] & 1 or not any(mac):
             raise ValueError(f"a station's address is unicast and not zero, not {mac.hex(':')}")
         with self._lock:
-            self._core.fdb.pin(vid, mac, self._member(port).number)
+            self._stations.pin(mac, self._member(port), vid, move=move)
 
     def unpin(self, mac: bytes, *, vid: int = 0) -> bool:
-        """Forget a station, static or learned; whether it was known."""
-        return bool(self._core.fdb.delete(vid, mac))
+        """Forget a station, static or learned; whether it was known.
+
+        Raises:
+            FdbError: it is a port's own.
+        """
+        with self._lock:
+            return self._stations.unpin(mac, vid)
 
     def flush(self, port: str | None = None, *, mac: bytes | None = None) -> int:
         """Forget learned stations: all, or those of *port* or with *mac*; returns how many.
@@ -365,14 +404,7 @@ class Switch:
         """
         with self._lock:
             number = None if port is None else self._member(port).number
-            if mac is None:
-                return int(self._core.fdb.flush(number))
-            found = [
-                vid
-                for its_mac, vid, its_port, static, _ in self._rows()
-                if its_mac == mac and number in (None, its_port) and not static
-            ]
-            return sum(self.unpin(mac, vid=vid) for vid in found)
+            return self._stations.flush(number, mac)
 
     # ------------------------------------------------------------------ counters and options
 
@@ -383,18 +415,7 @@ class Switch:
         Fields: names of COUNTER_NAMES, and ``drops`` with a field per reason. The array stays
         valid after the switch is closed.
         """
-        import numpy as np
-
-        block = np.dtype(
-            {
-                "names": [*COUNTER_NAMES, "drops"],
-                "formats": [*["u8"] * len(COUNTER_NAMES), [(name, "u8") for name in DROP_NAMES]],
-                "itemsize": COUNTER_WORDS * 8,
-            }
-        )
-        array = np.frombuffer(self._core.datapath.counter_memory, block)
-        array.flags.writeable = False
-        return array.reshape(self.config.pollers, -1)
+        return self._core.counter_array()
 
     def set_reserved(self, addresses: Iterable[int | str], verdict: str) -> None:
         """What happens to frames for reserved addresses 01-80-C2-00-00-0x.

@@ -15,6 +15,7 @@ import select
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from typing import cast
 
 from vswitch.callers import Callers
 from vswitch.clock import Clock
@@ -67,7 +68,7 @@ class Upkeep:
         self.links = Links(core, paused)
         self.listeners = Listeners(core, members, add=add, remove=remove)
         self.callers = Callers(core, members, self.links, paused)
-        self.guests = Guests(core, members, self.links, paused, add)
+        self.guests = Guests(core, members, self.links, paused, add, remove)
 
     def ring(self) -> None:
         """End `wait`: there is something to do, or more to wait for."""
@@ -90,6 +91,19 @@ class Upkeep:
             self.listeners.add(place)
         self.ring()
 
+    def unlisten(self, place: Place) -> None:
+        """Close a place; the ports of those who are there stay until they leave."""
+        if isinstance(place, VhostUserFolder):
+            self.guests.remove_folder(place)
+        else:
+            self.listeners.remove(cast("Listener", place))
+        self.ring()
+
+    @property
+    def places(self) -> list[Place]:
+        """Where VMs connect."""
+        return [*self.listeners.all, *self.guests.folders]
+
     def close(self) -> None:
         with ExitStack() as rest:
             rest.callback(self.links.close)
@@ -98,9 +112,8 @@ class Upkeep:
 
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""
-        places: list[Place] = [*self.listeners.all, *self.guests.folders]
         ports = [member.port for member in self._members.values()]
-        return [status(place, ports) for place in places]
+        return [status(place, ports) for place in self.places]
 
     def wait(self) -> None:
         """Sleep until `look` may have something to do, a second at most."""

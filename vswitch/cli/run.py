@@ -26,6 +26,8 @@ A port is a device's name, with options after commas:
   tap0,mac=02:00:00:00:00:01    address of the interface end
   tap0,fdb-limit=100            at most 100 stations behind this port
   tap0,offloads=off             take finished frames only, no segments to cut
+  tap0,learning=off             learn nothing from what enters here
+  tap0,state=blocked            nothing enters or leaves, for now
 
 or the host itself, as "br0" of a Linux bridge, also said with --local:
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vswitch._fastpath import OFFLOADS
+from vswitch.errors import PortError
 
 
 class Wire(Protocol):
@@ -133,6 +134,17 @@ class Port(ABC):
 
     def watch(self) -> None:  # noqa: B027 - nothing to do for a port without a link
         """Have link events delivered for the device behind the port."""
+
+    def set_mtu(self, mtu: int) -> None:
+        """Change what is the longest payload it takes, in bytes.
+
+        Raises:
+            PortError: it cannot be changed.
+        """
+        raise PortError(
+            f"{self.name}: the MTU of this port cannot be changed while it is open",
+            hint=f"remove it, and add it again with mtu={mtu}",
+        )
 
     @abstractmethod
     def close(self) -> None:

@@ -100,6 +100,9 @@ class DgramPort(Port):
     def link(self) -> LinkState:
         return LinkState(up=True, mtu=self.mtu)
 
+    def set_mtu(self, mtu: int) -> None:
+        self.mtu = mtu
+
     def close(self) -> None:
         self._socket.close()
         if self._file:

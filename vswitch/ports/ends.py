@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from vswitch._fastpath import RING_SLOT
+from vswitch.errors import DeviceError
 from vswitch.linux import device, netlink, packet, tun
 from vswitch.ports.base import Core, LinkState
+from vswitch.ports.settings import set_mtu
 
 LOOKS = 5  # at a device that changes while we look
 
@@ -79,6 +81,35 @@ class DeviceEnd(ABC):
                 netlink.watch_namespace(namespace)
         finally:
             os.close(namespace)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be in the device's network namespace while the block runs."""
+        try:
+            namespace = self.namespace()
+        except PermissionError:  # then nothing can be set either, there or here
+            yield
+            return
+        try:
+            if device.is_here(namespace):
+                yield
+            else:
+                with device.entered(namespace):
+                    yield
+        finally:
+            os.close(namespace)
+
+    def set_mtu(self, port: str, mtu: int) -> None:
+        """Change the device's MTU, wherever it is; *port* is who it is for.
+
+        Raises:
+            DeviceError: the kernel refused, or the device is gone.
+        """
+        try:
+            with self.entered():
+                set_mtu(self.current_name(), mtu)
+        except OSError as e:
+            raise DeviceError(port, f"set its MTU to {mtu}", e) from e
 
 
 class FileEnd(DeviceEnd):
@@ -166,23 +197,6 @@ class InterfaceEnd(DeviceEnd):
     def _link_now(self) -> LinkState:
         up, mtu = packet.link(self.sockets[0])
         return LinkState(up=up, mtu=mtu)
-
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Be in the device's network namespace while the block runs."""
-        try:
-            namespace = self.namespace()
-        except PermissionError:  # then nothing can be set either, there or here
-            yield
-            return
-        try:
-            if device.is_here(namespace):
-                yield
-            else:
-                with device.entered(namespace):
-                    yield
-        finally:
-            os.close(namespace)
 
     def close(self) -> None:
         for s in self.sockets:

@@ -86,6 +86,12 @@ class HandedPort(Port):
     def watch(self) -> None:
         self._end.watch()
 
+    def set_mtu(self, mtu: int) -> None:
+        raise PortError(
+            f"{self.name}: its device is configured by whoever handed it in",
+            hint=f"ip link set dev NAME mtu {mtu}: the port follows",
+        )
+
     def close(self) -> None:
         self._end.close()
 

@@ -106,6 +106,10 @@ class LocalPort(Port):
     def watch(self) -> None:
         self._tap.watch()
 
+    def set_mtu(self, mtu: int) -> None:
+        self._tap.set_mtu(mtu)
+        self.mtu = mtu
+
     def close(self) -> None:
         # A device that we made takes them along; and a namesake of one that was moved has its own.
         if self._added and not self.created and self._tap.is_at_home():

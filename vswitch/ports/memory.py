@@ -97,6 +97,9 @@ class MemoryPort(Port):
     def link(self) -> LinkState:
         return LinkState(up=self._up, mtu=self.mtu)
 
+    def set_mtu(self, mtu: int) -> None:
+        self.mtu = mtu
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

@@ -76,6 +76,10 @@ class NetdevPort(Port):
     def watch(self) -> None:
         self._end.watch()
 
+    def set_mtu(self, mtu: int) -> None:
+        self._end.set_mtu(self.name, mtu)
+        self.mtu = mtu
+
     def close(self) -> None:
         if not self._end.sockets:
             return

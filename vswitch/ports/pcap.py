@@ -97,19 +97,19 @@ class PcapPort(Port):
         try:
             self._out = os.open(out, flags, 0o666)
             self._pipe = not stat.S_ISREG(os.fstat(self._out).st_mode)
-            self._check_pipe(out)
+            self._check_pipe(self.mtu)
             self._format = format_of(os.fspath(out))
             os.write(self._out, FORMATS[self._format].file_header(self.name))
         except OSError as e:
             hint = "it is a pipe: start first who reads it" if e.errno == errno.ENXIO else None
             raise DeviceError(self.name, f"record to {out}", e, hint=hint) from e
 
-    def _check_pipe(self, out: Path) -> None:
+    def _check_pipe(self, mtu: int) -> None:
         room = select.PIPE_BUF - MTU_EXTRA - RECORD_OVERHEAD
-        if self._pipe and self.mtu > room:
+        if self._pipe and mtu > room:
             raise PortError(
-                f"{self.name}: {out} is a pipe, which takes records of up to {select.PIPE_BUF} "
-                f"bytes as a whole, and an MTU of {self.mtu} allows for more",
+                f"{self.name}: its recording is a pipe, which takes records of up to "
+                f"{select.PIPE_BUF} bytes as a whole, and an MTU of {mtu} allows for more",
                 hint=f"record to a file, or with mtu={room}",
             )
 
@@ -128,6 +128,10 @@ class PcapPort(Port):
 
     def link(self) -> LinkState:
         return LinkState(up=True, mtu=self.mtu)
+
+    def set_mtu(self, mtu: int) -> None:
+        self._check_pipe(mtu)
+        self.mtu = mtu
 
     def close(self) -> None:
         for fd in (self._timer, self._out):

@@ -104,6 +104,9 @@ class QemuPort(Port):
     def link(self) -> LinkState:
         return LinkState(up=self.is_connected, mtu=self.mtu)
 
+    def set_mtu(self, mtu: int) -> None:
+        self.mtu = mtu
+
     def fileno(self) -> int:
         """The connection's descriptor, -1 without one."""
         return self._connection.fileno() if self._connection else -1

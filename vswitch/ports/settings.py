@@ -51,11 +51,16 @@ def configure(name: str, *, mtu: int | None, mac: bytes | None) -> None:
         with _explained(name, "set its address", f"address {mac.hex(':')}"):
             device.set_mac(name, mac)
     if mtu is not None and mtu != device.mtu(name):
-        with _explained(name, f"set its MTU to {mtu}", f"mtu {mtu}"):
-            device.set_mtu(name, mtu)
+        set_mtu(name, mtu)
     if not device.is_up(name):
         with _explained(name, "bring the interface up", "up"):
             device.set_up(name, up=True)
+
+
+def set_mtu(name: str, mtu: int) -> None:
+    """Change the MTU of a device; DeviceError as `configure`."""
+    with _explained(name, f"set its MTU to {mtu}", f"mtu {mtu}"):
+        device.set_mtu(name, mtu)
 
 
 @contextmanager

@@ -90,6 +90,10 @@ class TapPort(Port):
     def watch(self) -> None:
         self._end.watch()
 
+    def set_mtu(self, mtu: int) -> None:
+        self._end.set_mtu(self.name, mtu)
+        self.mtu = mtu
+
     def is_at_home(self) -> bool:
         """Whether the device is in the calling thread's namespace and still called as the port."""
         return bool(self._end.fds) and self._end.is_at_home(self.name)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from vswitch.errors import PortError, SocketInUseError
 from vswitch.ports.base import Port
@@ -46,6 +47,7 @@ class VhostUserFolder:
         self.mtu = int(options.get("mtu", 1500))
         self._options = options
         self._spare: VhostUserPort | None = None
+        self._made_ports: WeakSet[Port] = WeakSet()
 
     def next_port(self, taken: Container[str]) -> VhostUserPort | None:
         """A port for the next machine, if the last one has got its own.
@@ -58,17 +60,23 @@ class VhostUserFolder:
         for name in (n for i in count(1) if (n := f"{self.name}-{i}") not in taken):
             with suppress(SocketInUseError):  # another program's: as if the name were taken
                 self._spare = VhostUserPort(name, self.path / f"{name}.sock", **self._options)
+                self._made_ports.add(self._spare)
                 return self._spare
         return None
 
     def owns(self, port: Port) -> bool:
         """Whether a machine is plugged into *port*, which is one of ours."""
-        if not isinstance(port, VhostUserPort) or Path(port.address).parent != self.path:
-            return False
-        return port.is_connected
+        return self.made(port) and isinstance(port, VhostUserPort) and port.is_connected
+
+    def made(self, port: Port) -> bool:
+        """Whether *port* is one of ours, connected or not."""
+        return port in self._made_ports
 
     def close(self) -> None:
-        """Remove the folder if it was made here, and nothing is left in it."""
+        """Remove the folder if it was made here, and nothing is left in it.
+
+        Its ports are the caller's to close, before.
+        """
         if self._made:
             with suppress(OSError):
                 self.path.rmdir()

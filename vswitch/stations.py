@@ -1,0 +1,123 @@
+"""The stations of a switch, as the control plane sees and changes them.
+
+What is learned is between the pollers and the table; what is static is known here as well, because
+only the control plane makes such entries, and who makes one wants to know what was there.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from vswitch.clock import Clock
+from vswitch.core import Core
+from vswitch.errors import FdbError, StationExistsError
+from vswitch.links import Member
+from vswitch.status import Station
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROW = struct.Struct("6sHHHI")  # struct vsw_fdb_row: mac, vid, port, static, age_s
+
+
+class Stations:
+    """The forwarding database of one switch, whose lock its callers hold.
+
+    Args:
+        core: Whose.
+        clock: The switch's.
+    """
+
+    def __init__(self, core: Core, clock: Clock) -> None:
+        self._fdb = core.fdb
+        self._clock = clock
+        self._static: dict[tuple[int, bytes], Member] = {}
+
+    def all(self, names: Mapping[int, str]) -> list[Station]:
+        """The live entries, in order of address, given the ports' names; needs no lock."""
+        found = [
+            Station(mac, vid, names[port], bool(static), age_s)
+            for mac, vid, port, static, age_s in self._rows()
+            if port in names
+        ]
+        return sorted(found, key=lambda s: (s.mac, s.vid))
+
+    def _rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
+        return ROW.iter_unpack(self._fdb.rows(self._clock.now_s()))
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The same as an array: mac (6 x u1), vid, port, static, age_s."""
+        import numpy as np
+
+        row = np.dtype(
+            [("mac", "u1", 6), ("vid", "u2"), ("port", "u2"), ("static", "u2"), ("age_s", "u4")]
+        )
+        return np.frombuffer(self._fdb.rows(self._clock.now_s()), row)
+
+    def counters(self) -> dict[str, int]:
+        """Entries, static ones among them, limit, and what happened how often."""
+        counters: dict[str, int] = self._fdb.counters()
+        return {**counters, "static": len(self._static)}
+
+    def settle(self, member: Member) -> None:
+        """Pin what is always at a new member.
+
+        Raises:
+            FdbFullError: a limit is reached.
+            StationExistsError: it is pinned to another port.
+        """
+        if member.port.station:
+            self.pin(member.port.station, member, 0, move=False)
+
+    def pin(self, mac: bytes, member: Member, vid: int, *, move: bool) -> None:
+        """Make a static entry; *move*: also of one that is static elsewhere.
+
+        Raises:
+            FdbFullError: a limit is reached.
+            StationExistsError: it is static already, and not to be moved.
+        """
+        there = self._static.get((vid, mac))
+        if there and not move:
+            raise StationExistsError(
+                f"station {mac.hex(':')} is static already, at port {there.port.name}",
+                hint="replace it, or delete it first",
+            )
+        self._check_free(mac, vid)
+        self._fdb.pin(vid, mac, member.number)
+        self._static[vid, mac] = member
+
+    def unpin(self, mac: bytes, vid: int) -> bool:
+        """Forget a station, static or learned; whether it was known.
+
+        Raises:
+            FdbError: it is the port's own.
+        """
+        self._check_free(mac, vid)
+        self._static.pop((vid, mac), None)
+        return bool(self._fdb.delete(vid, mac))
+
+    def _check_free(self, mac: bytes, vid: int) -> None:
+        there = self._static.get((vid, mac))
+        if there and there.port.station == mac:
+            raise FdbError(
+                f"station {mac.hex(':')} is port {there.port.name} itself: it is there as long "
+                "as the port is",
+                hint=f"vswitch port del {there.port.name}",
+            )
+
+    def leave(self, number: int) -> None:
+        """A port was removed, and its stations with it."""
+        self._static = {key: m for key, m in self._static.items() if m.number != number}
+
+    def flush(self, number: int | None, mac: bytes | None) -> int:
+        """Forget learned stations: all, or those of a port or with *mac*; returns how many."""
+        if mac is None:
+            return int(self._fdb.flush(number))
+        found = [
+            vid
+            for its_mac, vid, its_port, static, _ in self._rows()
+            if its_mac == mac and number in (None, its_port) and not static
+        ]
+        return sum(bool(self._fdb.delete(vid, mac)) for vid in found)
