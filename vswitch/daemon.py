@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import signal
 import socket
 import stat
@@ -22,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
-from vswitch import activation, text
+from vswitch import activation, openfiles, text
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
@@ -41,7 +40,6 @@ LISTENING = {
     "vhost-user": "a socket for each virtual machine; as one is taken, the next is made",
 }
 
-FILES_BESIDES = 200  # those of Python, of the API and its clients
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
 
@@ -79,7 +77,7 @@ def _check(config: SwitchConfig) -> None:
         raise ConfigError("a switch needs ports", hint="vswitch --port tap0 --port tap1")
     if len(config.ports) > PORTS_MAX:
         raise PortLimitError(PORTS_MAX)
-    _allow_files(config)
+    openfiles.allow(config)
 
 
 @contextmanager
@@ -113,25 +111,6 @@ def _is_stdout(path: str) -> bool:
     except (OSError, AttributeError):  # it is not there yet, or we have no standard output
         return False
     return os.path.samestat(here, out) and not stat.S_ISCHR(out.st_mode)  # as /dev/null
-
-
-# ---------------------------------------------------------------------- making it
-
-
-def _allow_files(config: SwitchConfig) -> None:
-    """See that as many files can be open as it takes: each queue of a port is one."""
-    needed = sum(port.queues for port in config.ports) + FILES_BESIDES + 4 * config.pollers
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if config.listeners:  # as many as may come, if so many are allowed
-        needed = max(needed, min(needed + PORTS_MAX, hard))
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise ConfigError(
-            f"{text.plural(len(config.ports), 'port')} need {needed} open files, "
-            f"and {hard} are allowed",
-            hint=f"allow more: ulimit -n {needed}",
-        )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 # ---------------------------------------------------------------------- running it

@@ -1,35 +1,46 @@
 """A switch and the configuration it has now: what the daemon runs, and the API changes.
 
 `Switch` knows open ports; this knows what they were asked to be, so that it can be shown, saved and
-compared. A change is checked as a whole configuration would be before anything is touched.
+compared. A change is checked as a whole configuration would be before anything is touched. What
+comes with a VM's connection, and what is set of its port, is not in the configuration.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
-from vswitch.config import SwitchConfig, parse_forward
-from vswitch.errors import PortExistsError
-from vswitch.portconfig import PortConfig
-from vswitch.ports import open_listener, open_port
+from vswitch import openfiles
+from vswitch.clock import Clock
+from vswitch.config import StationConfig, SwitchConfig, parse_forward
+from vswitch.errors import PortError, PortExistsError, PortNotFoundError, StationNotFoundError
+from vswitch.options import in_range
+from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
+from vswitch.ports import Place, open_listener, open_port
+from vswitch.status import ListenerStatus
 from vswitch.switch import Switch
 
 
 class Service:
     """*switch* as *config* has it, once `open` was called.
 
-    Thread safety: every method may be called from any thread; one change is made at a time.
+    Thread safety: every method may be called from any thread. One change is made at a time; what is
+    being opened, which may take as long as a name's lookup, keeps nobody: only its place is taken.
     """
 
     def __init__(self, switch: Switch, config: SwitchConfig) -> None:
         self.switch = switch
         self.config = config
         self._lock = threading.RLock()
+        self._opening: list[PortConfig] = []
+        self._preparing: list[PortConfig] = []  # the same of listeners
+        self._listening: list[tuple[Place, PortConfig]] = []
 
     @classmethod
-    def made(cls, config: SwitchConfig) -> Service:
+    def made(cls, config: SwitchConfig, *, clock: Clock | None = None) -> Service:
         """A new switch as *config* has it, yet without its ports."""
         switch = Switch(
             config.name,
@@ -38,6 +49,7 @@ class Service:
             pollers=config.pollers,
             busy_poll_us=config.busy_poll_us,
             core=config.core,
+            clock=clock,
         )
         switch.set_reserved(range(16), "drop")
         switch.set_reserved(config.forward, "forward")
@@ -47,38 +59,71 @@ class Service:
         """Open all ports and listeners.
 
         Raises:
+            FdbError: a static station cannot be.
             PortError: one of them cannot be; those before it are open.
         """
         for port in self.config.ports:
             self._open(port)
+        for station in self.config.stations:
+            self.switch.pin(station.mac, station.port, vid=station.vid, move=False)
         for place in self.config.listeners:
-            self.switch.listen(open_listener(self._resolved(place)))
+            self._listen(place)
+
+    # ------------------------------------------------------------------ ports
 
     def add_port(self, port: PortConfig) -> None:
         """Open one more port.
 
         Raises:
             ConfigError: it cannot be beside the others.
-            PortExistsError: there is one of that name.
+            FdbError: its own station cannot be.
             PortError: it cannot be opened.
+            PortExistsError: there is one of that name.
         """
+        _check_kind(port)
         with self._lock:
             if port.name in self.switch.ports:
                 raise PortExistsError(f"port {port.name} is there already")
-            config = replace(self.config, ports=(*self.config.ports, port))
+            if any(port.name == other.name for other in self._opening):
+                raise PortExistsError(f"port {port.name} is being opened by somebody else")
+            openfiles.allow(self._with(*self._opening, port))
+            self._opening.append(port)
+        with self._until_open(self._opening, port):
             self._open(port)
-            self.config = config
+
+    @contextmanager
+    def _until_open(self, opening: list[PortConfig], what: PortConfig) -> Iterator[None]:
+        """Keep the place of *what*, which is among *opening*, while the block opens it."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                opening.remove(what)
+
+    def _with(self, *ports: PortConfig) -> SwitchConfig:
+        return replace(self.config, ports=(*self.config.ports, *ports))
 
     def remove_port(self, name: str) -> None:
-        """Close a port; one that a VM's connection made goes with that.
+        """Close a port, and forget its static stations.
+
+        One that a VM's connection made goes with that: the VM is hung up on, and may come again.
 
         Raises:
             PortNotFoundError: there is none.
         """
         with self._lock:
-            self.switch.remove_port(name)
-            left = tuple(port for port in self.config.ports if port.name != name)
-            self.config = replace(self.config, ports=left)
+            try:
+                self.switch.remove_port(name)
+            finally:  # also if its device could not be put back: it is not ours any more
+                if name not in self.switch.ports:
+                    self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self.config = replace(
+            self.config,
+            ports=tuple(port for port in self.config.ports if port.name != name),
+            stations=tuple(s for s in self.config.stations if s.port != name),
+        )
 
     def set_port(
         self,
@@ -87,16 +132,127 @@ class Service:
         learning: bool | None = None,
         forwarding: bool | None = None,
         fdb_limit: int | None = None,
+        mtu: int | None = None,
     ) -> None:
         """Change what is given of a port.
 
         Raises:
+            ConfigError: a value cannot be.
+            PortError: its MTU cannot be changed, and nothing was.
+            PortNotFoundError: there is none.
+        """
+        if fdb_limit is not None:
+            in_range("fdb_limit", fdb_limit, 0, FDB_LIMIT_MAX)
+        if mtu is not None:
+            in_range("mtu", mtu, MTU_MIN, MTU_MAX)
+        values = {
+            "learning": learning, "forwarding": forwarding, "fdb_limit": fdb_limit, "mtu": mtu,
+        }  # fmt: skip
+        given: dict[str, Any] = {k: value for k, value in values.items() if value is not None}
+        with self._lock:
+            self.switch.set_port(name, **given)
+            ports = (replace(p, **given) if p.name == name else p for p in self.config.ports)
+            self.config = replace(self.config, ports=tuple(ports))
+
+    def _open(self, config: PortConfig) -> None:
+        """Open a port; one that is new joins the configuration."""
+        port = open_port(self._resolved(config))
+        try:
+            with self._lock:
+                self.switch.add_port(
+                    port,
+                    fdb_limit=config.fdb_limit,
+                    learning=config.learning,
+                    forwarding=config.forwarding,
+                )
+                if config in self._opening:
+                    self.config = self._with(config)
+        except BaseException:
+            port.close()
+            raise
+
+    def _resolved(self, port: PortConfig) -> PortConfig:
+        """A port's configuration with what it takes from its switch."""
+        return replace(
+            port,
+            switch=self.config.name,
+            mtu=port.mtu or self.config.mtu,
+            # The reference implementation forwards finished frames only.
+            offloads=port.offloads and self.config.core == "c",
+        )
+
+    # ------------------------------------------------------------------ where VMs connect
+
+    def listen(self, place: PortConfig) -> ListenerStatus:
+        """Have one more place where VMs connect; what there is to know about it.
+
+        Raises:
+            ConfigError: it cannot be beside the others.
+            PortError: it cannot be opened.
+            PortExistsError: there is one at that address.
+        """
+        _check_kind(place)
+        with self._lock:
+            for other in (*self.config.listeners, *self._preparing):
+                if (other.kind, other.address) == (place.kind, place.address):
+                    raise PortExistsError(f"listener {place.kind}:{place.address} is there already")
+            openfiles.allow(replace(self.config, listeners=(*self.config.listeners, place)))
+            self._preparing.append(place)
+        with self._until_open(self._preparing, place):
+            return self._listen(place)
+
+    def _listen(self, config: PortConfig) -> ListenerStatus:
+        """Open a listener; one that is new joins the configuration."""
+        place = open_listener(self._resolved(config))
+        try:
+            with self._lock:
+                self.switch.listen(place)
+                self._listening.append((place, config))
+                if config in self._preparing:
+                    listeners = (*self.config.listeners, config)
+                    self.config = replace(self.config, listeners=listeners)
+                return self.switch.listener_status()[self.switch.places.index(place)]
+        except BaseException:
+            place.close()
+            raise
+
+    def unlisten(self, name: str, *, address: str | None = None) -> None:
+        """Close a place; the ports of those who are there stay until they leave.
+
+        *address* says which, as `ListenerStatus.address` has it, if several have that name.
+
+        Raises:
+            PortError: several have that name.
             PortNotFoundError: there is none.
         """
         with self._lock:
-            self.switch.set_port(
-                name, learning=learning, forwarding=forwarding, fdb_limit=fdb_limit
-            )
+            known = list(zip(self.switch.places, self.switch.listener_status(), strict=True))
+            found = [
+                (place, status)
+                for place, status in known
+                if status.name == name and address in (None, status.address)
+            ]
+            if not found:
+                names = ", ".join(status.name for _, status in known)
+                raise PortNotFoundError(
+                    f"no listener {name}" + (f" at {address}" if address else ""),
+                    hint=f"listeners are: {names or 'none yet'}",
+                )
+            if len(found) > 1:
+                addresses = ", ".join(status.address for _, status in found)
+                raise PortError(
+                    f"{len(found)} listeners are called {name}",
+                    hint=f"say which by its address: {addresses}",
+                )
+            self._unlisten(found[0][0])
+
+    def _unlisten(self, place: Place) -> None:
+        self.switch.unlisten(place)
+        self._listening = [known for known in self._listening if known[0] is not place]
+        left = tuple(config for _, config in self._listening)
+        self.config = replace(self.config, listeners=left)
+
+    # ------------------------------------------------------------------ the switch, its stations
 
     def set_switch(
         self, *, ageing_s: int | None = None, forward: Sequence[str] | None = None
@@ -115,24 +271,46 @@ class Service:
             if config.ageing_s != self.config.ageing_s:
                 self.switch.set_ageing(config.ageing_s)
             if config.forward != self.config.forward:
-                self.switch.set_reserved(range(16), "drop")
-                self.switch.set_reserved(config.forward, "forward")
+                with self.switch.paused():  # no frame meets one half of it
+                    self.switch.set_reserved(range(16), "drop")
+                    self.switch.set_reserved(config.forward, "forward")
             self.config = config
 
-    def _open(self, config: PortConfig) -> None:
-        port = open_port(self._resolved(config))
-        try:
-            self.switch.add_port(port, fdb_limit=config.fdb_limit)
-        except BaseException:
-            port.close()
-            raise
+    def pin(self, station: StationConfig, *, move: bool) -> None:
+        """Make a static entry; *move*: also if it is static already.
 
-    def _resolved(self, port: PortConfig) -> PortConfig:
-        """A port's configuration with what it takes from its switch."""
-        return replace(
-            port,
-            switch=self.config.name,
-            mtu=port.mtu or self.config.mtu,
-            # The reference implementation forwards finished frames only.
-            offloads=port.offloads and self.config.core == "c",
+        Raises:
+            FdbError: it is a port's own, or there is no room.
+            PortNotFoundError: there is no such port.
+            StationExistsError: it is static already.
+        """
+        with self._lock:
+            self.switch.pin(station.mac, station.port, vid=station.vid, move=move)
+            stations = self._stations_without(station.mac, station.vid)
+            if any(port.name == station.port for port in self.config.ports):
+                stations = (*stations, station)
+            self.config = replace(self.config, stations=stations)
+
+    def unpin(self, mac: bytes, vid: int) -> None:
+        """Forget one station, static or learned.
+
+        Raises:
+            FdbError: it is a port's own.
+            StationNotFoundError: it is not known.
+        """
+        with self._lock:
+            if not self.switch.unpin(mac, vid=vid):
+                raise StationNotFoundError(f"no station {mac.hex(':')}")
+            self.config = replace(self.config, stations=self._stations_without(mac, vid))
+
+    def _stations_without(self, mac: bytes, vid: int) -> tuple[StationConfig, ...]:
+        return tuple(s for s in self.config.stations if (s.mac, s.vid) != (mac, vid))
+
+
+def _check_kind(port: PortConfig) -> None:
+    """Raise PortError if only who starts the process can bring what *port* needs."""
+    if port.kind == "fd":
+        raise PortError(
+            f"fd:{port.address}: a descriptor is handed to a process when that starts",
+            hint="have the switch open it by itself: tap:NAME, qemu:PATH, ...",
         )

@@ -134,7 +134,7 @@ def test_flush_takes_what_was_learned_and_leaves_what_was_pinned(ask, small, que
     [
         ("GET", "/v1/nix", 404, "nothing at /v1/nix"),
         ("GET", "/", 404, "nothing at /"),
-        ("POST", "/v1/fdb", 405, "POST does not apply to /v1/fdb"),
+        ("PUT", "/v1/ports", 405, "PUT does not apply to /v1/ports"),
         ("GET", "/v1/fdb?port=nix", 404, "no port nix"),
         ("DELETE", "/v1/fdb?port=nix", 404, "no port nix"),
         ("DELETE", "/v1/fdb?mac=xx", 400, "mac: not an Ethernet address: 'xx'"),

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from vswitch.control.apart import apart
 from vswitch.control.schema import Error
 from vswitch.errors import (
     ConfigError,
@@ -24,6 +25,8 @@ from vswitch.errors import (
     PortError,
     PortExistsError,
     PortNotFoundError,
+    StationExistsError,
+    StationNotFoundError,
     VswitchError,
 )
 from vswitch.service import Service
@@ -31,6 +34,7 @@ from vswitch.service import Service
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SLOW_MAX = 16  # threads per route; who comes then waits for one of them
 STATUS = {"bad-input": 400, "not-found": 404, "exists": 409, "refused": 409, "internal": 500}
 
 
@@ -63,11 +67,13 @@ class Route:
 
     def over(self, service: Service) -> Handler:
         """What answers requests to *service*."""
+        turns = asyncio.Semaphore(SLOW_MAX)
 
         async def answer(request: web.Request) -> web.StreamResponse:
             call = Call(request.match_info, self._query(request), await self._body(request))
             if self.slow:
-                said = await asyncio.to_thread(self.answers, service, call)
+                async with turns:
+                    said = await apart(self.answers, service, call)
             else:
                 said = self.answers(service, call)
             return encoded(said, status=self.status)
@@ -110,9 +116,9 @@ def _sentence(error: msgspec.DecodeError) -> str:
 
 def code_of(error: VswitchError) -> str:
     """The code of `Error` for what a function raised."""
-    if isinstance(error, PortNotFoundError):
+    if isinstance(error, (PortNotFoundError, StationNotFoundError)):
         return "not-found"
-    if isinstance(error, PortExistsError):
+    if isinstance(error, (PortExistsError, StationExistsError)):
         return "exists"
     return "refused" if isinstance(error, (PortError, FdbError)) else "bad-input"
 

@@ -15,12 +15,15 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from vswitch import paths
 from vswitch.control import address
 from vswitch.control.schema import (
     Error,
     FdbEntry,
+    FdbInfo,
     FlushResult,
     ListenerInfo,
+    NewEntry,
     NewPort,
     PortChange,
     PortInfo,
@@ -101,7 +104,8 @@ class Client:
         return self._ask("GET", f"/v1/ports/{quote(name, safe='')}", PortInfo)
 
     def add_port(self, port: str) -> PortInfo:
-        """Open *port*, spelled as for ``vswitch run --port``."""
+        """Open *port*, spelled as for ``vswitch run --port``; its paths are seen from here."""
+        port = paths.absolute(port, os.getcwd())
         return self._ask("POST", "/v1/ports", PortInfo, body=NewPort(port))
 
     def change_port(self, name: str, change: PortChange) -> PortInfo:
@@ -113,6 +117,16 @@ class Client:
     def listeners(self) -> list[ListenerInfo]:
         return self._ask("GET", "/v1/listeners", list[ListenerInfo])
 
+    def listen(self, place: str) -> ListenerInfo:
+        """Have VMs connect to *place*, spelled as for ``vswitch run --listen``."""
+        place = paths.absolute(place, os.getcwd())
+        return self._ask("POST", "/v1/listeners", ListenerInfo, body=NewPort(place))
+
+    def unlisten(self, name: str, *, address: str | None = None) -> None:
+        """Close a place; the ports of those who are there stay until they leave."""
+        route = f"/v1/listeners/{quote(name, safe='')}"
+        self._ask("DELETE", route, dict[str, str], address=address)
+
     def fdb(self, *, port: str | None = None) -> list[FdbEntry]:
         """The stations, in order of address; of one port only, if it is given."""
         return self._ask("GET", "/v1/fdb", list[FdbEntry], port=port)
@@ -120,6 +134,22 @@ class Client:
     def flush(self, *, port: str | None = None, mac: str | None = None) -> int:
         """Forget learned stations, all or those that match; how many there were."""
         return self._ask("DELETE", "/v1/fdb", FlushResult, port=port, mac=mac).flushed
+
+    def fdb_stats(self) -> FdbInfo:
+        return self._ask("GET", "/v1/fdb/stats", FdbInfo)
+
+    def add_station(self, mac: str, port: str, *, vid: int = 0) -> FdbEntry:
+        """Make a station static that is not yet."""
+        return self._ask("POST", "/v1/fdb", FdbEntry, body=NewEntry(mac, port, vid))
+
+    def replace_station(self, mac: str, port: str, *, vid: int = 0) -> FdbEntry:
+        """Make a station static, wherever it was."""
+        return self._ask("PUT", "/v1/fdb", FdbEntry, body=NewEntry(mac, port, vid))
+
+    def delete_station(self, mac: str, *, vid: int = 0) -> None:
+        """Forget one station, static or learned."""
+        route = f"/v1/fdb/{quote(mac, safe='')}"
+        self._ask("DELETE", route, dict[str, str], vid=str(vid) if vid else None)
 
     def _ask(
         self, method: str, route: str, kind: type[T], *, body: object = None, **query: str | None

@@ -9,9 +9,10 @@ from msgspec import Struct
 
 
 class FdbInfo(Struct, frozen=True):
-    """The forwarding database as a whole; the last five count events since the start."""
+    """GET /v1/fdb/stats; the last five count events since the start. Nothing is ever evicted."""
 
     entries: int
+    static: int  # of these
     limit: int
     learned: int
     moved: int
@@ -58,6 +59,9 @@ class PortInfo(Struct, frozen=True):
     ips: list[str]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the switch does
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
+    learning: bool  # as it was set
+    forwarding: bool  # as it was set: where it is up, `state` says the same
+    fdb_limit: int  # stations it may have; 0: no limit of its own
     mtu: int
     queues: int
     queues_used: int  # by whoever is at the other end
@@ -90,6 +94,7 @@ class PortChange(Struct, frozen=True, forbid_unknown_fields=True):
     learning: bool | None = None
     forwarding: bool | None = None
     fdb_limit: int | None = None  # stations it may have; 0: no limit of its own
+    mtu: int | None = None  # bytes; of a device, and of a socket
 
 
 class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vswitch import paths
 from vswitch.control.api import Call, Nothing, Route
 from vswitch.control.schema import NewPort, PortChange, PortInfo
 from vswitch.portconfig import PortConfig
@@ -22,6 +23,7 @@ def show_one(service: Service, call: Call) -> PortInfo:
 
 def add(service: Service, call: Call) -> PortInfo:
     port = PortConfig.parse(call.body.port)
+    paths.check_absolute(port)
     service.add_port(port)
     return msgspec.convert(service.switch.port_status(port.name), PortInfo, from_attributes=True)
 
@@ -41,6 +43,9 @@ ROUTES = (
     Route("GET", "/v1/ports", show, "The ports, and what they counted", list[PortInfo]),
     Route("POST", "/v1/ports", add, "Open a port", PortInfo, body=NewPort, status=201, slow=True),
     Route("GET", "/v1/ports/{port}", show_one, "One port", PortInfo),
-    Route("PATCH", "/v1/ports/{port}", change, "Change what is given", PortInfo, body=PortChange),
+    Route(
+        "PATCH", "/v1/ports/{port}", change, "Change what is given", PortInfo, body=PortChange,
+        slow=True,
+    ),
     Route("DELETE", "/v1/ports/{port}", remove, "Close a port", Nothing, slow=True),
-)
+)  # fmt: skip
