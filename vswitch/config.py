@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.options import in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
@@ -57,8 +58,7 @@ class SwitchConfig:
         in_range("--busy-poll", self.busy_poll_us, 0, BUSY_POLL_MAX_US)
         if self.mtu is not None:
             in_range("--mtu", self.mtu, MTU_MIN, MTU_MAX)
-        if self.core not in ("c", "python"):
-            raise ConfigError(f"--core is c or python, not {self.core!r}")
+        _core("--core", self.core)
         if self.core == "python" and self.pollers != 1:
             raise ConfigError(
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
@@ -81,13 +81,19 @@ class SwitchConfig:
         return (*self.ports, *self.listeners)
 
 
-def parse_forward(text: str) -> frozenset[int]:
+def parse_forward(text: str, what: str = "--forward") -> frozenset[int]:
     """Read a list of reserved addresses to be forwarded: names of RESERVED, or nibbles as 0e.
 
     Raises:
         ConfigError: a name is unknown.
     """
-    return frozenset(_nibble(word) for word in text.split(",") if word)
+    return frozenset(_nibble(what, word) for word in text.split(",") if word)
+
+
+def reserved_names(nibbles: Iterable[int]) -> list[str]:
+    """The reserved addresses of these last nibbles, by name or last byte, in order."""
+    names = {nibble: name for name, nibble in RESERVED.items()}
+    return [names.get(nibble, f"{nibble:02x}") for nibble in sorted(nibbles)]
 
 
 def reserved_nibbles(addresses: Iterable[int | str]) -> list[int]:
@@ -102,23 +108,58 @@ def reserved_nibbles(addresses: Iterable[int | str]) -> list[int]:
     return [RESERVED[a] if isinstance(a, str) else a for a in given]
 
 
-def _nibble(word: str) -> int:
+def _nibble(what: str, word: str) -> int:
     if word in RESERVED:
         return RESERVED[word]
     if re.fullmatch(r"(0x)?0?[0-9a-fA-F]", word):
         return int(word, 16)
     raise ConfigError(
-        f"--forward: unknown reserved address {word!r}",
+        f"{what}: unknown reserved address {word!r}",
         hint=f"names are: {', '.join(RESERVED)}; or the last byte, 00 to 0f",
     )
 
 
-def check_switch_name(name: str) -> None:
+def check_switch_name(name: str, what: str = "--name") -> None:
     """Raise ConfigError unless *name* can name a switch and its socket."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
         raise ConfigError(
-            f"--name {name!r}: a switch's name has 1 to 64 letters, digits, '_', '.' or '-'"
+            f"{what} {name!r}: a switch's name has 1 to 64 letters, digits, '_', '.' or '-'"
         )
+
+
+def _name(what: str, text: str) -> str:
+    check_switch_name(text, what)
+    return text
+
+
+def _core(what: str, text: str) -> str:
+    if text not in ("c", "python"):
+        raise ConfigError(f"{what} is c or python, not {text!r}")
+    return text
+
+
+def _forward(what: str, text: str) -> frozenset[int]:
+    return parse_forward(text, what)
+
+
+# As `portconfig.OPTIONS`, of a static station.
+STATION_OPTIONS: Mapping[str, tuple[str, read.Reader]] = {
+    "mac": ("mac", read.mac),
+    "port": ("port", read.text),
+    "vid": ("vid", read.number(0, 0)),  # while the switch is VLAN-unaware
+}
+
+# The same of the switch as a whole.
+OPTIONS: Mapping[str, tuple[str, read.Reader]] = {
+    "name": ("name", _name),
+    "ageing": ("ageing_s", read.number(0, AGEING_MAX_S)),
+    "fdb-limit": ("fdb_limit", read.number(1, FDB_LIMIT_MAX)),
+    "mtu": ("mtu", read.number(MTU_MIN, MTU_MAX)),
+    "pollers": ("pollers", read.number(1, POLLERS_MAX)),
+    "busy-poll": ("busy_poll_us", read.number(0, BUSY_POLL_MAX_US)),
+    "core": ("core", _core),
+    "forward": ("forward", _forward),
+}
 
 
 def _check_unique(names: Iterable[str]) -> None:

@@ -33,7 +33,12 @@ class VswitchError(Exception):
 
 
 class ConfigError(VswitchError):
-    """An option or a combination of options that cannot be; nothing was touched."""
+    """An option or a combination of options that cannot be; nothing was touched.
+
+    ``key`` is the option, if it is known which one it was.
+    """
+
+    key: str | None = None
 
 
 class PortError(VswitchError):

@@ -9,7 +9,7 @@ import pwd
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NewType
 
 from vswitch.errors import ConfigError
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Interface, IPv6Interface
 
 ID_MAX = (1 << 32) - 2  # of a user or group; the one above is -1, which means none
+# What reads the value of an option: begins its errors with the first argument, reads the second.
+# What it returns, by its annotation, decides how a configuration file has it (tomltext.py).
+Reader = Callable[[str, str], Any]
+State = NewType("State", bool)  # of a port: whether it forwards, and is not blocked
+Permissions = NewType("Permissions", int)  # of a file, octal for people
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 
 
@@ -27,7 +32,7 @@ def in_range(what: str, value: int, low: int, high: int) -> int:
     return value
 
 
-def number(low: int, high: int) -> Callable[[str, str], int]:
+def number(low: int, high: int) -> Reader:
     """A reader of decimal numbers in *low*..*high*."""
 
     def read(what: str, value: str) -> int:
@@ -45,16 +50,21 @@ def on_off(what: str, value: str) -> bool:
     return value == "on"
 
 
-def forwards(what: str, value: str) -> bool:
+def forwards(what: str, value: str) -> State:
     """Read the state of a port: ``forwarding``, or ``blocked`` (``blocking`` in bridge(8))."""
     if value not in ("forwarding", "blocked", "blocking"):
         raise ConfigError(f"{what} is forwarding or blocked, not {value!r}")
-    return value == "forwarding"
+    return State(value == "forwarding")
 
 
 def flag(what: str, value: str) -> bool:
     """The same; nothing is ``on``."""
     return on_off(what, value or "on")
+
+
+def flag_off(what: str, value: str) -> bool:
+    """The opposite of `flag`."""
+    return not flag(what, value)
 
 
 def mac(what: str, value: str) -> bytes:
@@ -113,6 +123,15 @@ def text(what: str, value: str) -> str:
     return value
 
 
+def utf8(what: str, value: str) -> str:
+    """*value*, which must be text: the command line can have any bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{what}: not UTF-8: {value!r}") from None
+    return value
+
+
 def speed(what: str, value: str) -> float:
     """Read a factor as 2.5, 0.000001 to 1000000; ``max`` is infinite."""
     if value == "max":
@@ -143,11 +162,11 @@ def host_port(what: str, value: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[3])
 
 
-def mode(what: str, value: str) -> int:
+def mode(what: str, value: str) -> Permissions:
     """Read the permissions of a file, octal."""
     if not re.fullmatch(r"0?[0-7]{3}", value):
         raise ConfigError(f"{what}: not the permissions of a file: {value!r}", hint="as 0660")
-    return int(value, 8)
+    return Permissions(int(value, 8))
 
 
 def user(what: str, value: str) -> int:

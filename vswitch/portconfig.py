@@ -23,10 +23,10 @@ A kind is an entry of KINDS: its options, and how its address is checked and bec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vswitch import options as read
 from vswitch.errors import ConfigError
@@ -43,6 +43,7 @@ SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
 DESCRIPTOR_MAX = 1 << 20  # the kernel's fs.nr_open, unless it was raised
 _NUMBERS = r"[0-9]{1,9}(:[0-9]{1,9})*"
 AUTO = "auto"  # the end of a device that is free
+Option = tuple[str, str]  # its key, and its value as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,30 @@ class PortConfig:
         Raises:
             ConfigError: the text is not a port.
         """
-        head, *options = text.split(",")
-        kind, colon, address = head.partition(":")
-        if not colon:
-            kind, address = AUTO, head
-        elif kind not in KINDS or kind == AUTO:
+        kind, address, options = split(text)
+        return cls.made(kind, address, options, what=f"port {text!r}")
+
+    @classmethod
+    def made(
+        cls,
+        kind: str | None,
+        address: str,
+        options: Iterable[Option],
+        *,
+        what: str,
+        dot: str = ": ",
+    ) -> PortConfig:
+        """The same of its parts.
+
+        Raises:
+            ConfigError: it is no port; the sentence begins with *what*, and, if it is about
+                an option, with *dot* and the option.
+        """
+        if kind is not None and (kind not in KINDS or kind == AUTO):
             kinds = ", ".join(k for k in KINDS if k != AUTO)
-            raise ConfigError(f"port {text!r}: unknown kind {kind!r}", hint=f"kinds are: {kinds}")
-        return _read(KINDS[kind], cls("", kind, address=address), f"port {text!r}", options)
+            raise ConfigError(f"{what}: unknown kind {kind!r}", hint=f"kinds are: {kinds}")
+        port = cls("", AUTO if kind is None else kind, address=address)
+        return _read(KINDS[port.kind], port, what, options, dot)
 
     @classmethod
     def parse_listener(cls, text: str) -> PortConfig:
@@ -109,15 +126,25 @@ class PortConfig:
         Raises:
             ConfigError: the text is no such place.
         """
-        head, *options = text.split(",")
-        kind, _, address = head.partition(":")
-        if kind not in LISTENERS:
+        kind, address, options = split(text)
+        return cls.made_listener(kind, address, options, what=f"--listen {text!r}")
+
+    @classmethod
+    def made_listener(
+        cls,
+        kind: str | None,
+        address: str,
+        options: Iterable[Option],
+        *,
+        what: str,
+        dot: str = ": ",
+    ) -> PortConfig:
+        """The same of its parts, as `made`."""
+        if kind is None or kind not in LISTENERS:
             raise ConfigError(
-                f"--listen {text!r}: not a place to listen",
-                hint="as qemu:PATH, vhost-user:FOLDER/, or fd:3",
+                f"{what}: not a place to listen", hint="as qemu:PATH, vhost-user:FOLDER/, or fd:3"
             )
-        port = cls("", kind, address=address)
-        return _read(LISTENERS[kind], port, f"--listen {text!r}", options)
+        return _read(LISTENERS[kind], cls("", kind, address=address), what, options, dot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,36 +157,56 @@ class Kind:
     default_name: Callable[[PortConfig, str], str]
 
 
-def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[str]) -> PortConfig:
-    port = _with_options(port, what, options, kind.options)
-    name = port.name or kind.default_name(port, what)
+def split(text: str) -> tuple[str | None, str, list[Option]]:
+    """``[kind:]address[,key=value...]`` in its parts."""
+    head, *options = text.split(",")
+    kind, colon, address = head.partition(":")
+    found = [(key, value) for key, _, value in (option.partition("=") for option in options)]
+    return (kind, address, found) if colon else (None, head, found)
+
+
+def _read(
+    kind: Kind, port: PortConfig, what: str, options: Iterable[Option], dot: str
+) -> PortConfig:
+    read.utf8(what, port.address)
+    seen: set[str] = set()
+    for key, value in options:
+        try:
+            read.utf8(f"{what}{dot}{key}", value)
+            _check_option(port, what, key, seen, kind.options)
+            port = _with_option(port, f"{what}{dot}{key}", key, value)
+        except ConfigError as e:
+            e.key = key
+            raise
+        seen.add(key)
+    default = kind.default_name(port, what)  # a name that was given excuses no address
+    name = port.name or default
     if "name" not in kind.options:  # a device is its name
         return replace(port, name=name, address="")
     check_port_name(what, name, hint="give it one: name=NAME")
     return replace(port, name=name)
 
 
-def _with_options(
-    port: PortConfig, what: str, options: Iterable[str], known: Iterable[str]
-) -> PortConfig:
-    seen: set[str] = set()
-    for option in options:
-        key, _, value = option.partition("=")
-        if key in seen and key not in _LISTS:
-            raise ConfigError(f"{what}: option {key!r} is given twice")
-        if _OPPOSITES.get(key) in seen:
-            raise ConfigError(f"{what}: {_OPPOSITES[key]} and {key} exclude one another")
-        seen.add(key)
-        if key not in known:
-            kind = "a device" if port.kind == AUTO else port.kind
-            says = f"{kind} has no option" if key in _OPTIONS else "unknown option"
-            raise ConfigError(f"{what}: {says} {key!r}", hint=f"options are: {', '.join(known)}")
-        field, reader = _OPTIONS[key]
-        given = reader(f"{what}: {key}", value)
-        if key in _LISTS:
-            given = (*getattr(port, field), given)
-        port = replace(port, **{field: given})
-    return port
+def _check_option(
+    port: PortConfig, what: str, key: str, seen: Collection[str], known: Collection[str]
+) -> None:
+    if key in seen and key not in LISTS:
+        raise ConfigError(f"{what}: option {key!r} is given twice")
+    opposite = _OPPOSITES.get(key)
+    if opposite and opposite in seen:
+        raise ConfigError(f"{what}: {opposite} and {key} exclude one another")
+    if key not in known:
+        kind = "a device" if port.kind == AUTO else port.kind
+        says = f"{kind} has no option" if key in OPTIONS else "unknown option"
+        raise ConfigError(f"{what}: {says} {key!r}", hint=f"options are: {', '.join(known)}")
+
+
+def _with_option(port: PortConfig, what: str, key: str, value: str) -> PortConfig:
+    field, reader = OPTIONS[key]
+    given = reader(what, value)
+    if key in LISTS:
+        given = (*getattr(port, field), given)
+    return replace(port, **{field: given})
 
 
 def is_port_name(name: str) -> bool:
@@ -289,8 +336,9 @@ def _check_path(what: str, path: str) -> None:
     in_range(f"{what}: bytes in the path of a socket", size, 1, SOCKET_PATH_MAX_BYTES)
 
 
-# key on the command line -> (field, how to read its value)
-_OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
+# Key on the command line, and in a configuration file -> (field, how to read its value). Of two
+# keys for one field the first is the one that is written.
+OPTIONS: Mapping[str, tuple[str, read.Reader]] = {
     "queues": ("queues", read.number(1, QUEUES_MAX)),
     "mtu": ("mtu", read.number(MTU_MIN, MTU_MAX)),
     "mac": ("mac", read.mac),
@@ -302,7 +350,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "force": ("force", read.flag),
     "retry": ("retry", read.on_off),
     "client": ("client", read.flag),
-    "server": ("client", lambda what, text: not read.flag(what, text)),
+    "server": ("client", read.flag_off),
     "name": ("name", read.text),
     "remote": ("remote", read.text),
     "mode": ("mode", read.mode),
@@ -313,7 +361,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "loop": ("loop", read.number(0, LOOPS_MAX)),
 }
 _OPPOSITES = {"server": "client", "client": "server"}
-_LISTS = ("ip",)  # may be given more than once
+LISTS = ("ip",)  # may be given more than once
 _STATE = ("learning", "state")
 _TAP = ("queues", "mtu", "mac", "fdb-limit", "offloads", *_STATE)
 _DEVICE = (*_TAP, "force")  # what the host uses is the interface end

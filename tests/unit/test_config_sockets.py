@@ -218,3 +218,19 @@ def test_the_core_in_python_has_no_vhost_user(where):
 
     with pytest.raises(ConfigError, match="--core python has no vhost-user"):
         SwitchConfig(core="python", **{where: (place,)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["udp:127.0.0.1:5000,name=a", "dgram:/a,name=a", "qemu:,name=a", "vhost-user:/a/,name=a"],
+)
+def test_a_name_excuses_no_address(text):
+    with pytest.raises(ConfigError):
+        PortConfig.parse(text)
+
+
+def test_what_is_not_utf8_is_refused():
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        PortConfig.parse("tap\udcff")
+    with pytest.raises(ConfigError, match="out: not UTF-8"):
+        PortConfig.parse("pcap:a.pcap,out=\udcff")

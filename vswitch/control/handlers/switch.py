@@ -8,7 +8,7 @@ import msgspec
 
 from vswitch import __version__
 from vswitch._fastpath import DROP_REASONS
-from vswitch.config import RESERVED
+from vswitch.config import reserved_names
 from vswitch.control.api import Call, Route
 from vswitch.control.schema import DropReason, FdbInfo, SwitchChange, SwitchInfo
 from vswitch.service import Service
@@ -39,9 +39,7 @@ def change(service: Service, call: Call) -> SwitchInfo:
 
 
 def _forwarded(switch: Switch) -> list[str]:
-    names = {nibble: name for name, nibble in RESERVED.items()}
-    forwarded = (n for n, verdict in sorted(switch.reserved.items()) if verdict == "forward")
-    return [names.get(nibble, f"{nibble:02x}") for nibble in forwarded]
+    return reserved_names(n for n, verdict in switch.reserved.items() if verdict == "forward")
 
 
 ROUTES = (

@@ -1,0 +1,128 @@
+"""Any configuration there can be, for hypothesis: from the tables the command line reads by."""
+
+from __future__ import annotations
+
+import inspect
+import string
+from dataclasses import fields
+
+from hypothesis import strategies as st
+
+from vswitch import config as switchconfig
+from vswitch.config import StationConfig, SwitchConfig
+from vswitch.errors import ConfigError
+from vswitch.options import ID_MAX, Permissions, Reader
+from vswitch.portconfig import KINDS, LISTENERS, LISTS, OPTIONS, Kind, PortConfig
+from vswitch.tomltext import FORMS
+
+# Few often, so that two ports want the same.
+FEW = 4
+MACS = st.integers(1, FEW).map(lambda n: bytes([2, 0, 0, 0, 0, n])) | st.binary(
+    min_size=6, max_size=6
+).filter(lambda m: any(m) and not m[0] & 1)
+NAMES = st.sampled_from("abcd") | st.text(
+    string.ascii_letters + string.digits + "_", min_size=1, max_size=15
+)
+PATHS = st.integers(1, FEW).map(lambda n: f"/{n}/x") | st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20
+).map(lambda text: f"/{text}".rstrip("/") + "/x")
+PLACES = st.integers(1, 65535).map(lambda n: f"127.0.0.1:{n}")
+DEVICES = st.one_of(
+    NAMES,
+    st.text(min_size=1, max_size=5).filter(
+        lambda n: not any(c in "/:%\0" or c.isspace() for c in n) and len(n.encode(errors="ignore"))
+    ),
+)
+DESCRIPTORS = st.lists(st.integers(3, 1 << 20), min_size=1, max_size=3, unique=True).map(
+    lambda numbers: ":".join(map(str, numbers))
+)
+# What stands behind "kind:"; a kind that is not here has a device.
+ADDRESSES = {
+    "qemu": PATHS | PLACES,
+    "vhost-user": PATHS,
+    "dgram": PATHS,
+    "udp": PLACES,
+    "pcap": PATHS,
+    "record": PATHS,
+    "fd": DESCRIPTORS | NAMES,
+}
+# What options say, by what their readers return; numbers know their range.
+WORDS = {
+    "bool": st.sampled_from(["on", "off"]),
+    "float": st.just("max") | st.decimals("0.000001", "1000000", places=6).map(lambda d: f"{d:f}"),
+    "str": PATHS | PLACES,
+    "bytes": MACS.map(lambda mac: mac.hex(":")),
+    "Permissions": st.integers(0, 0o777).map(lambda n: f"{Permissions(n):04o}"),
+    "State": st.sampled_from(["forwarding", "blocked"]),
+    "IPv4Interface | IPv6Interface": st.integers(1, 250).map(lambda n: f"10.0.0.{n}/24")
+    | st.integers(1, 65535).map(lambda n: f"fd00::{n:x}/64"),
+    "frozenset[int]": st.lists(st.sampled_from(["stp", "lldp", "05", "0a"])).map(",".join),
+}
+SPECIAL = {"name": NAMES, "core": st.sampled_from(["c", "python"])}
+assert set(WORDS) == set(FORMS) - {"int"}
+
+
+def words(reader: Reader) -> st.SearchStrategy[str]:
+    """Texts that *reader* takes."""
+    kind = reader.__annotations__["return"]
+    if kind != "int":
+        return WORDS[kind]
+    ends = inspect.getclosurevars(reader).nonlocals
+    low, high = ends.get("low", 0), ends.get("high", ID_MAX)
+    return st.integers(low, high).map(str)
+
+
+@st.composite
+def _member(draw, kinds, make):
+    name = draw(st.sampled_from(sorted(kinds)))
+    kind: Kind = kinds[name]
+    address = draw(ADDRESSES.get(name, DEVICES))
+    if kinds is LISTENERS and name == "vhost-user":
+        address += "/"
+    chosen = draw(st.lists(st.sampled_from(kind.options), unique=True))
+    if "remote" in kind.options:
+        chosen = [*{*chosen, "remote"}]
+    if "name" in kind.options:
+        chosen = [*{*chosen, "name"}]
+    options = []
+    for key in chosen:
+        value = NAMES if key == "name" else words(OPTIONS[key][1])
+        if key == "remote":
+            value = ADDRESSES[name]
+        many = draw(st.lists(value, min_size=1, max_size=3)) if key in LISTS else [draw(value)]
+        options += [(key, one) for one in many]
+    try:
+        return make(None if name == "auto" else name, address, options, what="it")
+    except ConfigError:  # two options that exclude one another, a name of 16 bytes
+        return None
+
+
+PORTS = _member(KINDS, PortConfig.made).filter(bool)
+PLACES_TO_LISTEN = _member(LISTENERS, PortConfig.made_listener).filter(bool)
+
+
+@st.composite
+def configurations(draw) -> SwitchConfig:
+    """Any `SwitchConfig`, with up to three ports and two listeners."""
+    switch = {}
+    for key, (field, reader) in switchconfig.OPTIONS.items():
+        if draw(st.booleans()):
+            said = SPECIAL[key] if key in SPECIAL else words(reader)
+            switch[field] = reader(key, draw(said))
+    ports = draw(st.lists(PORTS, max_size=3))
+    listeners = draw(st.lists(PLACES_TO_LISTEN, max_size=2))
+    stations = []
+    if ports:
+        behind = st.sampled_from([port.name for port in ports])
+        stations = draw(st.lists(st.builds(StationConfig, MACS, behind), max_size=2))
+    try:
+        return SwitchConfig(
+            stations=tuple(stations), ports=tuple(ports), listeners=tuple(listeners), **switch
+        )
+    except ConfigError:  # they exclude one another: without them
+        return SwitchConfig()
+
+
+def fields_left_out() -> set[str]:
+    """Fields of a port that no option is for."""
+    return {field.name for field in fields(PortConfig)} - {field for field, _ in OPTIONS.values()}
