@@ -4,6 +4,8 @@
                                                         |
     remove the socket <- close the switch (its ports) <-+ SIGINT, SIGTERM, SIGHUP
 
+With a configuration file SIGHUP does not end it: the file is read again.
+
 Signals stay blocked from the first step to the last and are waited for in one place, so none can
 interrupt what makes or unmakes things. Whatever fails, the steps that were done are undone.
 """
@@ -20,16 +22,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vswitch import activation, openfiles, text
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
 from vswitch.control import address
-from vswitch.errors import ConfigError, PortLimitError
+from vswitch.errors import ConfigError, PortLimitError, VswitchError
 from vswitch.portconfig import PortConfig
 from vswitch.service import Service
 from vswitch.switch import Switch
+
+if TYPE_CHECKING:
+    from vswitch.configsource import Source
 
 log = logging.getLogger(__name__)
 
@@ -43,31 +49,41 @@ LISTENING = {
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
 
-def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None = None) -> None:
+def run(
+    config: SwitchConfig,
+    *,
+    api: Path | None = None,
+    stats_s: float | None = None,
+    source: Source | None = None,
+) -> None:
     """Run the switch of *config* until SIGINT, SIGTERM or SIGHUP, then print its counters.
 
     Args:
         config: What it is to be.
         api: Path of its socket, by default `address.path_of` its name.
         stats_s: Print rates every so many seconds.
+        source: The file it is from, which SIGHUP has read again.
 
     Raises:
         VswitchError: it cannot be; everything is as before.
     """
     config = activation.resolved(config, os.environ)
+    if source:
+        source.was_resolved(config)
     _check(config)
     path = api or address.path_of(config.name)
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             listener = undo.enter_context(address.listening(path, config.name))
             service = Service.made(config)
+            service.source = source
             switch = service.switch
             undo.callback(switch.close)
             service.open()
             switch.start()
             _announce(switch, path, config.listeners)
             undo.enter_context(_served(service, listener))
-            _wait(switch, signals, stats_s)
+            _wait(service, signals, stats_s)
             ports = switch.port_statuses()
         _say(f"\n{text.counters_table(ports, REASONS)}")
 
@@ -166,23 +182,37 @@ def _serve(service: Service, listener: socket.socket, stop: int) -> None:
         log.exception("api stops, the switch goes on name=%s", service.config.name)
 
 
-def _wait(switch: Switch, signals: set[signal.Signals], stats_s: float | None) -> None:
+def _wait(service: Service, signals: set[signal.Signals], stats_s: float | None) -> None:
     if stats_s is None:
-        _log_signal(signal.sigwait(signals))
+        while not _ends(service, signal.sigwait(signals)):
+            pass
         return
+    switch = service.switch
     before, then = switch.port_statuses(), switch.clock.precise_s()
     while True:
         got = signal.sigtimedwait(signals, max(0.0, then + stats_s - switch.clock.precise_s()))
         if got:
-            _log_signal(got.si_signo)
-            return
+            if _ends(service, got.si_signo):
+                return
+            continue
         after, now = switch.port_statuses(), switch.clock.precise_s()
         _say(f"\n{time_of_day()}\n{text.rates_table(before, after, now - then)}")
         before, then = after, now
 
 
-def _log_signal(number: int) -> None:
-    log.debug("stopping signal=%s", signal.Signals(number).name)
+def _ends(service: Service, number: int) -> bool:
+    """Follow a signal; whether it ends the switch."""
+    if number != signal.SIGHUP or service.source is None:
+        log.debug("stopping signal=%s", signal.Signals(number).name)
+        return True
+    try:
+        changes = service.reload()
+    except (VswitchError, OSError) as e:
+        hint = f" hint={e.hint!r}" if isinstance(e, VswitchError) and e.hint else ""
+        log.error("not reloaded error=%r%s", str(e), hint)
+    else:
+        log.info("reloaded changes=%d", len(changes))
+    return False
 
 
 def _say(line: str) -> None:

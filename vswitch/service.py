@@ -11,17 +11,26 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vswitch import openfiles
+from vswitch import openfiles, reconcile
 from vswitch.clock import Clock
 from vswitch.config import StationConfig, SwitchConfig, parse_forward
-from vswitch.errors import PortError, PortExistsError, PortNotFoundError, StationNotFoundError
+from vswitch.errors import (
+    ConfigError,
+    PortError,
+    PortExistsError,
+    PortNotFoundError,
+    StationNotFoundError,
+)
 from vswitch.options import in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
 from vswitch.ports import Place, open_listener, open_port
 from vswitch.status import ListenerStatus
 from vswitch.switch import Switch
+
+if TYPE_CHECKING:
+    from vswitch.configsource import Source
 
 
 class Service:
@@ -34,6 +43,7 @@ class Service:
     def __init__(self, switch: Switch, config: SwitchConfig) -> None:
         self.switch = switch
         self.config = config
+        self.source: Source | None = None  # the file it is from
         self._lock = threading.RLock()
         self._opening: list[PortConfig] = []
         self._preparing: list[PortConfig] = []  # the same of listeners
@@ -246,6 +256,13 @@ class Service:
                 )
             self._unlisten(found[0][0])
 
+    def close_place(self, config: PortConfig) -> None:
+        """The same of the place that *config* is of; several may have its name."""
+        with self._lock:
+            where = (config.kind, config.address)
+            places = (p for p, its in self._listening if (its.kind, its.address) == where)
+            self._unlisten(next(places))
+
     def _unlisten(self, place: Place) -> None:
         self.switch.unlisten(place)
         self._listening = [known for known in self._listening if known[0] is not place]
@@ -275,6 +292,33 @@ class Service:
                     self.switch.set_reserved(range(16), "drop")
                     self.switch.set_reserved(config.forward, "forward")
             self.config = config
+
+    def apply(self, config: SwitchConfig) -> list[str]:
+        """Make it what *config* says, by what differs; the changes, as lines.
+
+        Raises:
+            VswitchError: as `vswitch.reconcile.apply`.
+        """
+        with self._lock:
+            openfiles.allow(config)
+            return reconcile.apply(self, config)
+
+    def reload(self) -> list[str]:
+        """Read its file again, and `apply` that.
+
+        Raises:
+            ConfigError: it has none, or what it says cannot be.
+            PortError: a port or listener cannot be opened.
+        """
+        with self._lock:
+            if self.source is None:
+                raise ConfigError(
+                    "this switch has no configuration file",
+                    hint="start it with one: vswitch run --config FILE",
+                )
+            changes = self.apply(self.source.read())
+            self.source.taken_over()
+            return changes
 
     def pin(self, station: StationConfig, *, move: bool) -> None:
         """Make a static entry; *move*: also if it is static already.

@@ -15,11 +15,11 @@ from vswitch.service import Service
 
 
 @contextmanager
-def served(switch: Switch, path: Path) -> Iterator[Path]:
+def served(switch: Switch | Service, path: Path) -> Iterator[Path]:
     """Answer for *switch* at *path* while the block runs."""
-    service = Service(switch, switch.config)
+    service = switch if isinstance(switch, Service) else Service(switch, switch.config)
     stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    with address.listening(path, switch.name) as listener:
+    with address.listening(path, service.switch.name) as listener:
         thread = threading.Thread(
             target=lambda: asyncio.run(server.serve(service, listener, stop)), name="api"
         )

@@ -18,15 +18,19 @@ import msgspec
 from vswitch import paths
 from vswitch.control import address
 from vswitch.control.schema import (
+    ConfigCheck,
+    ConfigInfo,
     Error,
     FdbEntry,
     FdbInfo,
     FlushResult,
     ListenerInfo,
+    NewConfig,
     NewEntry,
     NewPort,
     PortChange,
     PortInfo,
+    Reloaded,
     SwitchChange,
     SwitchInfo,
 )
@@ -150,6 +154,17 @@ class Client:
         """Forget one station, static or learned."""
         route = f"/v1/fdb/{quote(mac, safe='')}"
         self._ask("DELETE", route, dict[str, str], vid=str(vid) if vid else None)
+
+    def config(self) -> ConfigInfo:
+        return self._ask("GET", "/v1/config", ConfigInfo)
+
+    def check_config(self, toml: str | None = None) -> ConfigCheck:
+        """What a reload would change if the switch's file said *toml*; without it, as it is."""
+        return self._ask("POST", "/v1/config/check", ConfigCheck, body=NewConfig(toml))
+
+    def reload(self) -> list[str]:
+        """Have the switch read its file again; what was changed."""
+        return self._ask("POST", "/v1/reload", Reloaded).changes
 
     def _ask(
         self, method: str, route: str, kind: type[T], *, body: object = None, **query: str | None

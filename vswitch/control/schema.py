@@ -5,6 +5,8 @@ Every body is JSON. A failed request answers with `Error` and a status of 400 or
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 
@@ -126,6 +128,35 @@ class FlushResult(Struct, frozen=True):
     """DELETE /v1/fdb[?port=NAME][&mac=MAC]"""
 
     flushed: int
+
+
+class ConfigInfo(Struct, frozen=True):
+    """GET /v1/config: what the switch is now, as its configuration file would say it"""
+
+    toml: str
+    tables: dict[str, Any]  # the same, as JSON
+    file: str | None  # absolute; None if it was started without one
+    digest: str  # SHA-256 of the file as it was read, "" for a folder
+
+
+class NewConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/config/check: what a file says; without it, what the switch's own file says now."""
+
+    toml: str | None = None
+
+
+class ConfigCheck(Struct, frozen=True):
+    """What a reload would change"""
+
+    changes: list[str]  # as a reload would report them
+    before: str  # both as TOML, in one order
+    after: str
+
+
+class Reloaded(Struct, frozen=True):
+    """POST /v1/reload"""
+
+    changes: list[str]
 
 
 class Error(Struct, frozen=True, omit_defaults=True):

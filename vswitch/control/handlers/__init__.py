@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from vswitch.control.api import Route
-from vswitch.control.handlers import fdb, listeners, ports, switch
+from vswitch.control.handlers import config, fdb, listeners, ports, switch
 
-ROUTES: tuple[Route, ...] = (*switch.ROUTES, *ports.ROUTES, *listeners.ROUTES, *fdb.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *switch.ROUTES,
+    *ports.ROUTES,
+    *listeners.ROUTES,
+    *fdb.ROUTES,
+    *config.ROUTES,
+)

@@ -1,0 +1,65 @@
+"""From any configuration to any other, in steps each of which leaves one that can be."""
+
+from dataclasses import fields, replace
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from support.configurations import configurations
+from support.fake_service import FakeService
+from vswitch import reconcile
+from vswitch.config import SwitchConfig
+from vswitch.errors import ConfigError, PortError
+
+FIXED = [field.name for field in fields(SwitchConfig) if field.name not in reconcile.LIVE]
+
+
+@st.composite
+def pairs(draw):
+    """Two configurations of one switch; they may have ports, listeners and stations in common."""
+    old, new = draw(configurations()), draw(configurations())
+    kept = draw(st.sets(st.sampled_from(["ports", "listeners", "stations"])))
+    ports = (*new.ports, *old.ports) if "ports" in kept else new.ports
+    places = (*old.listeners, *new.listeners) if "listeners" in kept else new.listeners
+    stations = old.stations if {"ports", "stations"} <= kept else new.stations
+    try:
+        new = replace(
+            new,
+            ports=ports,
+            listeners=places,
+            stations=stations,
+            **{name: getattr(old, name) for name in FIXED},
+        )
+    except ConfigError:
+        assume(False)
+    assume(old.ports or old.listeners)
+    assume(new.ports or new.listeners)
+    return old, new
+
+
+@given(pairs())
+@settings(max_examples=40)
+def test_any_configuration_becomes_any_other(pair):
+    old, new = pair
+    service = FakeService(old)
+
+    changes = reconcile.apply(service, new)
+
+    assert service.config == new
+    assert bool(changes) == bool(service.calls)
+    assert reconcile.changes(new, new) == []
+
+
+@given(pairs(), st.integers(0, 12))
+@settings(max_examples=40)
+def test_any_step_that_fails_is_taken_back(pair, step):
+    old, new = pair
+    service = FakeService(old, fails_at=step)
+
+    try:
+        reconcile.apply(service, new)
+    except PortError as e:
+        assert e.hint is None  # so all was restored  # noqa: PT017
+        assert service.config == old
+    else:
+        assert service.config == new
