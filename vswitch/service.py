@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vswitch import openfiles, reconcile
+from vswitch import openfiles
 from vswitch.clock import Clock
 from vswitch.config import StationConfig, SwitchConfig, parse_forward
 from vswitch.errors import (
@@ -299,6 +299,8 @@ class Service:
         Raises:
             VswitchError: as `vswitch.reconcile.apply`.
         """
+        from vswitch import reconcile  # here: most switches never need it, and it loads TOML
+
         with self._lock:
             openfiles.allow(config)
             return reconcile.apply(self, config)

@@ -3,7 +3,7 @@
 import tomllib
 from contextlib import suppress
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.configurations import configurations, fields_left_out
@@ -53,6 +53,7 @@ def test_every_field_of_a_port_has_an_option_or_a_place():
     assert fields_left_out() == {"kind", "address", "switch"}
 
 
+@settings(deadline=None)
 @given(configurations())
 def test_what_is_written_is_read_as_the_same(config):
     text = configfile.dumps(config)
@@ -61,6 +62,7 @@ def test_what_is_written_is_read_as_the_same(config):
     assert tomllib.loads(text)["switch"]["name"] == config.name
 
 
+@settings(deadline=None)
 @given(DOCUMENTS)
 def test_any_document_is_a_configuration_or_refused(document):
     text = "".join(f"{name} = {toml(value)}\n" for name, value in document.items())
@@ -71,6 +73,7 @@ def test_any_document_is_a_configuration_or_refused(document):
         assert configfile.loads(configfile.dumps(config)).config() == config
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=60)
     | st.lists(st.sampled_from(["[", "]", "=", '"', "port", "\n"])).map("".join)
@@ -79,6 +82,7 @@ def test_any_text_is_a_configuration_or_refused(text):
     config_or_none(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_configuration_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.toml"

@@ -38,7 +38,7 @@ def pairs(draw):
 
 
 @given(pairs())
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_configuration_becomes_any_other(pair):
     old, new = pair
     service = FakeService(old)
@@ -51,7 +51,7 @@ def test_any_configuration_becomes_any_other(pair):
 
 
 @given(pairs(), st.integers(0, 12))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_step_that_fails_is_taken_back(pair, step):
     old, new = pair
     service = FakeService(old, fails_at=step)

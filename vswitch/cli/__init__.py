@@ -29,6 +29,7 @@ devices, for namespaces, containers and virtual machines.
   vswitch fdb show                  its stations, as "bridge fdb show" does
   vswitch fdb flush dev tap0        forget the stations behind a port
   vswitch qemu-args lan             the options that plug a VM into a port
+  vswitch run --config lab.toml     the same from a file; "config", "reload"
   vswitch replay in.pcap@tap0 ...   captures through a switch, into files
 
 Without a command the options are those of "vswitch run". Data goes to standard output, everything
@@ -55,6 +56,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "libvirt-xml": "vswitch.cli.libvirt_xml",
         "docker-args": "vswitch.cli.docker_args",
         "replay": "vswitch.cli.replay",
+        "config": "vswitch.cli.config",
+        "reload": "vswitch.cli.reload",
     },
     default="run",
     bare="--help",
@@ -71,7 +74,7 @@ def command() -> None: ...
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (without the program's name) and return the exit status."""
     try:
-        command.main(args=argv, prog_name="vswitch", standalone_mode=False)
+        status: int | None = command.main(args=argv, prog_name="vswitch", standalone_mode=False)
         if sys.stdout:  # None when it was closed from the start: vswitch ... >&-
             sys.stdout.flush()
     except click.ClickException as e:
@@ -88,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (OSError, MemoryError, RuntimeError) as e:  # a full disk, no memory, no thread
         return _fail(str(e) or type(e).__name__, None, FAILED)
-    return OK
+    return status or OK
 
 
 def _sentence(error: click.ClickException) -> tuple[str, str | None]:

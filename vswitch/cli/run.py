@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vswitch.cli._common import forwarded, load
+from vswitch.cli._settings import configured, given
+
+if TYPE_CHECKING:
+    from vswitch.configfile import Contents
 
 HELP = """\
 Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
+
+With --config FILE all of this is in a file, see "vswitch config --help"; SIGHUP has it read again
+then, and does not end the switch. What the command line says as well wins over the file.
 
 A device that does not exist is made, a TAP, and goes when the switch ends. One that exists is left
 as it was found: of a TAP that nobody holds the file end is taken; of one that QEMU holds, of a veth
@@ -95,6 +103,15 @@ Two namespaces on one switch, in a second terminal:
 
 
 @click.command("run", help=HELP, short_help="Run a switch in the foreground.")
+@click.option(
+    "--config",
+    "contents",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    is_eager=True,
+    callback=configured,
+    help="A configuration in TOML, or a folder of them (*.toml, in order of name).",
+)
 @click.option(
     "--port",
     "ports",
@@ -188,8 +205,11 @@ Two namespaces on one switch, in a second terminal:
     show_default=True,
     help="Log lines, on standard error, for people or for programs.",
 )
+@click.pass_context
 def command(
+    ctx: click.Context,
     *,
+    contents: Contents | None,
     ports: tuple[str, ...],
     locals_: tuple[str, ...],
     listeners: tuple[str, ...],
@@ -210,19 +230,28 @@ def command(
     from vswitch.config import SwitchConfig
     from vswitch.portconfig import PortConfig
 
-    config = SwitchConfig(
-        name=name,
-        ports=tuple(map(PortConfig.parse, (*ports, *(f"local:{text}" for text in locals_)))),
-        listeners=tuple(map(PortConfig.parse_listener, listeners)),
-        ageing_s=ageing,
-        fdb_limit=fdb_limit,
-        mtu=mtu,
-        pollers=pollers,
-        busy_poll_us=busy_poll,
-        core=core,
-        forward=forwarded(forward, transparent=transparent),
-    )
+    switch: dict[str, Any] = {
+        "name": name,
+        "ageing_s": ageing,
+        "fdb_limit": fdb_limit,
+        "mtu": mtu,
+        "pollers": pollers,
+        "busy_poll_us": busy_poll,
+        "core": core,
+        "forward": forwarded(forward, transparent=transparent),
+    }
+    opened = tuple(map(PortConfig.parse, (*ports, *(f"local:{text}" for text in locals_))))
+    places = tuple(map(PortConfig.parse_listener, listeners))
+    source = None
+    if contents is None:
+        config = SwitchConfig(ports=opened, listeners=places, **switch)
+    else:
+        from vswitch.configsource import Given, Source
+
+        said = {field: switch[field] for field in given(ctx)}
+        source = Source(contents, Given(said, opened, places))
+        config = source.config
     from vswitch.logs import set_up
 
     set_up(verbose=verbose, form=log_format)
-    load("vswitch.daemon").run(config, api=api, stats_s=stats)
+    load("vswitch.daemon").run(config, api=api, stats_s=stats, source=source)
