@@ -34,7 +34,7 @@ everything else in one of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,22 +42,12 @@ from vswitch import config as switchconfig
 from vswitch.config import STATION_OPTIONS, StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.options import Reader
-from vswitch.portconfig import (
-    AUTO,
-    KINDS,
-    LISTENERS,
-    LISTS,
-    OPTIONS,
-    Kind,
-    Option,
-    PortConfig,
-    split,
-)
+from vswitch.portconfig import KINDS, LISTENERS, PortConfig
+from vswitch.porttable import parts, written_port
 from vswitch.tomltext import Document, Table, as_text, form, written_table
 
 BYTES_MAX = 1 << 22  # chosen by us: a thousand ports take 100 KiB
 TABLES = {"switch": dict, "port": list, "listen": list, "station": list, "run": dict}
-_DEFAULTS = {f.name: f.default for f in fields(PortConfig)}
 
 
 @dataclass(frozen=True)
@@ -250,7 +240,7 @@ class _Reading:
         wrong = False
         while True:
             try:
-                kind, address, options = _parts(what, name, rest)
+                kind, address, options = parts(what, name, rest)
                 made = make(kind, address, options, what=what, dot=".")
                 return [] if wrong else [made]
             except ConfigError as e:
@@ -298,55 +288,6 @@ def _all_of(errors: Sequence[tuple[str, str | None]]) -> ConfigError:
     return ConfigError("\n".join(f"{e} ({hint})" if hint else e for e, hint in errors))
 
 
-def _parts(what: str, name: str, table: Table) -> tuple[str | None, str, list[Option]]:
-    """A table as the parts of a port: kind, address and options."""
-    table = dict(table)
-    for key in (name, "kind", "name", "address"):
-        if key in table and not isinstance(table[key], str):
-            raise _about(key, f"{what}.{key} is text")
-    whole = table.pop(name, None)
-    if whole is None:
-        kind, address, options = _head(what, table, LISTENERS if name == "listen" else KINDS)
-    elif "kind" in table:
-        raise _about("kind", f"{what}: {name} and kind exclude one another")
-    else:
-        kind, address, options = split(whole)
-    for key, value in table.items():
-        options += _spelled(what, key, value)
-    return kind, address, options
-
-
-def _head(
-    what: str, table: dict[str, Any], kinds: Mapping[str, Kind]
-) -> tuple[str | None, str, list[Option]]:
-    """The kind and what would stand behind it, taken out of *table*."""
-    kind = table.pop("kind", None)
-    known = kinds.get(kind or AUTO)
-    key = "address" if known and "name" in known.options else "name"  # a device is its name
-    if known and key not in table:
-        raise ConfigError(f"{what}: {key} is missing")
-    return kind, table.pop(key, ""), []
-
-
-def _spelled(what: str, key: str, value: object) -> list[Option]:
-    """An option's values as the command line spells them."""
-    if key not in OPTIONS:
-        return [(key, "")]  # it will be refused
-    values = value if key in LISTS and isinstance(value, list) else [value]
-    reader = OPTIONS[key][1]
-    try:
-        return [(key, as_text(f"{what}.{key}", reader, one)) for one in values]
-    except ConfigError as e:
-        e.key = key
-        raise
-
-
-def _about(key: str, sentence: str) -> ConfigError:
-    error = ConfigError(sentence)
-    error.key = key
-    return error
-
-
 # ---------------------------------------------------------------------- writing
 
 
@@ -354,8 +295,8 @@ def tables(config: SwitchConfig, run: Mapping[str, Any] | None = None) -> dict[s
     """*config* as a file has it; what is as by default is left out."""
     made: dict[str, Any] = {
         "switch": _switch_table(config),
-        "port": [_port_table(port, KINDS) for port in config.ports],
-        "listen": [_port_table(place, LISTENERS) for place in config.listeners],
+        "port": [written_port(port, KINDS) for port in config.ports],
+        "listen": [written_port(place, LISTENERS) for place in config.listeners],
         "station": [_station_table(station) for station in config.stations],
         "run": dict(run or {}),
     }
@@ -385,19 +326,3 @@ def _switch_table(config: SwitchConfig) -> Table:
 def _station_table(station: StationConfig) -> Table:
     told = {"mac": station.mac.hex(":"), "port": station.port}
     return {**told, "vid": station.vid} if station.vid else told
-
-
-def _port_table(port: PortConfig, kinds: Mapping[str, Kind]) -> Table:
-    known = kinds[port.kind].options
-    table: dict[str, Any] = {} if port.kind == AUTO else {"kind": port.kind}
-    if "name" in known:
-        table["address"] = port.address
-    table["name"] = port.name
-    done = {"name"}
-    for key, (name, reader) in OPTIONS.items():
-        value = getattr(port, name)
-        if key in known and name not in done and value != _DEFAULTS[name]:
-            told = form(reader).told
-            table[key] = [told(one) for one in value] if key in LISTS else told(value)
-            done.add(name)
-    return table
