@@ -1,6 +1,7 @@
 # Layout of Datapath, for the other compiled modules.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from vswitch.datapath.event cimport vsw_events
 from vswitch.datapath.fdb cimport vsw_fdb
 from vswitch.datapath.frame cimport vsw_frame
 from vswitch.datapath.poller cimport vsw_gate, vsw_poller
@@ -40,6 +41,7 @@ cdef class Datapath:
     cdef int _make_fdb(self, uint32_t limit, uint32_t ageing_s, bytes salt) except -1
     cdef int _make_pollers(self, unsigned n, double busy_poll_us, int notify_fd) except -1
     cdef int _make_ring(self, owner, vsw_ring *ring, uint64_t size) except -1
+    cdef vsw_events *_make_events(self, uint64_t n, int bell) except NULL
     cdef vsw_poller *_poller_at(self, unsigned poller) except NULL
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL
     cdef int _attach(self, vsw_port *port, const vsw_port_ops *ops, fds) except -1

@@ -7,6 +7,8 @@ from vswitch._memory import Memory
 
 PROFILE: str
 PUNT_BYTES: int
+EVENTS: int
+EVENTS_COMMANDED: int
 PORTS_MAX: int
 QUEUES_MAX: int
 FDB_LIMIT_MAX: int

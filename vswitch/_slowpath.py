@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from mmap import mmap
 
+from vswitch._slowevents import ToldFdb
 from vswitch._slowgate import Gate
 from vswitch._slowports import (
     FINISHED,
@@ -106,6 +107,8 @@ class Datapath:
             raise ValueError(f"salt must have 16 bytes, not {len(salt)}")
         self.lock = threading.RLock()
         self.switch = ReferenceSwitch(fdb_limit=fdb_limit, ageing_s=ageing_s)
+        self.fdb = ToldFdb(limit=fdb_limit, ageing_s=ageing_s, bell=lambda: signal(notify_fd))
+        self.switch.fdb = self.fdb
         self.counter_memory = bytearray(PORTS_MAX * COUNTER_WORDS * 8)  # as vsw_counters[1][...]
         self._counter_words = memoryview(self.counter_memory).cast("Q")
         self._ports: dict[int, SlowPort] = {}
@@ -349,7 +352,7 @@ class Fdb:
 
     def __init__(self, datapath: Datapath) -> None:
         self._dp = datapath
-        self._table = datapath.switch.fdb
+        self._table = datapath.fdb
 
     def learn(self, vid: int, mac: Bytes, port: int, now_s: int) -> None:
         """Learn a station as from a frame."""
@@ -416,9 +419,24 @@ class Fdb:
         self._dp.port_at(port)
         return self._table.port_entries[port]
 
-    def set_ageing(self, ageing_s: int) -> None:
+    def set_ageing(self, ageing_s: int, now_s: int = 0) -> None:
         """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
         self._table.ageing_s = ageing_s
+        self._table.ageing_since_s = now_s
+
+    def events(self) -> list[bytes]:
+        """Take what happened since the last call, see `vswitch._tables.Fdb.events`."""
+        with self._dp.lock:
+            return list(filter(None, [self._table.take()]))
+
+    def events_lost(self) -> int:
+        """How many were lost for want of room, ever."""
+        return self._table.lost
+
+    def events_rest(self) -> bool:
+        """Have the bell rung at the next event; False when there are some already."""
+        with self._dp.lock:
+            return self._table.rest()
 
 
 class Wire:

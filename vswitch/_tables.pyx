@@ -3,10 +3,12 @@
 `Fdb` is the forwarding database (``datapath/fdb.h``); all of it may be called while pollers run.
 """
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from vswitch._fastpath cimport Datapath
 from vswitch._memory cimport Memory
+from vswitch.datapath.event cimport *
 from vswitch.datapath.fdb cimport *
 from vswitch.datapath.frame cimport *
 from vswitch.datapath.port cimport *
@@ -33,7 +35,7 @@ cdef class Fdb:
         """Learn a station as from a frame."""
         cdef uint64_t key = _key(vid, mac)
         cdef uint64_t hash = vsw_fdb_hash(self._table, key)
-        vsw_fdb_learn(self._table, key, hash, self._dp._port_at(port).id, now_s)
+        vsw_fdb_learn(self._table, key, hash, self._dp._port_at(port).id, now_s, self._table.events)
 
     def lookup(self, uint16_t vid, const uint8_t[::1] mac not None, uint32_t now_s):
         """The port number of a station, or None."""
@@ -107,9 +109,43 @@ cdef class Fdb:
         """How many stations the port has."""
         return self._table.port_entries[self._dp._port_at(port).id]
 
-    def set_ageing(self, uint32_t ageing_s):
+    def set_ageing(self, uint32_t ageing_s, uint32_t now_s=0):
         """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
         self._table.ageing_s = ageing_s
+        self._table.ageing_since_s = now_s
+
+    # ------------------------------------------------------------------ what happened
+
+    def events(self):
+        """Take what happened since the last call: records of 32 bytes, as in
+        ``datapath/event.h``, of each writer that had any, each in order."""
+        taken = [_taken(self._ring(i)) for i in range(self._dp._n_pollers + 1)]
+        return [records for records in taken if records]
+
+    def events_lost(self):
+        """How many were lost for want of room, ever."""
+        return sum([self._ring(i).lost for i in range(self._dp._n_pollers + 1)])
+
+    def events_rest(self):
+        """Have the bell rung at the next event; False when there are some already.
+
+        From that event on it is not rung again before the next call.
+        """
+        return all([vsw_events_rest(self._ring(i)) for i in range(self._dp._n_pollers + 1)])
+
+    cdef vsw_events *_ring(self, unsigned i) noexcept:
+        # The pollers', and behind them the one of the control plane.
+        return self._dp._poller[i].events if i < self._dp._n_pollers else self._table.events
+
+
+cdef bytes _taken(vsw_events *ring):
+    cdef uint64_t n = vsw_events_waiting(ring)
+    cdef bytes records
+    if not n:
+        return b""
+    records = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(n * sizeof(vsw_event)))
+    vsw_events_take(ring, <vsw_event *><char *>records, n)
+    return records
 
 
 cdef uint64_t _key(uint16_t vid, const uint8_t[::1] mac) except 0:

@@ -20,6 +20,10 @@ class Clock:
         """The same moment with its fraction: for rates, not for the datapath."""
         return time.monotonic()
 
+    def wall_s(self) -> float:
+        """Seconds since 1970: what people call the time; it can be set."""
+        return time.time()
+
 
 class FakeClock(Clock):
     """A clock that stands still until told otherwise; for tests, lessons and replays."""
@@ -31,6 +35,9 @@ class FakeClock(Clock):
         return self._now_s
 
     def precise_s(self) -> float:
+        return float(self._now_s)
+
+    def wall_s(self) -> float:
         return float(self._now_s)
 
     def advance(self, seconds: int) -> None:

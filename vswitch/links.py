@@ -55,10 +55,17 @@ class Links:
     Args:
         core: Where the ports are numbers.
         paused: Holds the pollers, as `vswitch.Switch.paused`.
+        tell: Hears what happened, as `vswitch.observer.Observer.tell`.
     """
 
-    def __init__(self, core: Core, paused: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        paused: Callable[[], AbstractContextManager[None]],
+        tell: Callable[..., None],
+    ) -> None:
         self._core = core
+        self._tell = tell
         self._paused = paused
         self.events: LinkEvents | None = None  # once a port has a link that can change
 
@@ -144,6 +151,7 @@ class Links:
         """It can be heard now."""
         log.info("port up name=%s", member.port.name)
         member.up = True
+        self._tell("link_up", port=member.port.name)
 
     def take_down(self, member: Member, reason: str, level: int) -> None:
         """It cannot be heard any more: its stations are forgotten."""
@@ -151,3 +159,4 @@ class Links:
         flushed = self._core.fdb.flush(member.number)
         name = member.port.name
         log.log(level, "port down name=%s reason=%r stations_flushed=%d", name, reason, flushed)
+        self._tell("link_down", port=name, reason=reason, count=flushed)

@@ -44,6 +44,16 @@ class ListenerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a station was at some moment."""
+
+    mac: bytes
+    vid: int
+    port: str
+    static: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Station:
     """One entry of the forwarding database."""
 

@@ -30,6 +30,7 @@ from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
 from vswitch.links import Member
+from vswitch.observer import Observer
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.stations import Stations
 from vswitch.status import ListenerStatus, PortStatus, Station
@@ -105,10 +106,19 @@ class Switch:
             )
             undo.pop_all()
         self._stations = Stations(self._core, self.clock)
+        self.observer = Observer(  # what happens here, and who wants to hear of it
+            self._core,
+            self._members,
+            self._lock,
+            clock=self.clock,
+            by_hand=self._by_hand,
+            paused=self.paused,
+        )
         self._upkeep = Upkeep(
             self._core,
             self._members,
             self._lock,
+            observer=self.observer,
             bell=self._bell,
             clock=self.clock,
             by_hand=self._by_hand,
@@ -205,6 +215,8 @@ class Switch:
                 raise PortExistsError(f"port {port.name} is connected already")
             with self.paused():
                 number = port.attach(self._core)
+                self.observer.port_added(port.name, number)
+                undo.callback(self.observer.port_removed, port.name, number)
                 undo.callback(self._disconnect, number)
                 self._core.datapath.set_port(
                     number, fdb_limit=fdb_limit, learning=learning, forwarding=forwarding
@@ -234,6 +246,7 @@ class Switch:
         with self._lock:
             member = self._member(name)
             self._disconnect(member.number)
+            self.observer.port_removed(name, member.number)
             del self._members[name]
             member.port.close()
 
@@ -386,6 +399,7 @@ class Switch:
             raise ValueError(f"a station's address is unicast and not zero, not {mac.hex(':')}")
         with self._lock:
             self._stations.pin(mac, self._member(port), vid, move=move)
+            self.observer.take()
 
     def unpin(self, mac: bytes, *, vid: int = 0) -> bool:
         """Forget a station, static or learned; whether it was known.
@@ -394,7 +408,9 @@ class Switch:
             FdbError: it is a port's own.
         """
         with self._lock:
-            return self._stations.unpin(mac, vid)
+            was_known = self._stations.unpin(mac, vid)
+            self.observer.take()
+            return was_known
 
     def flush(self, port: str | None = None, *, mac: bytes | None = None) -> int:
         """Forget learned stations: all, or those of *port* or with *mac*; returns how many.
@@ -404,7 +420,9 @@ class Switch:
         """
         with self._lock:
             number = None if port is None else self._member(port).number
-            return self._stations.flush(number, mac)
+            flushed = self._stations.flush(number, mac)
+            self.observer.take()
+            return flushed
 
     # ------------------------------------------------------------------ counters and options
 
@@ -446,8 +464,12 @@ class Switch:
             ConfigError: it is out of range.
         """
         with self.paused():
+            now_s = self.clock.now_s()
             self.config = replace(self.config, ageing_s=ageing_s)
-            self._core.fdb.set_ageing(ageing_s)
+            self._core.fdb.expire(now_s)  # who is dead stays so
+            self._core.fdb.set_ageing(ageing_s, now_s)
+            self._core.fdb.expire(now_s)
+            self.observer.take()
 
     # ------------------------------------------------------------------ by hand
 
@@ -464,6 +486,7 @@ class Switch:
             total = sum(iter(self.poll_once, 0))
             self._deliver(self._take_punts())
             self._upkeep.look()
+            self.observer.take()
             return total
 
     def poll_once(self) -> int:

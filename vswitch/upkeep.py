@@ -23,6 +23,7 @@ from vswitch.core import Core
 from vswitch.guests import Guests
 from vswitch.links import Links, Member
 from vswitch.listeners import Listeners, status
+from vswitch.observer import Observer
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.status import ListenerStatus
 
@@ -34,6 +35,7 @@ class Upkeep:
 
     Args:
         core: Its datapath.
+        observer: Told of what happens to the ports, and given its turns.
         bell: Eventfd that ends `wait`: pollers ring it, too.
         members: Its ports by name.
         lock: Held by the callers of every method but `wait`.
@@ -50,6 +52,7 @@ class Upkeep:
         members: Mapping[str, Member],
         lock: threading.RLock,
         *,
+        observer: Observer,
         bell: int,
         clock: Clock,
         by_hand: bool,
@@ -65,7 +68,8 @@ class Upkeep:
         self._swept_s = clock.now_s()
         self._ready: set[int] = set()  # descriptors that `wait` found ready
         self.bell = bell
-        self.links = Links(core, paused)
+        self.observer = observer
+        self.links = Links(core, paused, observer.tell)
         self.listeners = Listeners(core, members, add=add, remove=remove)
         self.callers = Callers(core, members, self.links, paused)
         self.guests = Guests(core, members, self.links, paused, add, remove)
@@ -126,6 +130,7 @@ class Upkeep:
                 waiter.register(fd, select.POLLOUT)
             now_s = self._clock.precise_s()
             longest_s = self.guests.due_in_s(now_s, self.callers.due_in_s(now_s, SWEEP_S))
+            longest_s = self.observer.due_in_s(now_s, longest_s)
         self._ready = {fd for fd, _ in waiter.poll(1000 * longest_s)}
         if self.bell in self._ready:
             os.eventfd_read(self.bell)
@@ -133,6 +138,7 @@ class Upkeep:
     def look(self) -> None:
         """Do what there is to do now."""
         self._sweep()
+        self.observer.look()
         if self._ready.intersection(self.links.waiting_on()):
             self.links.look(self._members.values())
         if self._by_hand or self._ready.intersection(self.listeners.waiting_on()):
@@ -150,6 +156,7 @@ class Upkeep:
         self._swept_s = now_s
         self.listeners.retry()
         self.guests.retry()
+        self.observer.look_at_drops()
         if self._by_hand:
             self._core.fdb.expire(now_s)
         elif self._core.fdb.counters()["entries"]:

@@ -42,7 +42,7 @@ static uint64_t station_in(const struct vsw_fdb *t, unsigned nth, unsigned first
 
 static void learn(struct vsw_fdb *t, uint64_t key, uint16_t port, uint32_t now_s)
 {
-    vsw_fdb_learn(t, key, vsw_fdb_hash(t, key), port, now_s);
+    vsw_fdb_learn(t, key, vsw_fdb_hash(t, key), port, now_s, NULL);
 }
 
 static uint16_t lookup(struct vsw_fdb *t, uint64_t key, uint32_t now_s)
@@ -290,7 +290,7 @@ static void an_entry_that_went_is_not_refreshed(void)
     learn(&t, station(1), 1, 0);
     seen = find(&t, station(1));
     vsw_fdb_delete(&t, station(1));
-    vsw_fdb_refresh(&t, seen, 2, 1);
+    vsw_fdb_refresh(&t, seen, station(1), 2, 1, NULL);
 
     assert(lookup(&t, station(1), 1) == VSW_PORT_NONE);
     assert(t.entries == 0 && port_entries[1] == 0 && port_entries[2] == 0 && t.moved == 0);

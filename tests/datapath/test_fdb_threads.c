@@ -111,7 +111,7 @@ static void *poller(void *number)
         if (x % 16 == 0)
             command(x >> 16, n, now_s);
         else if (x & 1)
-            vsw_fdb_learn(&table, key, vsw_fdb_hash(&table, key), port_of(n, x & 2), now_s);
+            vsw_fdb_learn(&table, key, vsw_fdb_hash(&table, key), port_of(n, x & 2), now_s, NULL);
         else
             look_up(n, now_s);
     }

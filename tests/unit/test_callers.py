@@ -106,6 +106,7 @@ def test_who_comes_again_finds_the_port_as_it_was(net, place, qemu, caplog):
     assert caplog.messages == [
         "port down name=vm reason='it hung up' stations_flushed=1",
         "port up name=vm",
+        "limit of stations reached port=vm mac=02:00:00:00:00:66",
     ]
     peer.close()
 

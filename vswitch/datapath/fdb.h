@@ -36,11 +36,15 @@
  * Ageing: IEEE 802.1Q-2018 8.8.3, 300 s by default.  An entry is dead for lookups the moment
  * its time is over; its place is freed by vsw_fdb_expire(), called about once a second.
  * Seconds are differences of an unsigned 32-bit counter, so they survive its wrap.
+ *
+ * Who wants to know what happened is told by way of event.h: by pollers through the ring they
+ * learn with, by the control plane through the table's own.
  * Method: R. Pagh, F. Rodler, Cuckoo Hashing (2004); buckets of four: Panigrahy (2005).
  */
 #ifndef VSW_FDB_H
 #define VSW_FDB_H
 
+#include "datapath/event.h"
 #include "datapath/fdb_read.h"
 
 /* ------------------------------------------------------------- counting against the limits */
@@ -69,6 +73,45 @@ static inline void vsw_fdb_unreserve(struct vsw_fdb *t, uint16_t port)
 {
     atomic_fetch_sub(&t->port_entries[port], 1);
     atomic_fetch_sub(&t->entries, 1);
+}
+
+/* ------------------------------------------------------------- telling */
+
+/* When a station with @value is, or was, dead for lookups; UINT32_MAX: never. */
+static inline uint32_t vsw_fdb_dead_s(const struct vsw_fdb *t, uint64_t value)
+{
+    uint32_t dead_s = vsw_value_seen_s(value) + t->ageing_s;
+
+    if (vsw_value_static(value) || !t->ageing_s)
+        return UINT32_MAX;
+    /* Not before the ageing time was made as short as it is. */
+    return dead_s - t->ageing_since_s > INT32_MAX ? t->ageing_since_s : dead_s;
+}
+
+static inline void vsw_fdb_tell_expired(const struct vsw_fdb *t, uint64_t key, uint64_t value,
+                                        struct vsw_events *events)
+{
+    vsw_events_put(events, (struct vsw_event){.key = key,
+                                              .at_s = vsw_fdb_dead_s(t, value),
+                                              .port = VSW_PORT_NONE,
+                                              .old_port = vsw_value_port(value),
+                                              .kind = VSW_EVENT_EXPIRED});
+}
+
+/* By command @old became @value; both may be none. */
+static inline void vsw_fdb_tell(const struct vsw_fdb *t, enum vsw_event_kind kind, uint64_t key,
+                                uint64_t old, uint64_t value)
+{
+    unsigned flags = VSW_EVENT_BY_COMMAND;
+
+    flags |= vsw_value_static(old) ? VSW_EVENT_WAS_STATIC : 0;
+    flags |= vsw_value_static(value) ? VSW_EVENT_IS_STATIC : 0;
+    vsw_events_put(t->events, (struct vsw_event){.key = key,
+                                                 .at_s = vsw_fdb_dead_s(t, old),
+                                                 .port = vsw_value_port(value),
+                                                 .old_port = vsw_value_port(old),
+                                                 .kind = (uint8_t)kind,
+                                                 .flags = (uint8_t)flags});
 }
 
 /* ------------------------------------------------------------- the life of an entry */
@@ -229,44 +272,77 @@ static inline int vsw_fdb_replace(struct vsw_fdb *t, struct vsw_fdb_place at, ui
     return 0;
 }
 
+/* A station that the table did not have, or whose time was over, is there now. */
+static inline void vsw_fdb_count_learned(struct vsw_fdb *t, uint64_t key, uint16_t port,
+                                         uint32_t now_s, struct vsw_events *events)
+{
+    atomic_fetch_add(&t->learned, 1);
+    vsw_events_put(events, (struct vsw_event){.key = key,
+                                              .at_s = now_s,
+                                              .port = port,
+                                              .old_port = VSW_PORT_NONE,
+                                              .kind = VSW_EVENT_LEARNED});
+}
+
 /* Heard again: at another second, on another port, or after its time was over. */
 static __attribute__((noinline, unused)) void
-vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint16_t port, uint32_t now_s)
+vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t key, uint16_t port,
+                uint32_t now_s, struct vsw_events *events)
 {
     uint64_t value = vsw_fdb_value(now_s, port, vsw_value_generation(at.value), false);
+    uint16_t old_port = vsw_value_port(at.value);
+    int err;
 
-    if (vsw_value_static(at.value) || vsw_fdb_replace(t, at, value) < 0)
+    if (vsw_value_static(at.value))
+        return;
+    err = vsw_fdb_replace(t, at, value);
+    if (err == -ENOSPC)
+        vsw_events_put_refused(events, key, port, old_port, now_s);
+    if (err < 0)
         return;
     if (vsw_fdb_expired(t, at.value, now_s)) {
         atomic_fetch_add(&t->expired, 1);
-        atomic_fetch_add(&t->learned, 1);
-    } else if (vsw_value_port(at.value) != port) {
+        vsw_fdb_tell_expired(t, key, at.value, events);
+        vsw_fdb_count_learned(t, key, port, now_s, events);
+    } else if (old_port != port) {
         atomic_fetch_add(&t->moved, 1);
+        vsw_events_put(events, (struct vsw_event){.key = key,
+                                                  .at_s = now_s,
+                                                  .port = port,
+                                                  .old_port = old_port,
+                                                  .kind = VSW_EVENT_MOVED});
     }
 }
 
 static __attribute__((noinline, unused)) void
-vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s)
+vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
+                  struct vsw_events *events)
 {
-    if (vsw_fdb_insert(t, key, hash, vsw_fdb_value(now_s, port, 0, false)) == 0)
-        atomic_fetch_add(&t->learned, 1);
+    int err = vsw_fdb_insert(t, key, hash, vsw_fdb_value(now_s, port, 0, false));
+
+    if (err == 0)
+        vsw_fdb_count_learned(t, key, port, now_s, events);
+    else if (err == -ENOSPC)
+        vsw_events_put_refused(events, key, port, VSW_PORT_NONE, now_s);
 }
 
 static __attribute__((noinline, unused)) void
-vsw_fdb_learn_change(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s)
+vsw_fdb_learn_change(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
+                     struct vsw_events *events)
 {
     struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
 
     if (!at.bucket)
-        vsw_fdb_learn_new(t, key, hash, port, now_s);
+        vsw_fdb_learn_new(t, key, hash, port, now_s, events);
     else if (vsw_value_port(at.value) != port || vsw_value_seen_s(at.value) != now_s)
-        vsw_fdb_refresh(t, at, port, now_s);
+        vsw_fdb_refresh(t, at, key, port, now_s, events);
 }
 
 /* Record that @key was heard on @port at @now_s.  The usual case, heard there in this second
- * already, is decided here: one line is read and nothing is written. */
+ * already, is decided here: one line is read and nothing is written.  What happens otherwise is
+ * told to @events. */
 static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
-                                 uint32_t now_s)
+                                 uint32_t now_s, struct vsw_events *events)
 {
     const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
     uint64_t known = vsw_fdb_value(now_s, port, 0, false);
@@ -275,7 +351,7 @@ static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash,
     if (__builtin_expect(w >= 0, 1) &&
         (atomic_load_explicit(&b->value[w], memory_order_relaxed) & ~(uint64_t)0xFFFF) == known)
         return;
-    vsw_fdb_learn_change(t, key, hash, port, now_s);
+    vsw_fdb_learn_change(t, key, hash, port, now_s, events);
 }
 
 /* ------------------------------------------------------------- by command and by age */
@@ -299,6 +375,7 @@ static inline bool vsw_fdb_delete(struct vsw_fdb *t, uint64_t key)
         if (!at.bucket)
             return false;
     } while (!vsw_fdb_remove(t, at));
+    vsw_fdb_tell(t, VSW_EVENT_DELETED, key, at.value, vsw_value_none(0));
     return true;
 }
 
@@ -314,6 +391,8 @@ static inline int vsw_fdb_pin(struct vsw_fdb *t, uint64_t key, uint16_t port)
         value = vsw_fdb_value(0, port, vsw_value_generation(at.bucket ? at.value : 0), true);
         err = at.bucket ? vsw_fdb_replace(t, at, value) : vsw_fdb_insert(t, key, hash, value);
     } while (err == -EAGAIN);
+    if (!err)
+        vsw_fdb_tell(t, VSW_EVENT_PINNED, key, at.bucket ? at.value : vsw_value_none(0), value);
     return err;
 }
 
@@ -340,8 +419,10 @@ static inline uint32_t vsw_fdb_flush(struct vsw_fdb *t, uint16_t port, bool with
             continue;
         if (port != VSW_PORT_NONE && vsw_value_port(at.value) != port)
             continue;
-        if (with_static || !vsw_value_static(at.value))
-            n += vsw_fdb_remove(t, at);
+        if ((with_static || !vsw_value_static(at.value)) && vsw_fdb_remove(t, at)) {
+            vsw_fdb_tell(t, VSW_EVENT_FLUSHED, key, at.value, vsw_value_none(0));
+            n++;
+        }
     }
     return n;
 }
@@ -357,8 +438,10 @@ static inline uint32_t vsw_fdb_sweep(struct vsw_fdb *t, uint64_t first, uint64_t
     for (uint64_t i = 0; i < n; i++)
         for (int w = 0; w < (int)VSW_FDB_WAYS; w++)
             if (vsw_fdb_at(&t->bucket[(first + i) & t->mask], w, &key, &at) &&
-                vsw_fdb_expired(t, at.value, now_s))
-                gone += vsw_fdb_remove(t, at);
+                vsw_fdb_expired(t, at.value, now_s) && vsw_fdb_remove(t, at)) {
+                vsw_fdb_tell_expired(t, key, at.value, t->events);
+                gone++;
+            }
     atomic_fetch_add(&t->expired, gone);
     return gone;
 }

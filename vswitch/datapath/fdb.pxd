@@ -1,6 +1,8 @@
 # Declarations of fdb.h for cimport.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from vswitch.datapath.event cimport vsw_events
+
 
 cdef extern from "datapath/fdb.h" nogil:
     enum:
@@ -29,12 +31,15 @@ cdef extern from "datapath/fdb.h" nogil:
         uint64_t expired
         uint64_t refused
         uint64_t crowded
+        vsw_events *events
+        uint32_t ageing_since_s
 
     uint64_t vsw_fdb_key(uint16_t vid, const uint8_t *mac)
     uint64_t vsw_fdb_hash(const vsw_fdb *t, uint64_t key)
     void vsw_fdb_prefetch(const vsw_fdb *t, uint64_t hash)
     uint16_t vsw_fdb_lookup(vsw_fdb *t, uint64_t key, uint64_t hash, uint32_t now_s)
-    void vsw_fdb_learn(vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s)
+    void vsw_fdb_learn(vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
+                       vsw_events *events)
     int vsw_fdb_pin(vsw_fdb *t, uint64_t key, uint16_t port)
     bint vsw_fdb_delete(vsw_fdb *t, uint64_t key)
     uint32_t vsw_fdb_flush(vsw_fdb *t, uint16_t port, bint with_static)

@@ -26,6 +26,8 @@ struct vsw_fdb_bucket {
 };
 _Static_assert(sizeof(struct vsw_fdb_bucket) == 64, "a bucket is one cache line");
 
+struct vsw_events;
+
 struct vsw_fdb {
     /* Line 0: read for every lookup, written by the control plane while pollers are parked. */
     struct vsw_fdb_bucket *bucket; /* mask + 1 of them, owned by Datapath */
@@ -43,6 +45,8 @@ struct vsw_fdb {
     _Atomic uint64_t expired; /* not heard for ageing_s */
     _Atomic uint64_t refused; /* not learned: the table's or the port's limit is reached */
     _Atomic uint64_t crowded; /* not learned: no place within VSW_FDB_DEPTH moves */
+    struct vsw_events *events; /* where the control plane tells what it does; NULL: nowhere */
+    uint32_t ageing_since_s;   /* when ageing_s was set; 0: at the start */
 };
 _Static_assert(offsetof(struct vsw_fdb, entries) == 64, "lookup and counters share a line");
 

@@ -22,6 +22,7 @@
 #define VSW_POLLER_H
 
 #include "datapath/call.h"
+#include "datapath/event.h"
 #include "datapath/port.h"
 #include "datapath/ring.h"
 
@@ -62,6 +63,7 @@ struct vsw_poller {
     struct vsw_queue *active[VSW_PORTS_MAX * VSW_QUEUES_MAX];
     struct vsw_burst burst;
     struct vsw_ring punt; /* read by the control plane */
+    struct vsw_events *events; /* the same; a pointer, so that a known station needs not even it */
 };
 
 static inline uint64_t vsw_now_ns(clockid_t clock)
@@ -107,15 +109,6 @@ static inline int vsw_poller_watch(struct vsw_poller *p, struct vsw_queue *q)
     if (q->fd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, q->fd, &readable) < 0)
         return -errno;
     return 0;
-}
-
-static inline void vsw_eventfd_signal(int fd)
-{
-    uint64_t one = 1;
-
-    /* EAGAIN: the counter is at its maximum, so the descriptor is readable anyway. */
-    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-        return;
 }
 
 /* Get the poller out of its sleep. */

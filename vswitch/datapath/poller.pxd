@@ -1,6 +1,7 @@
 # Declarations of poller.h, call.h, gate.h and finish.h for cimport.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from vswitch.datapath.event cimport vsw_events
 from vswitch.datapath.frame cimport vsw_frame
 from vswitch.datapath.port cimport vsw_burst, vsw_counters, vsw_egress, vsw_port, vsw_queue
 from vswitch.datapath.ring cimport vsw_ring
@@ -49,6 +50,7 @@ cdef extern from "datapath/poller.h" nogil:
         vsw_queue **active
         vsw_burst burst
         vsw_ring punt
+        vsw_events *events
 
     int vsw_poller_open(vsw_poller *p)
     void vsw_poller_close(vsw_poller *p)
