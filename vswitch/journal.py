@@ -186,12 +186,11 @@ def merged(taken: Sequence[bytes]) -> bytearray:
     """Records of several writers as one, the oldest first."""
     if len(taken) == 1:
         return bytearray(taken[0])
-    cut = [one[at : at + RECORD.size] for one in taken for at in range(0, len(one), RECORD.size)]
-    return bytearray(b"".join(sorted(cut, key=_ns_of)))
-
-
-def _ns_of(record: bytes) -> int:
-    return int.from_bytes(record[8:16], "little")
+    cut = (one[at : at + RECORD.size] for one in taken for at in range(0, len(one), RECORD.size))
+    found = bytearray()
+    for _, record in sorted((int.from_bytes(one[8:16], "little"), one) for one in cut):
+        found += record
+    return found
 
 
 def of_kind(records: bytearray, kind: int, at_most: int) -> bytearray:

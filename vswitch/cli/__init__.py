@@ -28,6 +28,7 @@ devices, for namespaces, containers and virtual machines.
   vswitch show                      its ports, counters, and what was dropped
   vswitch fdb show                  its stations, as "bridge fdb show" does
   vswitch fdb flush dev tap0        forget the stations behind a port
+  vswitch monitor                   what happens, as "bridge monitor" says it
   vswitch qemu-args lan             the options that plug a VM into a port
   vswitch run --config lab.toml     the same from a file; "config", "reload"
   vswitch replay in.pcap@tap0 ...   captures through a switch, into files
@@ -52,6 +53,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "run": "vswitch.cli.run",
         "show": "vswitch.cli.show",
         "fdb": "vswitch.cli.fdb",
+        "monitor": "vswitch.cli.monitor",
         "qemu-args": "vswitch.cli.qemu_args",
         "libvirt-xml": "vswitch.cli.libvirt_xml",
         "docker-args": "vswitch.cli.docker_args",

@@ -25,6 +25,7 @@ leaves it out.
 \b
   vswitch fdb show
   vswitch fdb show dev tap0
+  vswitch fdb show --at 10:05
   vswitch fdb show -j | jq -r '.[] | select(.ifname == "tap0") | .mac'
 """
 
@@ -40,13 +41,21 @@ until it is heard again.
   vswitch fdb flush --mac 52:54:00:12:34:56
 """
 
+HISTORY_HELP = """\
+Say what happened to a station, the oldest first: learned, moved, expired, flushed, deleted, pinned,
+flapping. The switch keeps the last 100,000 such events.
+
+\b
+  vswitch fdb history 52:54:00:12:34:56
+"""
+
 
 @click.group(
     "fdb",
     cls=Words,
     default="show",
     bare="show",
-    short_help="Show and flush the forwarding database.",
+    short_help="Show and flush the forwarding database, of now and before.",
 )
 def command() -> None:
     """The forwarding database: which station is behind which port.
@@ -60,19 +69,26 @@ def command() -> None:
 @click.option("--port", metavar="PORT", help="Only what is behind this port: dev PORT.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="As JSON, with the keys of bridge.")
 @click.option("-s", "--statistics", is_flag=True, help="Say how long ago each was heard.")
+@click.option("--at", metavar="TIME", help="As it was: 10:05, 2026-11-23T10:05:09, -5m.")
 @switch_options
 def show(
     given: tuple[str, ...],
     port: str | None,
     as_json: bool,
     statistics: bool,
+    at: str | None,
     switch: str | None,
     api: Path | None,
 ) -> None:
+    from vswitch.cli._moment import moment
+
     asked = words(given, {"dev": port, "br": switch})
+    if at is not None and statistics:
+        raise click.UsageError("--at knows who was where, not how long ago each was heard")
+    at_s = None if at is None else moment(at)
     with ask(asked["br"], api) as client:
         master = client.switch().name
-        entries = client.fdb(port=asked["dev"])
+        entries = client.fdb(port=asked["dev"], at=at_s)
     if as_json:
         print_json([as_bridge(e, master, statistics=statistics) for e in entries])
     else:
@@ -99,6 +115,31 @@ def flush(
         check_mac("--mac", mac)
     with ask(asked["br"], api) as client:
         click.echo(f"{plural(client.flush(port=asked['dev'], mac=mac), 'station')} forgotten")
+
+
+@command.command(help=HISTORY_HELP, short_help="Say where a station was, and since when.")
+@click.argument("mac")
+@click.argument("given", nargs=-1, metavar="[br NAME]")
+@click.option("-j", "--json", "as_json", is_flag=True, help="As JSON: what the API says.")
+@switch_options
+def history(
+    mac: str, given: tuple[str, ...], as_json: bool, switch: str | None, api: Path | None
+) -> None:
+    from vswitch.cli.monitor import line, short_stamp
+    from vswitch.options import mac as check_mac
+
+    asked = words(given, {"br": switch})
+    check_mac("MAC", mac)
+    with ask(asked["br"], api) as client:
+        master = client.switch().name
+        events = client.events(mac=mac)
+    if as_json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(events))
+        return
+    for event in events:
+        click.echo(f"{short_stamp(event.time)}{event.kind:<14} {line(event, master)}")
 
 
 def lines(entries: Sequence[FdbEntry], master: str, *, statistics: bool) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlencode
@@ -21,6 +22,7 @@ from vswitch.control.schema import (
     ConfigCheck,
     ConfigInfo,
     Error,
+    EventInfo,
     FdbEntry,
     FdbInfo,
     FlushResult,
@@ -131,9 +133,25 @@ class Client:
         route = f"/v1/listeners/{quote(name, safe='')}"
         self._ask("DELETE", route, dict[str, str], address=address)
 
-    def fdb(self, *, port: str | None = None) -> list[FdbEntry]:
-        """The stations, in order of address; of one port only, if it is given."""
-        return self._ask("GET", "/v1/fdb", list[FdbEntry], port=port)
+    def fdb(self, *, port: str | None = None, at: float | None = None) -> list[FdbEntry]:
+        """The stations, in order of address; of one port only, if given, or as they were *at*."""
+        when = None if at is None else repr(at)
+        return self._ask("GET", "/v1/fdb", list[FdbEntry], port=port, at=when)
+
+    def events(
+        self, *, mac: str | None = None, port: str | None = None, kinds: str | None = None
+    ) -> list[EventInfo]:
+        """What happened, as far as it is kept, the oldest first."""
+        route = "/v1/events/history"
+        return self._ask("GET", route, list[EventInfo], mac=mac, port=port, kinds=kinds)
+
+    def watch(
+        self, *, mac: str | None = None, port: str | None = None, kinds: str | None = None
+    ) -> Iterator[EventInfo]:
+        """What happens from now on, until the switch ends."""
+        from vswitch.control.watching import watch
+
+        return watch(self._path, {"mac": mac, "port": port, "kinds": kinds})
 
     def flush(self, *, port: str | None = None, mac: str | None = None) -> int:
         """Forget learned stations, all or those that match; how many there were."""

@@ -124,6 +124,22 @@ class FdbEntry(Struct, frozen=True, omit_defaults=True):
     age_s: int | None = None  # since last heard; None for a static one
 
 
+class EventInfo(Struct, frozen=True, omit_defaults=True):
+    """A message of GET /v1/events, and an element of GET /v1/events/history"""
+
+    kind: str  # one of `vswitch.events.KINDS`, or "lost"
+    time: float  # seconds since 1970
+    port: str | None = None  # where it is now, or what it is about
+    old_port: str | None = None  # where the station was before
+    mac: str | None = None
+    vid: int = 0
+    static: bool = False
+    was_static: bool = False
+    reason: str | None = None
+    count: int | None = None  # stations, moves or frames; of "lost": events
+    rate: float | None = None  # moves or frames a second
+
+
 class FlushResult(Struct, frozen=True):
     """DELETE /v1/fdb[?port=NAME][&mac=MAC]"""
 

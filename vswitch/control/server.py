@@ -16,7 +16,7 @@ import socket
 from aiohttp import web
 
 from vswitch.control.api import Handler, code_of, failed
-from vswitch.control.handlers import ROUTES
+from vswitch.control.handlers import ROUTES, events
 from vswitch.errors import VswitchError
 from vswitch.service import Service
 
@@ -52,6 +52,7 @@ def application(service: Service) -> web.Application:
     """The routes of the API over *service*."""
     app = web.Application(middlewares=[_answer_errors])
     app.add_routes([web.route(r.method, r.path, r.over(service)) for r in ROUTES])
+    events.attach(app)
     return app
 
 

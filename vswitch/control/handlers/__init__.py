@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vswitch.control.api import Route
-from vswitch.control.handlers import config, fdb, listeners, ports, switch
+from vswitch.control.handlers import config, events, fdb, listeners, ports, switch
 
 ROUTES: tuple[Route, ...] = (
     *switch.ROUTES,
@@ -11,4 +11,5 @@ ROUTES: tuple[Route, ...] = (
     *listeners.ROUTES,
     *fdb.ROUTES,
     *config.ROUTES,
+    *events.ROUTES,
 )

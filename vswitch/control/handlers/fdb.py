@@ -11,11 +11,12 @@ from vswitch.control.api import Call, Nothing, Route
 from vswitch.control.schema import FdbEntry, FdbInfo, FlushResult, NewEntry
 from vswitch.errors import ConfigError
 from vswitch.service import Service
-from vswitch.status import Station
+from vswitch.status import Place, Station
 
 
 class Shown(Struct, frozen=True):
     port: str | None = None  # only what is behind it
+    at: float | None = None  # as it was then, seconds since 1970
 
 
 class Flushed(Struct, frozen=True):
@@ -29,9 +30,30 @@ class Vlan(Struct, frozen=True):
 
 def show(service: Service, call: Call) -> list[FdbEntry]:
     port = call.query.port
-    if port is not None:
+    if port is not None and call.query.at is None:
         service.switch.port_status(port)  # 404 rather than an empty list for a misspelt name
+    if call.query.at is not None:
+        return [_place(p) for p in _at(service, call.query.at) if port in (None, p.port)]
     return [_entry(s) for s in service.switch.stations() if port in (None, s.port)]
+
+
+def _at(service: Service, wall_s: float) -> list[Place]:
+    observer, clock = service.switch.observer, service.switch.clock
+    ahead_s = clock.wall_s() - clock.precise_s()
+    if not wall_s <= clock.wall_s():  # nan, too
+        raise ConfigError("at: that is still to come")
+    found = observer.stations_at(wall_s - ahead_s)
+    since_s = observer.journal.complete_since_s + ahead_s
+    if wall_s < since_s:
+        raise ConfigError(
+            f"at: the journal of stations begins {clock.wall_s() - since_s:.1f} s ago",
+            hint=f"the first moment it knows is {since_s:.3f}",
+        )
+    return found
+
+
+def _place(place: Place) -> FdbEntry:
+    return FdbEntry(mac=place.mac.hex(":"), port=place.port, vid=place.vid, static=place.static)
 
 
 def flush(service: Service, call: Call) -> FlushResult:

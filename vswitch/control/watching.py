@@ -1,0 +1,52 @@
+"""The client's side of GET /v1/events: a WebSocket, read without threads.
+
+Apart from ``client.py``, as nothing else there needs aiohttp, which takes longer to load than a
+question takes to be answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from vswitch.control.schema import EventInfo
+from vswitch.errors import ApiError
+
+
+def watch(path: Path, query: Mapping[str, str | None]) -> Iterator[EventInfo]:
+    """The events of the switch at *path*, until it ends.
+
+    Raises:
+        ApiError: it could not be asked, or went away without a farewell.
+    """
+    given = {key: value for key, value in query.items() if value is not None}
+    loop = asyncio.new_event_loop()
+    session = None
+    try:
+        session, socket = loop.run_until_complete(_connected(path, given))
+        while (message := loop.run_until_complete(socket.receive())).type is aiohttp.WSMsgType.TEXT:
+            yield msgspec.json.decode(message.data, type=EventInfo)
+        if message.type is not aiohttp.WSMsgType.CLOSE:
+            raise ApiError(f"the switch at {path} does not answer any more")
+    except (aiohttp.ClientError, OSError) as e:
+        raise ApiError(f"cannot watch the switch at {path}: {e}") from e
+    finally:
+        if session:
+            loop.run_until_complete(session.close())
+        loop.close()
+
+
+async def _connected(
+    path: Path, query: Mapping[str, str]
+) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:
+    session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(path)))
+    try:
+        socket = await session.ws_connect("http://localhost/v1/events", params=query)
+    except BaseException:
+        await session.close()
+        raise
+    return session, socket
