@@ -26,6 +26,7 @@ class _Watched:
     moves: int = 0  # in the window
     total: int = 0  # while it has been flapping
     flapping: bool = False
+    since_s: float = 0.0  # that
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,13 @@ class Flapping:
         one.total += one.flapping
         if one.flapping or one.moves < MOVES_MIN:
             return None
-        one.flapping, one.total = True, one.moves
+        one.flapping, one.since_s, one.total = True, move.time_s, one.moves
         return Flap(move, one.moves / max(1.0, move.time_s - one.began_s), one.moves, ended=False)
+
+    def hides(self, event: Event) -> bool:
+        """Whether *event* is one of the many moves of a station that was reported."""
+        one = self._watched.get((event.vid, event.mac)) if event.kind == "moved" else None
+        return one is not None and one.flapping and event.time_s > one.since_s
 
     def look(self, now_s: float) -> list[Flap]:
         """Begin the next window of those whose window is over; those that ended."""

@@ -16,6 +16,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from vswitch.clock import Clock
@@ -139,31 +140,32 @@ class Observer:
 
     def _take(self, chunk: Chunk, lost: int) -> None:
         self.journal.record(chunk)
-        kinds = kinds_of(chunk.records)
+        flaps = [self._flapping.moved(move) for move in self._some(chunk, MOVED)]
         if self._subscriptions or log.isEnabledFor(logging.DEBUG):
             self._show(chunk, lost)
-        for kind, judge in ((MOVED, self._judge_move), (REFUSED, self._judge_refusal)):
-            if kind in kinds:
-                some = self._part(chunk, of_kind(chunk.records, kind, READ_MAX))
-                for _, event in some.events():
-                    judge(event)
+        for flap in filter(None, flaps):
+            self._tell_flap(flap)
+        for refusal in self._some(chunk, REFUSED):
+            self._judge_refusal(refusal)
 
-    def _part(self, chunk: Chunk, records: bytearray) -> Chunk:
-        return Chunk(records, chunk.names, chunk.wall_s, chunk.hand_s)
+    def _some(self, chunk: Chunk, kind: int) -> list[Event]:
+        if kind not in kinds_of(chunk.records):
+            return []
+        some = replace(chunk, records=of_kind(chunk.records, kind, READ_MAX))
+        return [event for _, event in some.events()]
 
     def _show(self, chunk: Chunk, lost: int) -> None:
-        some = self._part(chunk, chunk.records[: READ_MAX * RECORD.size])
+        some = replace(chunk, records=chunk.records[: READ_MAX * RECORD.size])
         more = (len(chunk.records) - len(some.records)) // RECORD.size + lost
-        events = [event for _, event in some.events() if event.kind != "refused"]
+        events = [
+            event
+            for _, event in some.events()
+            if event.kind != "refused" and not self._flapping.hides(event)
+        ]
         self._publish(events, lost=more)
         for event in events[:LOGGED_MAX] if log.isEnabledFor(logging.DEBUG) else ():
             log.debug("station %s mac=%s port=%s was=%s", event.kind, _mac(event), event.port,
                       event.old_port)  # fmt: skip
-
-    def _judge_move(self, move: Event) -> None:
-        flap = self._flapping.moved(move)
-        if flap:
-            self._tell_flap(flap)
 
     def _judge_refusal(self, refusal: Event) -> None:
         assert refusal.port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ def command(
                 label = LABELS[_group(event.kind)] if what == "all" else ""
                 stamp = _stamp(event.time, whole=timestamp, short=tshort)
                 click.echo(f"{stamp}{label}{line(event, master)}")
-            click.get_text_stream("stdout").flush()
+            sys.stdout.flush()
     click.echo(f"vswitch: switch {master} has ended", err=True)
 
 

@@ -124,7 +124,8 @@ def attach(app: web.Application) -> None:
 
 
 async def _hang_up(app: web.Application) -> None:
-    for socket in tuple(app[LIVE]):
+    live: set[web.WebSocketResponse] = app[LIVE]
+    for socket in tuple(live):
         with suppress(ConnectionError, TimeoutError, RuntimeError):
             await asyncio.wait_for(
                 socket.close(code=WSCloseCode.GOING_AWAY, message=b"the switch ends"), 0.2
