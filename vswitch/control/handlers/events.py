@@ -13,7 +13,7 @@ from msgspec import Struct
 from vswitch import options
 from vswitch.control.api import Call, Handler, Route
 from vswitch.control.schema import EventInfo
-from vswitch.errors import ConfigError
+from vswitch.errors import ConfigError, PortError
 from vswitch.events import GROUPS, KINDS, Event
 from vswitch.service import Service
 from vswitch.subscription import Subscription
@@ -38,14 +38,23 @@ class EventRoute(Route):
 
     def over(self, service: Service) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            call = Call(request.match_info, self._query(request), None)
-            if len(request.app[LIVE]) >= CLIENTS_MAX:
-                raise ConfigError(f"{CLIENTS_MAX} clients watch this switch already")
+            wanted = self._query(request)
+            assert isinstance(wanted, Watched)
+            kinds, mac = _kinds(wanted.kinds), _mac(wanted.mac)
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 raise ConfigError(
                     f"{request.path} is a WebSocket", hint=f"or ask {request.path}/history"
                 )
-            return await _stream(service, call.query, request)
+            if len(request.app[LIVE]) >= CLIENTS_MAX:
+                raise PortError(f"{CLIENTS_MAX} clients watch this switch already")
+            loop, ready = asyncio.get_running_loop(), asyncio.Event()
+
+            def wake() -> None:
+                with suppress(RuntimeError):  # the loop has ended, and so have we
+                    loop.call_soon_threadsafe(ready.set)
+
+            subscription = Subscription(wake, kinds=kinds, port=wanted.port, mac=mac)
+            return await _stream(service, subscription, ready, request)
 
         return answer
 
@@ -60,16 +69,9 @@ def history(service: Service, call: Call) -> list[EventInfo]:
     ]
 
 
-async def _stream(service: Service, wanted: Watched, request: web.Request) -> web.WebSocketResponse:
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-
-    def wake() -> None:
-        with suppress(RuntimeError):  # the loop has ended, and so have we
-            loop.call_soon_threadsafe(ready.set)
-
-    subscription = Subscription(
-        wake, kinds=_kinds(wanted.kinds), port=wanted.port, mac=_mac(wanted.mac)
-    )
+async def _stream(
+    service: Service, subscription: Subscription, ready: asyncio.Event, request: web.Request
+) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_MAX, compress=False, autoping=True
     )
