@@ -15,10 +15,11 @@ from support.namespaces import Netns
 
 
 def pytest_configure() -> None:
-    # What we start inherits a signal that is ignored, as under nohup(1), and a switch respects
-    # that: then it would not end with the signal that is tested.
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # What we start inherits a signal that is ignored, as under nohup(1) or behind a shell's "&",
+    # and a switch respects that: then it would not end with the signal that is tested.
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

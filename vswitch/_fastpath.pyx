@@ -153,7 +153,7 @@ cdef class Datapath:
         cdef unsigned i
         for i in range(p.burst.n):
             f = &p.burst.frame[i]
-            vsw_fdb_learn(self._fdb, f.src, f.src_hash, src.id, p.now_s, p.events)
+            vsw_fdb_learn(self._fdb, f.src, f.src_hash, src.id, p.now_s, &p.events)
 
     cdef inline void _decide(self, vsw_poller *p, vsw_counters *c, vsw_port *src) noexcept nogil:
         cdef const vsw_frame *f

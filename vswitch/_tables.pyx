@@ -35,7 +35,8 @@ cdef class Fdb:
         """Learn a station as from a frame."""
         cdef uint64_t key = _key(vid, mac)
         cdef uint64_t hash = vsw_fdb_hash(self._table, key)
-        vsw_fdb_learn(self._table, key, hash, self._dp._port_at(port).id, now_s, self._table.events)
+        cdef uint16_t number = self._dp._port_at(port).id
+        vsw_fdb_learn(self._table, key, hash, number, now_s, &self._table.events)
 
     def lookup(self, uint16_t vid, const uint8_t[::1] mac not None, uint32_t now_s):
         """The port number of a station, or None."""

@@ -40,9 +40,11 @@ static uint64_t station_in(const struct vsw_fdb *t, unsigned nth, unsigned first
     }
 }
 
+static struct vsw_events *const nobody;
+
 static void learn(struct vsw_fdb *t, uint64_t key, uint16_t port, uint32_t now_s)
 {
-    vsw_fdb_learn(t, key, vsw_fdb_hash(t, key), port, now_s, NULL);
+    vsw_fdb_learn(t, key, vsw_fdb_hash(t, key), port, now_s, &nobody);
 }
 
 static uint16_t lookup(struct vsw_fdb *t, uint64_t key, uint32_t now_s)

@@ -36,6 +36,7 @@ static struct vsw_fdb table = {
     .port_limit = port_limit,
     .port_entries = port_entries,
 };
+static struct vsw_events *const nobody;
 static _Atomic uint32_t clock_s = UINT32_MAX - 100;
 
 static uint64_t key_of(uint32_t n)
@@ -111,7 +112,7 @@ static void *poller(void *number)
         if (x % 16 == 0)
             command(x >> 16, n, now_s);
         else if (x & 1)
-            vsw_fdb_learn(&table, key, vsw_fdb_hash(&table, key), port_of(n, x & 2), now_s, NULL);
+            vsw_fdb_learn(&table, key, vsw_fdb_hash(&table, key), port_of(n, x & 2), now_s, &nobody);
         else
             look_up(n, now_s);
     }

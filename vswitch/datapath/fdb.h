@@ -328,21 +328,21 @@ vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
 
 static __attribute__((noinline, unused)) void
 vsw_fdb_learn_change(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
-                     struct vsw_events *events)
+                     struct vsw_events *const *events)
 {
     struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
 
     if (!at.bucket)
-        vsw_fdb_learn_new(t, key, hash, port, now_s, events);
+        vsw_fdb_learn_new(t, key, hash, port, now_s, *events);
     else if (vsw_value_port(at.value) != port || vsw_value_seen_s(at.value) != now_s)
-        vsw_fdb_refresh(t, at, key, port, now_s, events);
+        vsw_fdb_refresh(t, at, key, port, now_s, *events);
 }
 
 /* Record that @key was heard on @port at @now_s.  The usual case, heard there in this second
  * already, is decided here: one line is read and nothing is written.  What happens otherwise is
- * told to @events. */
+ * told to @events; of a poller its first member, so that its address costs the usual case nothing. */
 static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port,
-                                 uint32_t now_s, struct vsw_events *events)
+                                 uint32_t now_s, struct vsw_events *const *events)
 {
     const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
     uint64_t known = vsw_fdb_value(now_s, port, 0, false);

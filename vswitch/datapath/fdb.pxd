@@ -39,7 +39,7 @@ cdef extern from "datapath/fdb.h" nogil:
     void vsw_fdb_prefetch(const vsw_fdb *t, uint64_t hash)
     uint16_t vsw_fdb_lookup(vsw_fdb *t, uint64_t key, uint64_t hash, uint32_t now_s)
     void vsw_fdb_learn(vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
-                       vsw_events *events)
+                       vsw_events **events)
     int vsw_fdb_pin(vsw_fdb *t, uint64_t key, uint16_t port)
     bint vsw_fdb_delete(vsw_fdb *t, uint64_t key)
     uint32_t vsw_fdb_flush(vsw_fdb *t, uint16_t port, bint with_static)

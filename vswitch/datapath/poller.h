@@ -41,13 +41,13 @@
 
 struct vsw_poller {
     /* Set up while parked. */
-    _Alignas(64) int epoll_fd;
+    _Alignas(64) struct vsw_events *events; /* read by the control plane; first, see vsw_fdb_learn */
+    int epoll_fd;
     int wake_fd;   /* eventfd: leave the sleep, somebody stands at the gate */
     int notify_fd; /* eventfd of the control plane: punted frames, failed queues */
     uint16_t id;
     uint8_t by_hand; /* Datapath.poll() sets now_s; there is no other clock */
     struct vsw_caller caller; /* of guests; open once there is a port that may have one */
-    uint64_t busy_poll_ns; /* the window's maximum */
     struct vsw_counters *counters; /* by port; this poller's own */
     struct vsw_egress *egress;     /* by port */
     uint8_t *scratch;              /* VSW_SCRATCH bytes, 64-byte aligned */
@@ -59,12 +59,15 @@ struct vsw_poller {
     unsigned n_touched;
     unsigned rounds_left; /* until epoll is asked again */
     uint64_t wait_ns; /* how long frames let us wait lately */
+    uint64_t busy_poll_ns; /* the window's maximum; here, as the line above is full */
     uint16_t touched[VSW_PORTS_MAX]; /* ports with frames in egress[] */
     struct vsw_queue *active[VSW_PORTS_MAX * VSW_QUEUES_MAX];
     struct vsw_burst burst;
     struct vsw_ring punt; /* read by the control plane */
-    struct vsw_events *events; /* the same; a pointer, so that a known station needs not even it */
 };
+
+_Static_assert(offsetof(struct vsw_poller, events) == 0, "its address is the poller's");
+_Static_assert(offsetof(struct vsw_poller, now_s) == 64, "what is read only has a line");
 
 static inline uint64_t vsw_now_ns(clockid_t clock)
 {
