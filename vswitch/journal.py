@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from vswitch.events import Event
@@ -90,7 +91,7 @@ class Chunk:
 
 
 class Journal:
-    """What happened in one switch since *now_s*; its users hold the switch's lock."""
+    """What happened in one switch since *now_s*; its users hold the switch's lock, or a copy."""
 
     def __init__(self, now_s: float, *, stations_max: int = STATIONS_MAX) -> None:
         self.complete_since_s = now_s  # nothing of what happened to stations since is missing
@@ -139,6 +140,15 @@ class Journal:
             n -= here
 
     # ------------------------------------------------------------ reading
+
+    def copy(self) -> Journal:
+        """The journal of now, to be read while the other is written."""
+        copied = copy(self)
+        copied._chunks = deque(
+            replace(chunk, records=bytearray(chunk.records)) for chunk in self._chunks
+        )
+        copied._others = self._others.copy()
+        return copied
 
     def events(self, *, mac: bytes | None = None) -> list[Event]:
         """What is kept, the oldest first; of one address, if given."""

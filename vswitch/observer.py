@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from vswitch.clock import Clock
+from vswitch.clock import Clock, FakeClock
 from vswitch.core import Core
 from vswitch.events import Event
 from vswitch.flapping import Flap, Flapping
@@ -45,7 +45,6 @@ class Observer:
         members: Its ports by name.
         lock: The switch's; held by the callers of methods marked *locked*, taken by the others.
         clock: Its clock.
-        by_hand: There are no threads, and every look is a whole one.
         paused: Holds the pollers.
     """
 
@@ -56,14 +55,13 @@ class Observer:
         lock: threading.RLock,
         *,
         clock: Clock,
-        by_hand: bool,
         paused: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._core = core
         self._members = members
         self._lock = lock
         self._clock = clock
-        self._by_hand = by_hand
+        self._by_hand = isinstance(clock, FakeClock)  # no threads: every look is a whole one
         self._paused = paused
         self._names: dict[int, str] = {}
         self._flapping = Flapping()
@@ -226,7 +224,8 @@ class Observer:
         """What the journal has, the oldest first; of one address, if given."""
         with self._lock:
             self.take()
-            return self.journal.events(mac=mac)
+            journal = self.journal.copy()  # to read it takes a while
+        return journal.events(mac=mac)
 
     def stations_at(self, time_s: float) -> list[Place]:
         """Where the stations were at a moment of the monotonic clock, in order of address.
@@ -244,7 +243,8 @@ class Observer:
                 )
                 if port in self._names
             }
-        past = self.journal.rewound(present, time_s)
+            journal = self.journal.copy()
+        past = journal.rewound(present, time_s)
         found = [Place(mac, vid, port, static) for (vid, mac), (port, static) in past.items()]
         return sorted(found, key=lambda place: (place.mac, place.vid))
 

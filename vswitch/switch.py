@@ -107,12 +107,7 @@ class Switch:
             undo.pop_all()
         self._stations = Stations(self._core, self.clock)
         self.observer = Observer(  # what happens here, and who wants to hear of it
-            self._core,
-            self._members,
-            self._lock,
-            clock=self.clock,
-            by_hand=self._by_hand,
-            paused=self.paused,
+            self._core, self._members, self._lock, clock=self.clock, paused=self.paused
         )
         self._upkeep = Upkeep(
             self._core,

@@ -174,6 +174,6 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/events/history", history, "What happened, the oldest first", list[EventInfo],
-        query=Watched,
+        query=Watched, slow=True,
     ),
 )  # fmt: skip

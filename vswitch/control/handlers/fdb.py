@@ -104,7 +104,15 @@ def _entry(station: Station) -> FdbEntry:
 
 
 ROUTES = (
-    Route("GET", "/v1/fdb", show, "The stations, in order of address", list[FdbEntry], query=Shown),
+    Route(
+        "GET",
+        "/v1/fdb",
+        show,
+        "The stations, in order of address",
+        list[FdbEntry],
+        query=Shown,
+        slow=True,  # to look into the past
+    ),
     Route("POST", "/v1/fdb", add, "Make a station static", FdbEntry, body=NewEntry, status=201),
     Route("PUT", "/v1/fdb", replace, "The same, wherever it was", FdbEntry, body=NewEntry),
     Route(
