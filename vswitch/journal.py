@@ -93,14 +93,16 @@ class Chunk:
 class Journal:
     """What happened in one switch since *now_s*; its users hold the switch's lock, or a copy."""
 
-    def __init__(self, now_s: float, *, stations_max: int = STATIONS_MAX) -> None:
+    def __init__(
+        self, now_s: float, *, stations_max: int = STATIONS_MAX, others_max: int = OTHERS_MAX
+    ) -> None:
         self.complete_since_s = now_s  # nothing of what happened to stations since is missing
         self.recorded = 0  # records of stations, ever
         self.dropped = 0  # of them, because they were the oldest
         self.lost = 0  # never came here, as the datapath had no room for them
         self._max = stations_max
         self._chunks: deque[Chunk] = deque()
-        self._others: deque[Event] = deque(maxlen=OTHERS_MAX)
+        self._others: deque[Event] = deque(maxlen=others_max)
 
     def __len__(self) -> int:
         return self.recorded - self.dropped
