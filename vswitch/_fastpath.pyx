@@ -114,6 +114,7 @@ cdef class Datapath:
             self._learn(p, port)
         self._decide(p, c, port)
         self._transmit(p)
+        vsw_port_done(q)
         return <unsigned>n
 
     cdef void _count_lost(self, vsw_poller *p, vsw_counters *c) noexcept nogil:
@@ -205,7 +206,7 @@ cdef class Datapath:
         # A reserved address: this frame is for the control plane, or for nobody.
         if f.verdict == VSW_DISCARD:
             c.drops[VSW_DROP_RESERVED] += 1
-        elif vsw_ring_put(&p.punt, src.id, f):
+        elif vsw_ring_put(&p.punt, src.id, vsw_frame_whole(&p.burst, f)):
             c.punted += 1
             vsw_poller_notify(p)
         else:
@@ -346,7 +347,7 @@ cdef class Datapath:
             raise PortLimitError(VSW_PORTS_MAX)
         memset(&self._port[i], 0, sizeof(vsw_port))
         self._port[i].id = <uint16_t>i
-        self._port[i].can = <uint8_t>offloads
+        self._port[i].can = <uint8_t>(offloads & ~<unsigned>VSW_PIECES)
         self._port[i].max_len = mtu + VSW_MTU_EXTRA
         return &self._port[i]
 

@@ -11,6 +11,7 @@ from libc.errno cimport errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from vswitch._fastpath cimport Datapath
+from vswitch.datapath.frame cimport VSW_PIECES
 from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.vhost cimport *
@@ -80,7 +81,7 @@ cdef class Guest:
         cdef unsigned i
         self._vhost.header_len = 12 if long_header else 10
         self._vhost.mergeable = mergeable
-        self._port.can = <uint8_t>offloads
+        self._port.can = <uint8_t>(offloads | VSW_PIECES)
         for i in range(2 * self._port.n_queues):
             self._vhost.ring[i].event_idx = event_idx
             self._vhost.ring[i].indirect = indirect

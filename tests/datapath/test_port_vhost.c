@@ -21,6 +21,7 @@ static int note_waiting(void)
 
 #define SIZE 8u
 #define BUFFER 2048u
+#define HEADER (VSW_VNET_LEN + 2u)
 #define GPA 0x10000u
 
 static _Alignas(64) uint8_t memory[1 << 16], log_bits[64];
@@ -282,8 +283,78 @@ static void a_giant_is_read_as_far_as_shows_that_it_is_one(void)
     assert(b.frame[0].len == VSW_FRAME_MAX + 1);
 }
 
+/* Bytes are copied out as far as they are judged by, and the rest from where the guest has it, when the
+ * frame is sent; until then the guest does not have the buffer back. */
+static void a_long_frame_stays_the_guests_until_it_was_sent(bool packed, bool event_idx)
+{
+    static _Alignas(64) uint8_t arena[VSW_ARENA];
+    struct vsw_burst b = {.arena = arena};
+    struct vsw_counters c = {0};
+    const struct vsw_frame *sent[] = {&b.frame[0]};
+    const uint32_t len = BUFFER - HEADER;
+    uint8_t *own = memory + 0x8000 + HEADER, *theirs = memory + 0xA000 + HEADER;
+
+    set_up(packed, event_idx, packed ? 0x8000 : 0);
+    memset(arena, 0xAA, sizeof(arena));
+    memset(own, 1, len);
+    offer(1, 0, true);
+    offer(1, 1, true);
+    offer(0, 0, true);
+    vhost.ring[0].desc[0].addr = GPA + 0xA000;
+    assert(vsw_port_vhost_ops.rx_burst(&queue, &b) == 2);
+    assert(!driver_sees(&vhost.ring[1], 0));
+    assert(b.frame[0].needs == VSW_PIECES && b.frame[0].len == len);
+    for (size_t i = VSW_HEAD + vsw_pieces_size(1); i < len; i++)
+        assert(b.frame[0].data[i] == 0xAA);
+
+    memset(own, 2, len);
+    vsw_port_vhost_ops.tx_burst(&queue, sent, 1, &c);
+    assert(c.tx_frames == 1 && c.tx_bytes == len);
+    for (uint32_t i = 0; i < len; i++)
+        assert(theirs[i] == (i < VSW_HEAD ? 1 : 2));
+    assert(!driver_sees(&vhost.ring[1], 0));
+
+    vsw_port_vhost_ops.done(&queue);
+    assert(driver_sees(&vhost.ring[1], 0) && driver_sees(&vhost.ring[1], 1));
+}
+
+/* Nobody comes back to the guest's memory for one that was made whole, nor reads what is not there. */
+static void a_frame_made_whole_is_the_guests_no_more(void)
+{
+    static _Alignas(64) uint8_t arena[VSW_ARENA];
+    struct vsw_burst b = {.arena = arena};
+    const struct vsw_frame *f = &b.frame[0];
+
+    set_up(false, false, 0);
+    memset(memory + 0x8000, 1, BUFFER);
+    offer(1, 0, true);
+    assert(vsw_port_vhost_ops.rx_burst(&queue, &b) == 1);
+    assert(vsw_frame_whole(&b, f) == f && f->needs == 0);
+    memset(memory + 0x8000, 2, BUFFER);
+    vsw_frame_whole(&b, f);
+    for (uint32_t i = 0; i < f->len; i++)
+        assert(f->data[i] == 1);
+}
+
+static void a_short_frame_is_handed_back_at_once(bool packed)
+{
+    static _Alignas(64) uint8_t arena[VSW_ARENA];
+    struct vsw_burst b = {.arena = arena};
+
+    set_up(packed, false, packed ? 0x8000 : 0);
+    offer(1, 0, true);
+    vhost.ring[1].desc[0].len = 100;
+    assert(vsw_port_vhost_ops.rx_burst(&queue, &b) == 1);
+    assert(b.frame[0].needs == 0 && driver_sees(&vhost.ring[1], 0));
+}
+
 int main(void)
 {
+    a_frame_made_whole_is_the_guests_no_more();
+    for (unsigned how = 0; how < 4; how++)
+        a_long_frame_stays_the_guests_until_it_was_sent(how & 1, how & 2);
+    a_short_frame_is_handed_back_at_once(false);
+    a_short_frame_is_handed_back_at_once(true);
     a_giant_is_read_as_far_as_shows_that_it_is_one();
     for (unsigned how = 0; how < 4; how++) {
         for (uint16_t at = 0; at < SIZE; at++)

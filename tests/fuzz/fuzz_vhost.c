@@ -18,15 +18,18 @@
 static size_t copies;
 static void racing_write(void);
 static void *fuzz_memcpy(void *to, const void *from, size_t n);
+static void *fuzz_memmove(void *to, const void *from, size_t n);
 static ssize_t fuzz_write(int fd, const void *data, size_t n);
 static long fuzz_syscall(long number, ...);
 
 #define memcpy fuzz_memcpy
+#define memmove fuzz_memmove
 #define write fuzz_write
 #define syscall fuzz_syscall
 #include "datapath/port_vhost.c"
 #include "datapath/virtq_begin.h"
 #undef memcpy
+#undef memmove
 #undef write
 #undef syscall
 
@@ -100,6 +103,14 @@ static void racing_write(void)
 static void *fuzz_memcpy(void *to, const void *from, size_t n)
 {
     memcpy(to, from, n);
+    copies++;
+    racing_write();
+    return to;
+}
+
+static void *fuzz_memmove(void *to, const void *from, size_t n)
+{
+    memmove(to, from, n);
     copies++;
     racing_write();
     return to;
@@ -236,7 +247,62 @@ static void check_ring(unsigned ring)
     CHECK(vq->broken || (vq->next == vq->used && (!vq->packed || vq->next_wrap == vq->used_wrap)));
 }
 
-static void receive(void)
+static void check_tx(const struct vsw_counters *c, unsigned n, uint64_t n_bytes, bool was_broken)
+{
+    CHECK(c->tx_frames + c->drops[VSW_DROP_TX_ERROR] + c->drops[VSW_DROP_TX_FULL] == n);
+    CHECK(c->tx_frames < n ? c->tx_bytes <= n_bytes : c->tx_bytes == n_bytes);
+    CHECK(!was_broken || c->drops[VSW_DROP_TX_ERROR] == n);
+    CHECK(was_broken || !vhost.ring[0].broken || queue.error == EPROTO);
+    CHECK(copies <= n * TX_COPIES_MAX);
+    check_ring(0);
+}
+
+/* All of it lies in the guest's memory, and is as long as was said. */
+static void check_pieces(const struct vsw_frame *f)
+{
+    const struct vsw_pieces *list = vsw_pieces(f);
+    uint32_t len = VSW_HEAD;
+
+    CHECK(f->len > VSW_HEAD && list->n <= VSW_PIECES_MAX);
+    for (uint32_t i = 0; i < list->n; len += list->piece[i++].len) {
+        bool found = false;
+
+        for (unsigned k = 0; k < BLOCKS; k++) {
+            const struct vsw_region *r = &vhost.guest.region[k];
+            size_t offset = (size_t)(list->piece[i].at - r->at);
+
+            found |= offset < r->size && list->piece[i].len <= r->size - offset;
+        }
+        CHECK(found);
+    }
+    CHECK(len == f->len);
+}
+
+/* What was received, back to the guest, as it is or joined; its buffers lie where they like. */
+static void send_back(int n, uint8_t how)
+{
+    const struct vsw_frame *frames[VSW_BURST];
+    struct vsw_counters c = {0};
+    bool was_broken = vhost.ring[0].broken;
+    uint64_t n_bytes = 0;
+    unsigned n_sent = 0;
+
+    for (int i = 0; i < n; i++) {
+        const struct vsw_frame *f = &burst.frame[i];
+
+        if (how & 1 << i % 4)
+            vsw_frame_whole(&burst, f);
+        if (f->len >= VSW_ETH_LEN && f->len <= VSW_FRAME_MAX) {
+            frames[n_sent++] = f;
+            n_bytes += f->len;
+        }
+    }
+    copies = 0;
+    vsw_port_vhost_ops.tx_burst(&queue, frames, n_sent, &c);
+    check_tx(&c, n_sent, n_bytes, was_broken);
+}
+
+static void receive(uint8_t how)
 {
     bool was_broken = vhost.ring[1].broken;
 
@@ -250,8 +316,13 @@ static void receive(void)
 
         CHECK(f->len <= VSW_FRAME_MAX + 1 && f->data >= burst.arena + VSW_VNET_LEN);
         CHECK(f->data + f->len <= burst.arena + VSW_ARENA);
+        if (f->needs & VSW_PIECES)
+            check_pieces(f);
     }
     CHECK(copies <= RX_COPIES_MAX);
+    if (n > 0 && how & 0x80)
+        send_back(n, how);
+    vsw_port_vhost_ops.done(&queue);
     check_ring(1);
 }
 
@@ -269,12 +340,8 @@ static void transmit(void)
         frames[i] = &f;
     copies = 0;
     vsw_port_vhost_ops.tx_burst(&queue, frames, n, &c);
-    CHECK(c.tx_frames + c.drops[VSW_DROP_TX_ERROR] + c.drops[VSW_DROP_TX_FULL] == n);
     CHECK(c.tx_bytes == c.tx_frames * len);
-    CHECK(!was_broken || c.drops[VSW_DROP_TX_ERROR] == n);
-    CHECK(was_broken || !vhost.ring[0].broken || queue.error == EPROTO);
-    CHECK(copies <= n * TX_COPIES_MAX);
-    check_ring(0);
+    check_tx(&c, n, (uint64_t)n * len, was_broken);
 }
 
 static void begin(unsigned ring, uint32_t base)
@@ -356,7 +423,7 @@ static void act(void)
             vsw_virtq_store(vhost.ring[ring].driver + 2, u16(), __ATOMIC_RELAXED);
         break;
     case 8: case 9: case 10:
-        receive();
+        receive(u8());
         break;
     case 11: case 12: case 13:
         transmit();
@@ -381,7 +448,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     set_up();
     for (unsigned i = 0; i < OPS_MAX && input_left; i++)
         act();
-    receive();
+    receive(0x80);
     transmit();
     for (unsigned i = 0; i < BLOCKS; i++)
         free(vhost.guest.region[i].at);

@@ -1,14 +1,16 @@
 /* finish.h - the last step of a burst: to the device as it is, or finished for it first.
  *
  * A frame may come with work left undone: a checksum to fill in, a super-frame to cut (vnet.h).
- * A port that takes such frames gets them untouched.  For one that does not, the work is done
- * here into the poller's scratch memory, a few segments at a time, so what a stranger asks for
- * costs time in proportion to the bytes he sent and memory not at all.
+ * Or it has yet to be put together (pieces.h).  A port that takes such frames gets them untouched.
+ * For one that does not, pieces are joined where there is room for them, and the rest is done here
+ * into the poller's scratch memory, a few segments at a time, so what a stranger asks for costs time
+ * in proportion to the bytes he sent and memory not at all.
  */
 #ifndef VSW_FINISH_H
 #define VSW_FINISH_H
 
 #include "datapath/gso.h"
+#include "datapath/pieces.h"
 #include "datapath/poller.h"
 #include "datapath/port.h"
 
@@ -18,6 +20,7 @@
 struct vsw_outbox {
     struct vsw_queue *q;
     struct vsw_counters *c;
+    struct vsw_burst *burst; /* whose frames they are */
     uint8_t *at, *end; /* free scratch memory */
     uint8_t *scratch;
     unsigned n;
@@ -69,6 +72,8 @@ static inline void vsw_outbox_add(struct vsw_outbox *o, const struct vsw_frame *
     const struct vsw_port *port = o->q->port;
     unsigned undone = f->needs & ~(unsigned)port->can;
 
+    if (undone)
+        vsw_frame_whole(o->burst, f);
     if (o->n == VSW_BURST)
         vsw_outbox_flush(o);
     if (undone && (f->needs & VSW_GSO_BITS)) /* no half of it: virtio 1.2, 5.1.3.1 */
@@ -85,8 +90,8 @@ static __attribute__((noinline, unused)) void vsw_finish(struct vsw_poller *p, s
                                                  const struct vsw_egress *out,
                                                  struct vsw_counters *c)
 {
-    struct vsw_outbox o = {.q = q, .c = c, .scratch = p->scratch, .at = p->scratch,
-                           .end = p->scratch + VSW_SCRATCH};
+    struct vsw_outbox o = {.q = q, .c = c, .burst = &p->burst, .scratch = p->scratch,
+                           .at = p->scratch, .end = p->scratch + VSW_SCRATCH};
 
     for (unsigned i = 0; i < out->n; i++)
         vsw_outbox_add(&o, out->frame[i]);
@@ -106,6 +111,15 @@ static inline void vsw_egress_add(struct vsw_poller *p, uint16_t port, const str
         out->longest = f->len;
 }
 
+/* Put together what is for a port that does not take pieces. */
+static __attribute__((noinline, unused)) void vsw_egress_join(struct vsw_poller *p,
+                                                              struct vsw_egress *out)
+{
+    for (unsigned i = 0; i < out->n; i++)
+        vsw_frame_whole(&p->burst, out->frame[i]);
+    out->needs &= (uint8_t)~VSW_PIECES;
+}
+
 /* Send what the burst has for @port, and empty the list. */
 static inline void vsw_egress_send(struct vsw_poller *p, const struct vsw_port *port)
 {
@@ -113,6 +127,8 @@ static inline void vsw_egress_send(struct vsw_poller *p, const struct vsw_port *
     struct vsw_counters *c = &p->counters[port->id];
     struct vsw_queue *q = vsw_port_tx_queue(port, p->id);
 
+    if (__builtin_expect(out->needs & ~(unsigned)port->can & VSW_PIECES, 0))
+        vsw_egress_join(p, out);
     if (__builtin_expect(!(out->needs & ~(unsigned)port->can) && out->longest <= port->max_len, 1))
         port->ops->tx_burst(q, out->frame, out->n, c);
     else

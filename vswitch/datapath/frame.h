@@ -6,7 +6,8 @@
  * takes both with one write.  Every port kind provides it: all zeroes means a finished frame.
  *
  * Ownership: the bytes belong to the port or poller the frame was received by and are dead at
- * the next rx_burst of that queue.  Nobody on the way writes to them.
+ * the next rx_burst of that queue.  Nobody on the way writes to them.  Of a frame in pieces (pieces.h)
+ * only the first lie at `data`.
  *
  * Accessors assume a frame of at least VSW_ETH_LEN bytes: the loop checks that once, after rx.
  */
@@ -36,18 +37,27 @@ enum vsw_offload {
     VSW_ECN = 1u << 3,  /* ... whose first segment alone carries CWR */
     VSW_USO = 1u << 4,  /* UDP datagrams of equal size glued together */
     VSW_UFO = 1u << 5,  /* one UDP datagram longer than its MTU */
+    VSW_PIECES = 1u << 7, /* to be put together: all but its head is where the sender has it, pieces.h */
 };
 
 struct vsw_frame {
     const uint8_t *data; /* first byte of the destination address */
     uint32_t len;        /* bytes, VSW_ETH_LEN..VSW_FRAME_MAX once admitted */
     uint16_t vid;        /* VLAN the frame belongs to; 0 while the switch is VLAN-unaware */
-    uint8_t needs;       /* enum vsw_offload bits, set by vsw_vnet_check() */
+    uint8_t needs;       /* enum vsw_offload bits; all but VSW_PIECES set by vsw_vnet_check() */
     uint8_t verdict;     /* enum vsw_verdict, set when the frame is admitted */
     uint64_t src, dst;   /* fdb keys, set when the frame is admitted */
     uint64_t src_hash, dst_hash;
 };
 _Static_assert(sizeof(struct vsw_frame) == 48, "a burst of headers fits in 1.5 KiB");
+
+/* @f is @len bytes at @data, just received. */
+static inline void vsw_frame_set(struct vsw_frame *f, const uint8_t *data, uint32_t len)
+{
+    f->data = data;
+    f->len = len;
+    f->needs = 0;
+}
 
 #define VSW_COPY_STEP 16u
 

@@ -7,6 +7,7 @@ cdef extern from "datapath/frame.h" nogil:
         VSW_BURST
         VSW_VNET_LEN
         VSW_FRAME_MAX
+        VSW_PIECES
 
     struct vsw_frame:
         const uint8_t *data

@@ -58,7 +58,8 @@ struct vsw_queue;
 
 struct vsw_port_ops {
     /* Fill @b with what waits, at most VSW_BURST frames; their bytes stay until the next call.
-     * Sets data and len of each frame, and nothing else; adds to @b->lost.  Never blocks.
+     * Sets data, len and needs (0 or VSW_PIECES) of each frame, and nothing else; adds to
+     * @b->lost.  Never blocks.
      * Returns the number of frames (0: nothing waiting), or -errno when the queue cannot be read
      * any more. */
     int (*rx_burst)(struct vsw_queue *q, struct vsw_burst *b);
@@ -70,6 +71,10 @@ struct vsw_port_ops {
      * something came while it was armed: whether frames wait.  With @arm the sender is asked to
      * wake us, unless some do.  NULL: the descriptor is readable while frames wait. */
     bool (*ready)(struct vsw_queue *q, bool arm);
+    /* For a kind that delivers frames in pieces: the burst has been sent, and where they lay may be
+     * used again.  Called after every rx_burst that gave frames, in the same round.  NULL: it has no
+     * use for that. */
+    void (*done)(struct vsw_queue *q);
 };
 
 struct vsw_port;
@@ -113,6 +118,12 @@ struct vsw_egress {
 static inline int vsw_port_rx(struct vsw_queue *q, struct vsw_burst *b)
 {
     return q->port->ops->rx_burst(q, b);
+}
+
+static inline void vsw_port_done(struct vsw_queue *q)
+{
+    if (q->port->ops->done)
+        q->port->ops->done(q);
 }
 
 static inline struct vsw_queue *vsw_port_tx_queue(const struct vsw_port *p, unsigned poller)

@@ -71,6 +71,11 @@ cdef extern from "datapath/port.h" nogil:
         pass
 
     int vsw_port_rx(vsw_queue *q, vsw_burst *b)
+    void vsw_port_done(vsw_queue *q)
+
+
+cdef extern from "datapath/pieces.h" nogil:
+    const vsw_frame *vsw_frame_whole(vsw_burst *b, const vsw_frame *f)
 
 
 cdef extern from "datapath/port_tap.h" nogil:

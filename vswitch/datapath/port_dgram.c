@@ -34,8 +34,7 @@ static int dgram_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
             return -errno;
         }
         memset(at, 0, FRONT);
-        b->frame[n].data = at + FRONT;
-        b->frame[n++].len = (uint32_t)len;
+        vsw_frame_set(&b->frame[n++], at + FRONT, (uint32_t)len);
         at += (FRONT + (size_t)len + 63) & ~(size_t)63;
     }
     return n;

@@ -32,8 +32,7 @@ static int memory_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
         record = vsw_ring_peek(&m->in);
         if (!record && (n || !(record = memory_refill(q, m))))
             break;
-        b->frame[n].data = record->data;
-        b->frame[n++].len = record->len;
+        vsw_frame_set(&b->frame[n++], record->data, record->len);
     }
     return n;
 }

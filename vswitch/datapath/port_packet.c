@@ -59,7 +59,6 @@ static inline const struct tpacket_auxdata *packet_auxdata(struct msghdr *m)
 static inline void packet_put_tag(struct vsw_frame *f, uint8_t *data, uint32_t status,
                                   uint16_t tpid, uint16_t tci)
 {
-    f->data = data;
     if (__builtin_expect(!(status & TP_STATUS_VLAN_VALID), 1) || f->len < VSW_ETH_LEN)
         return;
     if (!(status & TP_STATUS_VLAN_TPID_VALID))
@@ -77,15 +76,13 @@ static inline void packet_take(struct vsw_packet *s, unsigned i, struct vsw_fram
     uint8_t *data = s->slot[i] + VSW_PACKET_AT;
 
     m->msg_controllen = sizeof(s->control[i]);
-    f->len = size < VSW_VNET_LEN ? 0 : size - VSW_VNET_LEN;
     if (size > SLOT_BYTES) {
         data = s->whole[i] + VSW_PACKET_AT;
         memcpy(data - VSW_VNET_LEN, s->slot[i] + VSW_PACKET_AT - VSW_VNET_LEN, SLOT_BYTES);
     }
+    vsw_frame_set(f, data, size < VSW_VNET_LEN ? 0 : size - VSW_VNET_LEN);
     if (aux)
         packet_put_tag(f, data, aux->tp_status, aux->tp_vlan_tpid, aux->tp_vlan_tci);
-    else
-        f->data = data;
 }
 
 /* Of all errors these alone mean that no frame can ever come.  ENETDOWN says once that the device
@@ -190,7 +187,7 @@ static int packet_list(struct vsw_packet *s, unsigned fetched, struct vsw_burst 
             s->message[message].msg_len == h->tp_len + VSW_VNET_LEN) {
             packet_take(s, message++, f);
         } else if (!(h->tp_status & TP_STATUS_COPY) && h->tp_snaplen == h->tp_len) {
-            f->len = h->tp_len;
+            vsw_frame_set(f, (uint8_t *)h + h->tp_mac, h->tp_len);
             packet_put_tag(f, (uint8_t *)h + h->tp_mac, h->tp_status, h->tp_vlan_tpid,
                            h->tp_vlan_tci);
         } else {

@@ -59,8 +59,7 @@ static bool pcap_take(const struct vsw_queue *q, struct vsw_pcap *s, uint64_t no
             pcap_sleep_until(q, due_ns);
         return false;
     }
-    f->data = s->frames + begin;
-    f->len = (uint32_t)(s->entry[s->next++].end - begin);
+    vsw_frame_set(f, s->frames + begin, (uint32_t)(s->entry[s->next++].end - begin));
     return true;
 }
 

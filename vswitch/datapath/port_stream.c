@@ -167,8 +167,7 @@ static int stream_cut(struct vsw_stream *s, struct vsw_burst *b)
             vsw_copy_short(at + FRONT, from + VSW_STREAM_PREFIX, len);
         else
             memcpy(at + FRONT, from + VSW_STREAM_PREFIX, len);
-        b->frame[n].data = at + FRONT;
-        b->frame[n++].len = len;
+        vsw_frame_set(&b->frame[n++], at + FRONT, len);
         at += (FRONT + len + 63) & ~63u;
         s->start += VSW_STREAM_PREFIX + len;
     }

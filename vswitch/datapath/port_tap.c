@@ -42,10 +42,8 @@ static int tap_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
                 return -errno;
             break;
         }
-        b->frame[n].data = data;
-        b->frame[n].len = len < VSW_VNET_LEN ? 0 : (uint32_t)len - VSW_VNET_LEN;
+        vsw_frame_set(&b->frame[n++], data, len < VSW_VNET_LEN ? 0 : (uint32_t)len - VSW_VNET_LEN);
         at += ((size_t)len + 16 + 63) & ~(size_t)63;
-        n++;
     }
     return n;
 }

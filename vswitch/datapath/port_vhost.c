@@ -3,87 +3,21 @@
 
 #include "datapath/lock.h"
 #include "datapath/poller.h"
+#include "datapath/vhost_take.h"
 #include "datapath/virtq_ahead.h"
 
-#define FRONT 16u /* bytes before a frame in the arena: its virtio-net header, and aligned */
-#define COPY_MAX 256u /* a frame so short is copied sooner than memcpy() is called */
 #define ROOM_SPANS 256u  /* pieces of guest memory one frame may go to: 64 KiB in buffers of 1.5 KiB */
 #define ROOM_CHAINS 128u /* take 43 chains */
 
-/* Tell the driver.  Of a ring that is to be called, publish has seen to it that there is somebody. */
-static void vhost_call(const struct vsw_vhost *vh, const struct vsw_virtq *vq)
+/* Let the guest see what was handed back, and tell it if it asked for that: then publish has seen
+ * to it that there is somebody to be called. */
+static void vhost_publish(const struct vsw_vhost *vh, struct vsw_virtq *vq)
 {
-    vsw_call(vh->caller, vq->call_fd);
-}
-
-static inline void vhost_copy(uint8_t *to, const uint8_t *from, uint32_t len)
-{
-    if (len <= COPY_MAX)
-        vsw_copy_short(to, from, len);
-    else
-        memcpy(to, from, len);
+    if (vsw_virtq_publish(vq))
+        vsw_call(vh->caller, vq->call_fd);
 }
 
 /* ------------------------------------------------------------------ receive */
-
-/* Copy up to @max bytes of chain @c to @to; how many, or -EPROTO. */
-static int vhost_read(const struct vsw_virtq *vq, struct vsw_chain *c, uint8_t *to, uint32_t max)
-{
-    uint32_t n = 0;
-    struct vsw_span s;
-    int more = 1;
-
-    while (n < max && (more = vsw_chain_span(vq, c, false, max - n, &s)) > 0) {
-        memcpy(to + n, s.at, s.len);
-        n += s.len;
-    }
-    return more < 0 ? more : (int)n;
-}
-
-/* Copy a frame in any number of pieces to @data; its length, 0 for a runt, or -EPROTO. */
-static int vhost_gather(const struct vsw_virtq *vq, struct vsw_chain *c, uint32_t header_len,
-                        uint8_t *data)
-{
-    uint8_t rest[2];
-    int n = vhost_read(vq, c, data - VSW_VNET_LEN, VSW_VNET_LEN);
-
-    if (n == VSW_VNET_LEN && header_len > VSW_VNET_LEN) /* num_buffers says nothing here */
-        n = vhost_read(vq, c, rest, header_len - VSW_VNET_LEN) + VSW_VNET_LEN;
-    if (n == (int)header_len)
-        return vhost_read(vq, c, data, VSW_FRAME_MAX + 1u); /* one too many shows a long frame */
-    return n < 0 ? n : 0;
-}
-
-/* Take the next frame out of the guest to @at, FRONT bytes behind it; 1, 0, or -EPROTO.  Adds to
- * @steps what it took. */
-static inline int vhost_take(const struct vsw_vhost *vh, struct vsw_virtq *vq, uint8_t *at,
-                             struct vsw_frame *f, uint32_t *steps)
-{
-    uint32_t header_len = vh->header_len;
-    uint8_t *data = at + FRONT;
-    struct vsw_chain c;
-    struct vsw_span s;
-    int n = vsw_virtq_next(vq, &c);
-
-    if (n <= 0)
-        return n;
-    n = vsw_chain_span(vq, &c, false, header_len + VSW_FRAME_MAX + 1u, &s);
-    if (n > 0 && s.len > header_len && !c.left && !c.more) { /* all in one piece, as most are */
-        n = (int)(s.len - header_len);
-        memcpy(data - VSW_VNET_LEN, s.at, VSW_VNET_LEN);
-        vhost_copy(data, s.at + header_len, (uint32_t)n);
-    } else if (n > 0) {
-        vsw_chain_back(&c, &s);
-        n = vhost_gather(vq, &c, header_len, data);
-    }
-    if (n < 0 || vsw_chain_leave(vq, &c, false) < 0)
-        return -EPROTO;
-    *steps += c.steps;
-    vsw_virtq_use(vq, c.id, c.slots, 0);
-    f->data = data;
-    f->len = (uint32_t)n;
-    return 1;
-}
 
 static inline struct vsw_virtq *vhost_ring_of(const struct vsw_queue *q)
 {
@@ -97,6 +31,7 @@ static int vhost_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
     struct vsw_virtq *vq = vhost_ring_of(q);
     uint8_t *at = b->arena;
     uint32_t steps = 0;
+    unsigned needs = 0;
     int n = 0, got = 1;
 
     if (!vq->ready)
@@ -107,18 +42,24 @@ static int vhost_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
         vsw_virtq_disarm(vq);
     while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES && steps < VSW_CHAIN_MAX) {
         vsw_virtq_prefetch(vq);
-        got = vhost_take(q->priv, vq, at, &b->frame[n], &steps);
+        got = vsw_vhost_take(q->priv, vq, b, &b->frame[n], at + VSW_VHOST_FRONT, &steps);
         if (got <= 0)
             break;
-        at += (FRONT + (size_t)b->frame[n++].len + 63) & ~(size_t)63;
+        needs |= b->frame[n].needs;
+        at += (VSW_VHOST_FRONT + (size_t)b->frame[n++].len + 63) & ~(size_t)63;
     }
     if (got < 0)
         vq->broken = 1; /* said with the next burst, behind the good ones of this */
-    if (vsw_virtq_publish(vq))
-        vhost_call(q->priv, vq);
     if (!vq->enabled)
         n = 0;
+    if (!n || !needs) /* nobody looks at the buffers any more */
+        vhost_publish(q->priv, vq);
     return got < 0 && n == 0 ? -EPROTO : n;
+}
+
+static void vhost_done(struct vsw_queue *q)
+{
+    vhost_publish(q->priv, vhost_ring_of(q));
 }
 
 static bool vhost_ready(struct vsw_queue *q, bool arm)
@@ -197,7 +138,7 @@ static void vhost_write(const struct vsw_guest *g, const struct vhost_room *room
         const struct vsw_span *s = &room->span[*i];
         uint32_t n = s->len - *done < len ? s->len - *done : len;
 
-        memcpy(s->at + *done, from, n);
+        memmove(s->at + *done, from, n); /* two guests may share memory */
         vsw_guest_dirty(g, s->gpa + *done, n);
         from += n;
         len -= n;
@@ -214,7 +155,7 @@ static inline void vhost_header(const struct vsw_frame *f, unsigned n_chains,
                                 uint8_t header[VSW_VNET_LEN + 2])
 {
     memset(header, 0, VSW_VNET_LEN + 2);
-    if (f->needs) /* other remarks are not ours to make, see vnet.h */
+    if (f->needs & ~VSW_PIECES) /* other remarks are not ours to make, see vnet.h */
         memcpy(header, vsw_vnet(f), VSW_VNET_LEN);
     header[VSW_VNET_LEN] = (uint8_t)n_chains; /* num_buffers, 5.1.6.4; 1 if not mergeable */
 }
@@ -229,7 +170,15 @@ static void vhost_fill(const struct vsw_vhost *vh, struct vsw_virtq *vq, const s
 
     vhost_header(f, room->n_chains, header);
     vhost_write(&vh->guest, room, &i, &done, header, vh->header_len);
-    vhost_write(&vh->guest, room, &i, &done, f->data, f->len);
+    if (f->needs & VSW_PIECES) {
+        const struct vsw_pieces *list = vsw_pieces(f);
+
+        vhost_write(&vh->guest, room, &i, &done, f->data, VSW_HEAD);
+        for (uint32_t k = 0; k < list->n; k++)
+            vhost_write(&vh->guest, room, &i, &done, list->piece[k].at, list->piece[k].len);
+    } else {
+        vhost_write(&vh->guest, room, &i, &done, f->data, f->len);
+    }
     for (i = 0; i < room->n_chains; i++)
         vsw_virtq_use(vq, room->chain[i].id, room->chain[i].slots, room->chain[i].bytes);
 }
@@ -244,6 +193,19 @@ static __attribute__((noinline)) int vhost_send_spread(const struct vsw_vhost *v
     if (found > 0)
         vhost_fill(vh, vq, &room, f);
     return found;
+}
+
+/* Write @f to @to, in one piece. */
+static inline void vhost_put(uint8_t *to, const struct vsw_frame *f)
+{
+    if (f->needs & VSW_PIECES) {
+        memcpy(to, f->data, VSW_HEAD);
+        vsw_pieces_copy(to + VSW_HEAD, vsw_pieces(f)->piece, vsw_pieces(f)->n);
+    } else if (f->len <= VSW_VHOST_COPY_MAX) {
+        vsw_copy_short(to, f->data, f->len);
+    } else {
+        memcpy(to, f->data, f->len);
+    }
 }
 
 /* Send @f; as vhost_find_room().  Most guests provide buffers that take it in one piece. */
@@ -269,7 +231,7 @@ static inline int vhost_send_one(const struct vsw_vhost *vh, struct vsw_virtq *v
     memcpy(s.at, header, VSW_VNET_LEN);
     if (header_len > VSW_VNET_LEN)
         memcpy(s.at + VSW_VNET_LEN, header + VSW_VNET_LEN, 2);
-    vhost_copy(s.at + header_len, f->data, f->len);
+    vhost_put(s.at + header_len, f);
     vsw_guest_dirty(&vh->guest, s.gpa, need);
     vsw_virtq_use(vq, c.id, c.slots, need);
     return 1;
@@ -337,10 +299,9 @@ static void vhost_tx_burst(struct vsw_queue *q, const struct vsw_frame *const *i
     c->drops[vq->broken ? VSW_DROP_TX_ERROR : VSW_DROP_TX_FULL] += n - done;
     if (vq->broken)
         vhost_fail(vh, q);
-    if (vsw_virtq_publish(vq))
-        vhost_call(vh, vq);
+    vhost_publish(vh, vq);
     vsw_unlock(&vq->busy);
 }
 
 const struct vsw_port_ops vsw_port_vhost_ops = {
-    .rx_burst = vhost_rx_burst, .tx_burst = vhost_tx_burst, .ready = vhost_ready};
+    .rx_burst = vhost_rx_burst, .tx_burst = vhost_tx_burst, .ready = vhost_ready, .done = vhost_done};

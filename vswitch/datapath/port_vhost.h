@@ -4,8 +4,8 @@
  * call is made while both sides are busy.  Ring 2i is the guest's receive queue of pair i, to which
  * we transmit; ring 2i+1 its transmit queue, from which queue i of the port receives.
  *
- * A frame is copied out of the guest before anything is decided by it, since its owner may change
- * it at any moment.  A guest that breaks the rules loses its port and nothing else: reception ends
+ * A frame is copied out of the guest as far as anything is decided by it, since its owner may change
+ * it at any moment; how the rest of a long one gets from guest to guest is in pieces.h.  A guest that breaks the rules loses its port and nothing else: reception ends
  * with EPROTO, the control plane hears of it, and until then frames for it are dropped.
  */
 #ifndef VSW_PORT_VHOST_H
