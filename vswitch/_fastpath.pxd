@@ -22,6 +22,7 @@ cdef class Datapath:
     cdef uint16_t[VSW_PORTS_MAX] _flood  # forwarding ports, in order of their numbers
     cdef uint8_t[16] _reserved           # enum vsw_verdict by last nibble of 01-80-C2-00-00-0x
     cdef readonly object counter_memory  # vsw_counters[pollers][PORTS_MAX]
+    cdef readonly object pulse_memory    # vsw_pulse[pollers]
 
     cdef unsigned _receive(self, vsw_poller *p, vsw_queue *q) noexcept nogil
     cdef void _round(self, vsw_poller *p) noexcept nogil

@@ -40,6 +40,8 @@ POLLERS_MAX = 64
 FRAME_MAX = VSW_FRAME_MAX
 RING_SLOT = VSW_RING_SLOT
 MTU_EXTRA = VSW_MTU_EXTRA
+PULSE_TIMES = VSW_PULSE_TIMES
+BURST = VSW_BURST
 OFFLOADS = {"csum": 1, "tso4": 2, "tso6": 4, "ecn": 8, "uso": 16, "ufo": 32}
 VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
 DROP_REASONS = tuple(
@@ -73,6 +75,7 @@ cdef class Datapath:
                 while vsw_gate_pass(self._gate):
                     vsw_poller_gather(p)
                     self._round(p)
+                    p.pulse.rounds += 1
 
     cdef void _round(self, vsw_poller *p) noexcept nogil:
         cdef unsigned i = 0
@@ -91,6 +94,7 @@ cdef class Datapath:
         with nogil:
             for i in range(self._n_pollers):
                 self._poller[i].by_hand, self._poller[i].now_s = True, now_s
+                self._poller[i].pulse.rounds += 1
             for i in range(self._ports_end):
                 port = &self._port[i]
                 for q in range(port.n_queues):
@@ -102,6 +106,7 @@ cdef class Datapath:
     cdef unsigned _receive(self, vsw_poller *p, vsw_queue *q) noexcept nogil:
         cdef vsw_port *port = q.port
         cdef vsw_counters *c = &p.counters[port.id]
+        cdef uint64_t since = vsw_pulse_begin(p.pulse)
         cdef int n = vsw_port_rx(q, &p.burst)
         if p.burst.lost:
             self._count_lost(p, c)
@@ -115,6 +120,7 @@ cdef class Datapath:
         self._decide(p, c, port)
         self._transmit(p)
         vsw_port_done(q)
+        vsw_pulse_end(p.pulse, <unsigned>n, since)
         return <unsigned>n
 
     cdef void _count_lost(self, vsw_poller *p, vsw_counters *c) noexcept nogil:
@@ -275,9 +281,11 @@ cdef class Datapath:
     cdef int _make_pollers(self, unsigned n, double busy_poll_us, int notify_fd) except -1:
         cdef vsw_poller *p
         cdef Memory counters = Memory(n * VSW_PORTS_MAX * sizeof(vsw_counters))
+        cdef Memory pulses = Memory(n * sizeof(vsw_pulse))
         cdef unsigned i
         cdef int err
         self.counter_memory = counters
+        self.pulse_memory = pulses
         self._poller = <vsw_poller **>self._allocate(n * sizeof(vsw_poller *))
         for i in range(n):
             p = <vsw_poller *>self._allocate(sizeof(vsw_poller))
@@ -287,6 +295,7 @@ cdef class Datapath:
             p.notify_fd = notify_fd
             p.busy_poll_ns = <uint64_t>(busy_poll_us * 1000)
             p.counters = <vsw_counters *>counters.at + i * VSW_PORTS_MAX
+            p.pulse = <vsw_pulse *>pulses.at + i
             p.egress = <vsw_egress *>self._allocate(VSW_PORTS_MAX * sizeof(vsw_egress))
             p.scratch = <uint8_t *>self._allocate(VSW_SCRATCH)
             p.burst.arena = <uint8_t *>self._allocate(VSW_ARENA)
@@ -311,12 +320,16 @@ cdef class Datapath:
 
     # ------------------------------------------------------------------ pollers
 
-    def pause(self):
-        """Return once every poller stands between two rounds; nests with `resume`."""
+    def wake(self):
+        """Have every poller make a round soon, whether frames wait or not."""
         cdef unsigned i
-        vsw_gate_close(self._gate)
         for i in range(self._n_pollers):
             vsw_poller_wake(self._poller[i])
+
+    def pause(self):
+        """Return once every poller stands between two rounds; nests with `resume`."""
+        vsw_gate_close(self._gate)
+        self.wake()
         with nogil:
             vsw_gate_wait(self._gate)
 
@@ -326,10 +339,8 @@ cdef class Datapath:
 
     def stop(self):
         """Send every poller home, for good."""
-        cdef unsigned i
         vsw_gate_stop(self._gate)
-        for i in range(self._n_pollers):
-            vsw_poller_wake(self._poller[i])
+        self.wake()
 
     cdef vsw_poller *_poller_at(self, unsigned poller) except NULL:
         if poller >= self._n_pollers:

@@ -5,7 +5,7 @@
 layout of the counters and rows in memory.  What differs:
 
 - There is one poller, the kernel is not asked what it lost before a read (``rx_full``), and there
-  are no ports over captures.
+  are no ports over captures. Bursts are counted and not timed: that would be Python's time.
 - A frame that comes with work left undone (``datapath/vnet.h``) is dropped as ``bad_offload``:
   open TAPs without offloads, then the kernel finishes every frame. Only of packet sockets one
   cannot ask that; their port finishes frames before the switch sees them (``_slowfinish.py``).
@@ -49,6 +49,7 @@ PORTS_MAX = 1024
 QUEUES_MAX = 16
 FDB_LIMIT_MAX = 4_194_304
 COUNTER_WORDS = 24  # of 64 bits, per port (struct vsw_counters)
+PULSE_WORDS, PULSE_ROUNDS, PULSE_BURSTS = 160, 0, 26  # of 64 bits (struct vsw_pulse); two of them
 COUNTER_INDEX = {name: word for word, name in enumerate(COUNTERS)}
 ROW = struct.Struct("=6sHHHI")  # struct vsw_fdb_row
 
@@ -111,6 +112,8 @@ class Datapath:
         self.switch.fdb = self.fdb
         self.counter_memory = bytearray(PORTS_MAX * COUNTER_WORDS * 8)  # as vsw_counters[1][...]
         self._counter_words = memoryview(self.counter_memory).cast("Q")
+        self.pulse_memory = bytearray(PULSE_WORDS * 8)  # as vsw_pulse[1]
+        self._pulse = memoryview(self.pulse_memory).cast("Q")
         self._ports: dict[int, SlowPort] = {}
         self._watched: dict[int, tuple[int, int]] = {}  # descriptor -> port, queue
         self._active: set[int] = set()  # worth reading, until a read comes back empty
@@ -133,6 +136,7 @@ class Datapath:
         try:
             while self._gate.stand():
                 self._round()
+                self._pulse[PULSE_ROUNDS] += 1
         except BaseException:
             self._gate.leave()  # or `pause` would wait for a dead thread
             raise
@@ -149,6 +153,7 @@ class Datapath:
 
     def poll(self, now_s: int) -> int:
         """Give every queue one burst, in order of ports; return the number of frames received."""
+        self._pulse[PULSE_ROUNDS] += 1
         return sum(
             self._receive(number, queue, now_s)
             for number, port in sorted(self._ports.items())
@@ -169,6 +174,7 @@ class Datapath:
             self.switch.receive(number, frames, now_s)
             if len(self.switch.punted) > waiting:
                 signal(self._notify_fd)
+        self._pulse[PULSE_BURSTS + len(records)] += bool(records)
         return len(records)
 
     def _drop_unfinished(self, port: SlowPort, record: bytes) -> bool:
@@ -201,10 +207,14 @@ class Datapath:
 
     # ------------------------------------------------------------ the poller
 
+    def wake(self) -> None:
+        """Have the poller make a round soon, whether frames wait or not."""
+        signal(self._wake_fd)
+
     def pause(self) -> None:
         """Return once the poller stands between two rounds; nests with `resume`."""
         self._gate.close()
-        signal(self._wake_fd)
+        self.wake()
         self._gate.wait()
 
     def resume(self) -> None:
@@ -214,7 +224,7 @@ class Datapath:
     def stop(self) -> None:
         """Send the poller home, for good."""
         self._gate.stop()
-        signal(self._wake_fd)
+        self.wake()
 
     # ------------------------------------------------------------ ports
 

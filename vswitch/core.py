@@ -11,8 +11,9 @@ from mmap import mmap
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from vswitch._fastpath import DROP_REASONS, PORTS_MAX, VERDICTS
+from vswitch._fastpath import BURST, DROP_REASONS, PORTS_MAX, PULSE_TIMES, VERDICTS
 from vswitch.errors import PortError
+from vswitch.status import Pulse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,11 @@ COUNTER_NAMES = (
     "flooded_multicast",
     "flooded_broadcast",
 )
+FLOODED = {  # kinds of frames, and what counts them
+    "unknown_unicast": "flooded_unicast",
+    "multicast": "flooded_multicast",
+    "broadcast": "flooded_broadcast",
+}
 __all__ = ["COUNTER_NAMES", "COUNTER_WORDS", "DROP_NAMES", "VERDICTS", "Core"]
 
 DROP_NAMES = tuple(name for name, _, _ in DROP_REASONS)
@@ -60,6 +66,7 @@ class Core:
         )
         self.fdb = tables.Fdb(self.datapath)
         self.pollers = pollers
+        self._flooded_before = dict.fromkeys(FLOODED, 0)  # from ports that are no more
 
     def _add(self, kind: str, *args: object, **options: object) -> int:
         return int(getattr(self._ports, f"add_{kind}_port")(self.datapath, *args, **options))
@@ -133,6 +140,32 @@ class Core:
         array = np.frombuffer(self.datapath.counter_memory, block)
         array.flags.writeable = False
         return array.reshape(self.pollers, -1)
+
+    def flooded(self, ports: Iterable[int]) -> dict[str, int]:
+        """Frames flooded by kind, ever: from *ports*, and from those that were retired."""
+        total = dict(self._flooded_before)
+        for port in ports:
+            counters, _ = self.counters(port)
+            for kind, name in FLOODED.items():
+                total[kind] += counters[name]
+        return total
+
+    def retire(self, port: int) -> None:
+        """Keep what the switch has to know of a port about to be removed."""
+        self._flooded_before = self.flooded([port])
+
+    def pulses(self) -> list[Pulse]:
+        """What each poller tells of itself."""
+        words = memoryview(self.datapath.pulse_memory).cast("B").cast("Q")
+        size = len(words) // self.pollers
+        return [_pulse(words[at : at + size].tolist()) for at in range(0, len(words), size)]
+
+
+def _pulse(words: Sequence[int]) -> Pulse:
+    """One struct vsw_pulse of ``datapath/pulse.h``."""
+    rounds, timed_ns, *rest = words
+    bursts = rest[PULSE_TIMES : PULSE_TIMES + BURST + 1]
+    return Pulse(rounds, tuple(bursts), tuple(rest[:PULSE_TIMES]), timed_ns)
 
 
 def _modules(kind: str) -> tuple[ModuleType, ModuleType, ModuleType]:

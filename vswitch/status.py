@@ -54,6 +54,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a poller tells of itself (``datapath/pulse.h``); all of it only grows."""
+
+    rounds: int
+    bursts: tuple[int, ...]  # by how many frames they had
+    timed: tuple[int, ...]  # bursts that were timed, by nanoseconds a frame: up to 2 ** index
+    timed_ns: int  # nanoseconds a frame, summed over those bursts
+
+
+@dataclass(frozen=True, slots=True)
 class Station:
     """One entry of the forwarding database."""
 

@@ -33,7 +33,7 @@ from vswitch.links import Member
 from vswitch.observer import Observer
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.stations import Stations
-from vswitch.status import ListenerStatus, PortStatus, Station
+from vswitch.status import ListenerStatus, PortStatus, Pulse, Station
 from vswitch.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Switch:
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
+        self._control_rounds = 0
         self._made_s = self.clock.now_s()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         with ExitStack() as undo:
@@ -228,6 +229,7 @@ class Switch:
     def _disconnect(self, number: int) -> None:
         with self.paused():
             punts = self._take_punts()  # before the number is another port's
+            self._core.retire(number)
             self._core.datapath.remove_port(number)
             self._stations.leave(number)
         self._deliver(punts)
@@ -421,6 +423,27 @@ class Switch:
 
     # ------------------------------------------------------------------ counters and options
 
+    def flooded(self) -> dict[str, int]:
+        """Frames flooded since the start, by kind, those from ports that are no more included."""
+        with self._lock:
+            return self._core.flooded(member.number for member in self._members.values())
+
+    def pulses(self) -> list[Pulse]:
+        """What each poller tells of itself."""
+        return self._core.pulses()
+
+    def rounds(self) -> dict[str, int]:
+        """How many rounds each of its threads has made, by name; none if there are no threads."""
+        if not self._threads:
+            return {}
+        pollers = {f"poller-{i}": pulse.rounds for i, pulse in enumerate(self.pulses())}
+        return pollers | {"control": self._control_rounds}
+
+    def wake(self) -> None:
+        """Have every thread make a round soon, whether there is something to do or not."""
+        self._core.datapath.wake()
+        self._upkeep.ring()
+
     @property
     def counters(self) -> np.ndarray[Any, Any]:
         """Every counter as the pollers write it, without a copy: shape (pollers, 1024 ports).
@@ -497,6 +520,7 @@ class Switch:
                 self._deliver(self._take_punts())
                 with self._lock:
                     self._upkeep.look()
+                self._control_rounds += 1
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
 

@@ -1,8 +1,9 @@
 """The API as a table: what can be asked, with which types, and how a failure is said.
 
 Each noun has a file in ``handlers/`` with its functions and ``ROUTES``. A function gets the running
-switch and the checked words of the request, and returns what is to be encoded. It is called in
-a thread of its own if the route is ``slow``: when it opens something, or waits for the host.
+switch and the checked words of the request, and returns what is to be encoded, or a response if
+that is not JSON. It is called in a thread of its own if the route is ``slow``: when it opens
+something, or waits for the host.
 """
 
 from __future__ import annotations
@@ -35,7 +36,14 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SLOW_MAX = 16  # threads per route; who comes then waits for one of them
-STATUS = {"bad-input": 400, "not-found": 404, "exists": 409, "refused": 409, "internal": 500}
+STATUS = {
+    "bad-input": 400,
+    "not-found": 404,
+    "exists": 409,
+    "refused": 409,
+    "internal": 500,
+    "unhealthy": 503,
+}
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +57,7 @@ class Call:
     path: Mapping[str, str]  # what stands in the place of {port}
     query: Any
     body: Any
+    accept: str = ""  # its header: which forms of an answer the client reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +79,21 @@ class Route:
         turns = asyncio.Semaphore(SLOW_MAX)
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            call = Call(request.match_info, self._query(request), await self._body(request))
+            call = Call(
+                request.match_info,
+                self._query(request),
+                await self._body(request),
+                request.headers.get("Accept", ""),
+            )
             if self.slow:
                 async with turns:
                     said = await apart(self.answers, service, call)
             else:
                 said = self.answers(service, call)
+            if isinstance(said, Awaitable):
+                said = await said
+            if isinstance(said, web.StreamResponse):  # other than JSON
+                return said
             return encoded(said, status=self.status)
 
         return answer

@@ -10,6 +10,13 @@ from typing import Any
 from msgspec import Struct
 
 
+class Health(Struct, frozen=True):
+    """GET /healthz: every thread has just made a round; it fails with ``unhealthy`` if not."""
+
+    name: str
+    rounds: dict[str, int]  # since the start, by thread
+
+
 class FdbInfo(Struct, frozen=True):
     """GET /v1/fdb/stats; the last five count events since the start. Nothing is ever evicted."""
 
@@ -179,7 +186,8 @@ class Error(Struct, frozen=True, omit_defaults=True):
     """Any failed request.
 
     ``code`` is ``bad-input`` (status 400), ``not-found`` (404), ``bad-method`` (405), ``exists`` or
-    ``refused`` (409: the host, or a limit of the switch, says no) or ``internal`` (500).
+    ``refused`` (409: the host, or a limit of the switch, says no), ``unhealthy`` (503) or
+    ``internal`` (500).
     """
 
     error: str

@@ -24,12 +24,12 @@
 #include "datapath/call.h"
 #include "datapath/event.h"
 #include "datapath/port.h"
+#include "datapath/pulse.h"
 #include "datapath/ring.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define VSW_EPOLL_EVERY 4u /* rounds; so many bursts a newly busy queue may have to wait for */
@@ -60,6 +60,7 @@ struct vsw_poller {
     unsigned rounds_left; /* until epoll is asked again */
     uint64_t wait_ns; /* how long frames let us wait lately */
     uint64_t busy_poll_ns; /* the window's maximum; here, as the line above is full */
+    struct vsw_pulse *pulse; /* of its own; the same */
     uint16_t touched[VSW_PORTS_MAX]; /* ports with frames in egress[] */
     struct vsw_queue *active[VSW_PORTS_MAX * VSW_QUEUES_MAX];
     struct vsw_burst burst;
@@ -68,14 +69,6 @@ struct vsw_poller {
 
 _Static_assert(offsetof(struct vsw_poller, events) == 0, "its address is the poller's");
 _Static_assert(offsetof(struct vsw_poller, now_s) == 64, "what is read only has a line");
-
-static inline uint64_t vsw_now_ns(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* Make the descriptors of a zeroed poller; 0 or -errno.  vsw_poller_close() takes either. */
 static inline int vsw_poller_open(struct vsw_poller *p)

@@ -1,4 +1,4 @@
-# Declarations of poller.h, call.h, gate.h and finish.h for cimport.
+# Declarations of poller.h, call.h, pulse.h, gate.h and finish.h for cimport.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from vswitch.datapath.event cimport vsw_events
@@ -28,6 +28,17 @@ cdef extern from "datapath/call.h" nogil:
     int vsw_caller_open(vsw_caller *c)
 
 
+cdef extern from "datapath/pulse.h" nogil:
+    enum:
+        VSW_PULSE_TIMES
+
+    struct vsw_pulse:
+        uint64_t rounds
+
+    uint64_t vsw_pulse_begin(const vsw_pulse *p)
+    void vsw_pulse_end(vsw_pulse *p, unsigned frames, uint64_t since)
+
+
 cdef extern from "datapath/poller.h" nogil:
     enum:
         VSW_SCRATCH
@@ -41,6 +52,7 @@ cdef extern from "datapath/poller.h" nogil:
         vsw_caller caller
         uint64_t busy_poll_ns
         vsw_counters *counters
+        vsw_pulse *pulse
         vsw_egress *egress
         uint8_t *scratch
         uint32_t now_s

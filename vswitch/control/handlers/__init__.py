@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vswitch.control.api import Route
-from vswitch.control.handlers import config, events, fdb, listeners, ports, switch
+from vswitch.control.handlers import config, events, fdb, health, listeners, metrics, ports, switch
 
 ROUTES: tuple[Route, ...] = (
     *switch.ROUTES,
@@ -12,4 +12,6 @@ ROUTES: tuple[Route, ...] = (
     *fdb.ROUTES,
     *config.ROUTES,
     *events.ROUTES,
+    *metrics.ROUTES,
+    *health.ROUTES,
 )
