@@ -7,8 +7,11 @@ listening sockets of systemd's socket activation (sd_listen_fds(3)) that it does
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import replace
+from pathlib import Path
 
 from vswitch.config import SwitchConfig
 from vswitch.errors import ConfigError
@@ -16,6 +19,44 @@ from vswitch.linux import descriptor
 from vswitch.portconfig import PortConfig, is_port_name
 
 log = logging.getLogger(__name__)
+
+API = "api"  # the name of a descriptor that is not a port: the switch is asked there
+
+
+def api_socket(place: Path | None, environment: Mapping[str, str]) -> socket.socket | None:
+    """The socket for the API, if it was handed in: as ``fd:N``, or called API; else None.
+
+    To be called before `resolved`, which takes the variables away. The socket is a copy.
+
+    Raises:
+        ConfigError: it is not a unix socket that listens, or *place* is another one.
+    """
+    given = descriptor.activated(dict(environment))
+    number = next((number for number, name in given.items() if name == API), None)
+    if place is not None and str(place).startswith("fd:"):
+        number = _api_number(str(place))
+        if number not in given:
+            _take(number)
+    elif number is not None and place is not None:
+        raise ConfigError(
+            f"--api {place}: the socket for that was handed in as descriptor {number}",
+            hint="leave --api away, or FileDescriptorName=api",
+        )
+    if number is None:
+        return None
+    found = socket.socket(fileno=os.dup(number))
+    if found.family == socket.AF_UNIX and descriptor.look(number).kind == "listener":
+        return found
+    found.close()
+    # Over TCP anybody could ask.
+    raise ConfigError(f"descriptor {number}: the API needs a unix socket that listens")
+
+
+def _api_number(place: str) -> int:
+    number = place.removeprefix("fd:")
+    if not number.isdecimal():
+        raise ConfigError(f"--api {place}: a descriptor is a number, as fd:3")
+    return int(number)
 
 
 def resolved(config: SwitchConfig, environment: MutableMapping[str, str]) -> SwitchConfig:
@@ -64,6 +105,8 @@ def _take(number: int) -> None:
 
 def _listeners(left: Mapping[int, str]) -> Iterator[PortConfig]:
     for number, name in left.items():
+        if name == API:
+            continue
         found = descriptor.look(number)
         if found.kind == "listener":
             yield PortConfig(_base(number, name), kind="fd", address=str(number))

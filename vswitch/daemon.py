@@ -6,6 +6,8 @@
 
 With a configuration file SIGHUP does not end it: the file is read again.
 
+A service manager is told when frames flow, that they still do, and that the switch is about to end.
+
 Signals stay blocked from the first step to the last and are waited for in one place, so none can
 interrupt what makes or unmakes things. Whatever fails, the steps that were done are undone.
 """
@@ -24,12 +26,13 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vswitch import activation, openfiles, text
+from vswitch import activation, openfiles, text, watchdog
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
 from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError, VswitchError
+from vswitch.linux.notify import Manager
 from vswitch.portconfig import PortConfig
 from vswitch.service import Service
 from vswitch.switch import Switch
@@ -60,21 +63,24 @@ def run(
 
     Args:
         config: What it is to be.
-        api: Path of its socket, by default `address.path_of` its name.
+        api: Path of its socket, by default `address.path_of` its name; or ``fd:N``.
         stats_s: Print rates every so many seconds.
         source: The file it is from, which SIGHUP has read again.
 
     Raises:
         VswitchError: it cannot be; everything is as before.
     """
+    manager = Manager.taken(os.environ)
+    asked_at = activation.api_socket(api, os.environ)
     config = activation.resolved(config, os.environ)
     if source:
         source.was_resolved(config)
     _check(config)
-    path = api or address.path_of(config.name)
+    path = Path(asked_at.getsockname()) if asked_at else api or address.path_of(config.name)
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
-            listener = undo.enter_context(address.listening(path, config.name))
+            undo.callback(manager.close)
+            listener = undo.enter_context(asked_at or address.listening(path, config.name))
             service = Service.made(config)
             service.source = source
             switch = service.switch
@@ -83,6 +89,9 @@ def run(
             switch.start()
             _announce(switch, path, config.listeners)
             undo.enter_context(_served(service, listener))
+            manager.ready(f"forwarding between {text.plural(len(switch.ports), 'port')}")
+            undo.enter_context(watchdog.fed(switch, manager))
+            undo.callback(manager.stopping)
             _wait(service, signals, stats_s)
             ports = switch.port_statuses()
         _say(f"\n{text.counters_table(ports, REASONS)}")

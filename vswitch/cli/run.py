@@ -194,8 +194,8 @@ Two namespaces on one switch, in a second terminal:
     "--api",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The socket to be asked on  [default: /run/vswitch/NAME.sock as root, else "
-    "$XDG_RUNTIME_DIR/vswitch/NAME.sock]",
+    help='The socket to be asked on, or fd:N  [default: the one handed in as "api", else '
+    "/run/vswitch/NAME.sock as root, $XDG_RUNTIME_DIR/vswitch/NAME.sock otherwise]",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done and why.")
 @click.option(
