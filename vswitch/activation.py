@@ -7,8 +7,6 @@ listening sockets of systemd's socket activation (sd_listen_fds(3)) that it does
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +21,10 @@ log = logging.getLogger(__name__)
 API = "api"  # the name of a descriptor that is not a port: the switch is asked there
 
 
-def api_socket(place: Path | None, environment: Mapping[str, str]) -> socket.socket | None:
+def api_descriptor(place: Path | None, environment: Mapping[str, str]) -> int | None:
     """The socket for the API, if it was handed in: as ``fd:N``, or called API; else None.
 
-    To be called before `resolved`, which takes the variables away. The socket is a copy.
+    To be called before `resolved`, which takes the variables away.
 
     Raises:
         ConfigError: it is not a unix socket that listens, or *place* is another one.
@@ -42,14 +40,10 @@ def api_socket(place: Path | None, environment: Mapping[str, str]) -> socket.soc
             f"--api {place}: the socket for that was handed in as descriptor {number}",
             hint="leave --api away, or FileDescriptorName=api",
         )
-    if number is None:
-        return None
-    found = socket.socket(fileno=os.dup(number))
-    if found.family == socket.AF_UNIX and descriptor.look(number).kind == "listener":
-        return found
-    found.close()
-    # Over TCP anybody could ask.
-    raise ConfigError(f"descriptor {number}: the API needs a unix socket that listens")
+    if number is not None and not descriptor.is_unix_listener(number):
+        # Over TCP anybody could ask.
+        raise ConfigError(f"descriptor {number}: the API needs a unix socket that listens")
+    return number
 
 
 def _api_number(place: str) -> int:

@@ -71,23 +71,23 @@ def run(
         VswitchError: it cannot be; everything is as before.
     """
     manager = Manager.taken(os.environ)
-    asked_at = activation.api_socket(api, os.environ)
+    handed_in = activation.api_descriptor(api, os.environ)
     config = activation.resolved(config, os.environ)
     if source:
         source.was_resolved(config)
     _check(config)
-    path = Path(asked_at.getsockname()) if asked_at else api or address.path_of(config.name)
+    path = api or address.path_of(config.name)
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             undo.callback(manager.close)
-            listener = undo.enter_context(asked_at or address.listening(path, config.name))
+            listener = undo.enter_context(address.listening(path, config.name, handed_in=handed_in))
             service = Service.made(config)
             service.source = source
             switch = service.switch
             undo.callback(switch.close)
             service.open()
             switch.start()
-            _announce(switch, path, config.listeners)
+            _announce(switch, listener.getsockname(), config.listeners)
             undo.enter_context(_served(service, listener))
             manager.ready(f"forwarding between {text.plural(len(switch.ports), 'port')}")
             undo.enter_context(watchdog.fed(switch, manager))
@@ -141,7 +141,7 @@ def _is_stdout(path: str) -> bool:
 # ---------------------------------------------------------------------- running it
 
 
-def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> None:
+def _announce(switch: Switch, path: str, listeners: Sequence[PortConfig]) -> None:
     ports = switch.port_statuses()
     for port in ports:
         waits = text.waiting(port.state, port.address, port.remote)

@@ -188,17 +188,17 @@ def listening(tmp_path):
 
 def test_a_socket_called_api_is_the_apis(handed, listening):
     handed(lan=listening)
-    assert activation.api_socket(None, {}) is None
+    assert activation.api_descriptor(None, {}) is None
 
     handed(api=listening)
-    with activation.api_socket(None, {}) as found:
-        assert found.getsockname() == listening.getsockname()
+    assert activation.api_descriptor(None, {}) == listening.fileno()
 
 
-def test_the_api_may_be_a_descriptor_by_number(listening, tmp_path):
-    with activation.api_socket(Path(f"fd:{listening.fileno()}"), {}) as found:
-        assert found.getsockname() == listening.getsockname()
-    assert not os.get_inheritable(listening.fileno())
+def test_the_api_may_be_a_descriptor_by_number(listening):
+    number = listening.fileno()
+
+    assert activation.api_descriptor(Path(f"fd:{number}"), {}) == number
+    assert not os.get_inheritable(number)
 
 
 def test_a_socket_on_tcp_is_none_for_the_api(handed):
@@ -206,14 +206,21 @@ def test_a_socket_on_tcp_is_none_for_the_api(handed):
         handed(api=listener)
 
         with pytest.raises(ConfigError, match="needs a unix socket that listens"):
-            activation.api_socket(None, {})
+            activation.api_descriptor(None, {})
+
+
+def test_a_descriptor_that_is_not_open_is_none_for_the_api(monkeypatch):
+    monkeypatch.setattr(descriptor, "activated", lambda _: {987: "api"})
+
+    with pytest.raises(ConfigError, match="descriptor 987: the API needs"):
+        activation.api_descriptor(None, {})
 
 
 def test_a_second_place_for_the_api_is_refused(handed, listening, tmp_path):
     handed(api=listening)
 
     with pytest.raises(ConfigError, match="was handed in as descriptor"):
-        activation.api_socket(tmp_path / "other", {})
+        activation.api_descriptor(tmp_path / "other", {})
 
 
 # ---------------------------------------------------------------------- the journal

@@ -59,12 +59,18 @@ def holder(path: Path) -> int | None:
 
 
 @contextmanager
-def listening(path: Path, name: str) -> Iterator[socket.socket]:
+def listening(path: Path, name: str, *, handed_in: int | None = None) -> Iterator[socket.socket]:
     """A listening socket at *path*, for its owner only; the file is gone at the end.
+
+    Or the one that was *handed_in*, whose file is for who made it to remove.
 
     Raises:
         ConfigError: a switch listens there already, or the place cannot be had.
     """
+    if handed_in is not None:
+        with socket.socket(fileno=os.dup(handed_in)) as given:
+            yield given
+        return
     _prepare(path)
     try:
         file = SocketFile(path, socket.SOCK_STREAM, mode=0o600)

@@ -89,6 +89,20 @@ def look(fd: int) -> Descriptor:
     return Descriptor(fd, "", next((word for is_, word in _FILES if is_(mode)), "no file"))
 
 
+def is_unix_listener(fd: int) -> bool:
+    """Whether it is a unix socket that listens for streams; of no open descriptor, False."""
+    try:
+        if look(fd).kind != "listener":
+            return False
+    except OSError:
+        return False
+    s = socket.socket(fileno=fd)
+    try:
+        return s.family == socket.AF_UNIX
+    finally:
+        s.detach()
+
+
 def _tun(flags: int) -> tuple[str, str]:
     return ("tap", "a TAP") if flags & tun.IFF_TAP else ("tun", "a TUN device")
 

@@ -27,8 +27,7 @@ class Manager:
     def __init__(self, address: str | None, watchdog_s: float | None = None) -> None:
         self.watchdog_s = watchdog_s if address else None
         self._address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(SEND_TIMEOUT_S)
+        self._socket: socket.socket | None = None  # once there is something to tell
 
     @classmethod
     def taken(cls, environment: MutableMapping[str, str]) -> Manager:
@@ -63,12 +62,16 @@ class Manager:
         self._tell(_status(text))
 
     def close(self) -> None:
-        self._socket.close()
+        if self._socket:
+            self._socket.close()
 
     def _tell(self, *lines: str) -> None:
         if self._address is None:
             return
         try:
+            if not self._socket:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.settimeout(SEND_TIMEOUT_S)
             self._socket.sendto("\n".join(lines).encode(), self._address)
         except OSError as e:
             log.debug("service manager not told what=%r error=%s", lines[0], e)
