@@ -89,10 +89,10 @@ def run(
             switch.start()
             _announce(switch, listener.getsockname(), config.listeners)
             undo.enter_context(_served(service, listener))
-            manager.ready(f"forwarding between {text.plural(len(switch.ports), 'port')}")
+            manager.ready(_status(switch))
             undo.enter_context(watchdog.fed(switch, manager))
             undo.callback(manager.stopping)
-            _wait(service, signals, stats_s)
+            _wait(service, signals, stats_s, manager)
             ports = switch.port_statuses()
         _say(f"\n{text.counters_table(ports, REASONS)}")
 
@@ -191,9 +191,16 @@ def _serve(service: Service, listener: socket.socket, stop: int) -> None:
         log.exception("api stops, the switch goes on name=%s", service.config.name)
 
 
-def _wait(service: Service, signals: set[signal.Signals], stats_s: float | None) -> None:
+def _status(switch: Switch) -> str:
+    """What the service manager says of us."""
+    return f"forwarding between {text.plural(len(switch.ports), 'port')}"
+
+
+def _wait(
+    service: Service, signals: set[signal.Signals], stats_s: float | None, manager: Manager
+) -> None:
     if stats_s is None:
-        while not _ends(service, signal.sigwait(signals)):
+        while not _ends(service, signal.sigwait(signals), manager):
             pass
         return
     switch = service.switch
@@ -201,7 +208,7 @@ def _wait(service: Service, signals: set[signal.Signals], stats_s: float | None)
     while True:
         got = signal.sigtimedwait(signals, max(0.0, then + stats_s - switch.clock.precise_s()))
         if got:
-            if _ends(service, got.si_signo):
+            if _ends(service, got.si_signo, manager):
                 return
             continue
         after, now = switch.port_statuses(), switch.clock.precise_s()
@@ -209,11 +216,12 @@ def _wait(service: Service, signals: set[signal.Signals], stats_s: float | None)
         before, then = after, now
 
 
-def _ends(service: Service, number: int) -> bool:
+def _ends(service: Service, number: int, manager: Manager) -> bool:
     """Follow a signal; whether it ends the switch."""
     if number != signal.SIGHUP or service.source is None:
         log.debug("stopping signal=%s", signal.Signals(number).name)
         return True
+    manager.reloading(service.switch.clock.precise_s())
     try:
         changes = service.reload()
     except (VswitchError, OSError) as e:
@@ -221,6 +229,7 @@ def _ends(service: Service, number: int) -> bool:
         log.error("not reloaded error=%r%s", str(e), hint)
     else:
         log.info("reloaded changes=%d", len(changes))
+    manager.ready(_status(service.switch))
     return False
 
 

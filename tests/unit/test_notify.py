@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -133,6 +134,18 @@ def test_without_its_variable_the_watchdog_is_not_fed(manager, tmp_path):
         assert switch.end() == 0
 
     assert [*manager.next(), *manager.next()] == ["READY", "STATUS", "STOPPING", "STATUS"]
+
+
+def test_a_reload_is_told_from_its_beginning_to_its_end(manager, tmp_path):
+    file = tmp_path / "lab.toml"
+    file.write_text(f'[[listen]]\nkind = "qemu"\naddress = "{tmp_path}/lan.sock"\n')
+    with running("--config", str(file), before=manager.before()) as switch:
+        manager.until("READY")
+        switch.process.send_signal(signal.SIGHUP)
+
+        began = manager.next()
+        assert (began["RELOADING"], int(began["MONOTONIC_USEC"]) > 0) == ("1", True)
+        assert manager.next() == {"READY": "1", "STATUS": "forwarding between 0 ports"}
 
 
 def test_the_api_may_be_handed_in_and_stays_when_the_switch_ends(tmp_path):
