@@ -14,7 +14,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import stat
 import sys
 import threading
@@ -26,7 +25,7 @@ from vswitch import activation, text
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
-from vswitch.control import address
+from vswitch.control import address, doors
 from vswitch.errors import ConfigError, PortLimitError
 from vswitch.portconfig import PortConfig
 from vswitch.service import Service
@@ -45,12 +44,19 @@ FILES_BESIDES = 200  # those of Python, of the API and its clients
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
 
-def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None = None) -> None:
+def run(
+    config: SwitchConfig,
+    *,
+    api: Path | None = None,
+    asked_by: doors.Wanted = doors.Wanted(),  # noqa: B008
+    stats_s: float | None = None,
+) -> None:
     """Run the switch of *config* until SIGINT, SIGTERM or SIGHUP, then print its counters.
 
     Args:
         config: What it is to be.
         api: Path of its socket, by default `address.path_of` its name.
+        asked_by: Who else may ask it, and where.
         stats_s: Print rates every so many seconds.
 
     Raises:
@@ -61,14 +67,14 @@ def run(config: SwitchConfig, *, api: Path | None = None, stats_s: float | None 
     path = api or address.path_of(config.name)
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
-            listener = undo.enter_context(address.listening(path, config.name))
+            opened = undo.enter_context(doors.opened(path, config.name, asked_by))
             service = Service.made(config)
             switch = service.switch
             undo.callback(switch.close)
             service.open()
             switch.start()
-            _announce(switch, path, config.listeners)
-            undo.enter_context(_served(service, listener))
+            _announce(switch, " ".join(filter(None, (str(path), opened.url))), config.listeners)
+            undo.enter_context(_served(service, opened))
             _wait(switch, signals, stats_s)
             ports = switch.port_statuses()
         _say(f"\n{text.counters_table(ports, REASONS)}")
@@ -137,7 +143,7 @@ def _allow_files(config: SwitchConfig) -> None:
 # ---------------------------------------------------------------------- running it
 
 
-def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> None:
+def _announce(switch: Switch, api: str, listeners: Sequence[PortConfig]) -> None:
     ports = switch.port_statuses()
     for port in ports:
         waits = text.waiting(port.state, port.address, port.remote)
@@ -154,16 +160,16 @@ def _announce(switch: Switch, path: Path, listeners: Sequence[PortConfig]) -> No
     among = "on" if len(ports) == 1 else "between"
     _say(
         f"{switch.name}: forwarding {among} {text.plural(len(ports), 'port')} "
-        f"(core {switch.config.core}, pid {os.getpid()}, api {path})"
+        f"(core {switch.config.core}, pid {os.getpid()}, api {api})"
     )
 
 
 @contextmanager
-def _served(service: Service, listener: socket.socket) -> Iterator[None]:
+def _served(service: Service, opened: doors.Doors) -> Iterator[None]:
     """Answer the API from a thread of its own while the block runs."""
     stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     thread = threading.Thread(
-        target=_serve, args=(service, listener, stop), name=f"{service.config.name}-api",
+        target=_serve, args=(service, opened, stop), name=f"{service.config.name}-api",
         daemon=True,
     )  # fmt: skip
     thread.start()
@@ -175,14 +181,14 @@ def _served(service: Service, listener: socket.socket) -> Iterator[None]:
         os.close(stop)
 
 
-def _serve(service: Service, listener: socket.socket, stop: int) -> None:
+def _serve(service: Service, opened: doors.Doors, stop: int) -> None:
     try:
         # Loaded here, while frames flow already: this takes longer than all of the start.
         import asyncio
 
         from vswitch.control import server
 
-        asyncio.run(server.serve(service, listener, stop))
+        asyncio.run(server.serve(service, opened, stop))
     except Exception:
         log.exception("api stops, the switch goes on name=%s", service.config.name)
 

@@ -7,25 +7,40 @@ compared. A change is checked as a whole configuration would be before anything 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vswitch.config import SwitchConfig, parse_forward
 from vswitch.errors import PortExistsError
 from vswitch.portconfig import PortConfig
-from vswitch.ports import open_listener, open_port
+from vswitch.ports import Listener, Port, VhostUserFolder, open_listener, open_port
 from vswitch.switch import Switch
 
 
 class Service:
     """*switch* as *config* has it, once `open` was called.
 
+    Args:
+        switch: What is forwarding, or going to.
+        config: What it is to be.
+        opener: Makes a port of its configuration; another one opens no devices.
+        listener_opener: The same for listeners.
+
     Thread safety: every method may be called from any thread; one change is made at a time.
     """
 
-    def __init__(self, switch: Switch, config: SwitchConfig) -> None:
+    def __init__(
+        self,
+        switch: Switch,
+        config: SwitchConfig,
+        *,
+        opener: Callable[[PortConfig], Port] = open_port,
+        listener_opener: Callable[[PortConfig], Listener | VhostUserFolder] = open_listener,
+    ) -> None:
         self.switch = switch
         self.config = config
+        self._open_port = opener
+        self._open_listener = listener_opener
         self._lock = threading.RLock()
 
     @classmethod
@@ -52,7 +67,7 @@ class Service:
         for port in self.config.ports:
             self._open(port)
         for place in self.config.listeners:
-            self.switch.listen(open_listener(self._resolved(place)))
+            self.switch.listen(self._open_listener(self._resolved(place)))
 
     def add_port(self, port: PortConfig) -> None:
         """Open one more port.
@@ -120,7 +135,7 @@ class Service:
             self.config = config
 
     def _open(self, config: PortConfig) -> None:
-        port = open_port(self._resolved(config))
+        port = self._open_port(self._resolved(config))
         try:
             self.switch.add_port(port, fdb_limit=config.fdb_limit)
         except BaseException:

@@ -26,6 +26,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vswitch import stations
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
@@ -322,6 +323,27 @@ class Switch:
             if port in names
         ]
         return sorted(found, key=lambda s: (s.mac, s.vid))
+
+    def station_lists(
+        self,
+        size: int,
+        *,
+        port: str | None = None,
+        mac: bytes | None = None,
+        vid: int | None = None,
+        static: bool | None = None,
+    ) -> Iterator[list[Station]]:
+        """The live entries that match, in order of address, in lists of at most *size*.
+
+        They are those of one moment, that of the call.
+
+        Raises:
+            PortNotFoundError: there is no such port.
+        """
+        with self._lock:
+            number = None if port is None else self._member(port).number
+        chosen = stations.Chosen(port=number, mac=mac, vid=vid, static=static)
+        return stations.in_order(self.fdb, self._names(), chosen, size=size)
 
     def _rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
         return struct.iter_unpack("6sHHHI", self._core.fdb.rows(self.clock.now_s()))

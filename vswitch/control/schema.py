@@ -5,7 +5,9 @@ Every body is JSON. A failed request answers with `Error` and a status of 400 or
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 
 class FdbInfo(Struct, frozen=True):
@@ -89,13 +91,14 @@ class PortChange(Struct, frozen=True, forbid_unknown_fields=True):
 
     learning: bool | None = None
     forwarding: bool | None = None
-    fdb_limit: int | None = None  # stations it may have; 0: no limit of its own
+    # Stations it may have; 0: no limit of its own.
+    fdb_limit: Annotated[int, Meta(ge=0, le=1 << 22)] | None = None
 
 
 class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):
     """PATCH /v1/switch: what is given is changed."""
 
-    ageing_s: int | None = None
+    ageing_s: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     forward: list[str] | None = None  # names, or last bytes, of reserved addresses
 
 
@@ -108,7 +111,7 @@ class NewEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FdbEntry(Struct, frozen=True, omit_defaults=True):
-    """An element of GET /v1/fdb[?port=NAME]"""
+    """An element of GET /v1/fdb[?port=NAME][&mac=MAC][&vid=VID][&static=true]"""
 
     mac: str
     port: str
@@ -126,8 +129,11 @@ class FlushResult(Struct, frozen=True):
 class Error(Struct, frozen=True, omit_defaults=True):
     """Any failed request.
 
-    ``code`` is ``bad-input`` (status 400), ``not-found`` (404), ``bad-method`` (405), ``exists`` or
-    ``refused`` (409: the host, or a limit of the switch, says no) or ``internal`` (500).
+    ``code`` is ``bad-input`` (status 400), ``unauthorized`` (401: no token, over TCP),
+    ``forbidden`` (403: another user's switch), ``not-found`` (404), ``bad-method`` (405),
+    ``timeout`` (408: the request did not arrive in time), ``exists`` or ``refused`` (409: the host,
+    or a limit of the switch, says no), ``too-large`` (413, 431), ``bad-type`` (415), ``internal``
+    (500) or ``busy`` (503: try again).
     """
 
     error: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vswitch.control.api import Route
-from vswitch.control.handlers import fdb, listeners, ports, switch
+from vswitch.control.handlers import description, fdb, listeners, ports, switch
 
-ROUTES: tuple[Route, ...] = (*switch.ROUTES, *ports.ROUTES, *listeners.ROUTES, *fdb.ROUTES)
+NOUNS: tuple[Route, ...] = (*switch.ROUTES, *ports.ROUTES, *listeners.ROUTES, *fdb.ROUTES)
+ROUTES = description.described(NOUNS)

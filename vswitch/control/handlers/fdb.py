@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from vswitch import options
@@ -10,9 +12,14 @@ from vswitch.control.schema import FdbEntry, FlushResult
 from vswitch.service import Service
 from vswitch.status import Station
 
+LIST_LENGTH = 1000  # encoded in two milliseconds, in which other clients wait
+
 
 class Shown(Struct, frozen=True):
     port: str | None = None  # only what is behind it
+    mac: str | None = None
+    vid: int | None = None
+    static: bool | None = None
 
 
 class Flushed(Struct, frozen=True):
@@ -20,11 +27,14 @@ class Flushed(Struct, frozen=True):
     mac: str | None = None
 
 
-def show(service: Service, call: Call) -> list[FdbEntry]:
-    port = call.query.port
-    if port is not None:
-        service.switch.port_status(port)  # 404 rather than an empty list for a misspelt name
-    return [_entry(s) for s in service.switch.stations() if port in (None, s.port)]
+def show(service: Service, call: Call) -> Iterator[list[FdbEntry]]:
+    """All stations of one moment, or those that match every parameter, however many."""
+    asked = call.query
+    mac = None if asked.mac is None else options.mac("mac", asked.mac)
+    lists = service.switch.station_lists(
+        LIST_LENGTH, port=asked.port, mac=mac, vid=asked.vid, static=asked.static
+    )
+    return ([_entry(station) for station in stations] for stations in lists)
 
 
 def flush(service: Service, call: Call) -> FlushResult:
@@ -43,7 +53,15 @@ def _entry(station: Station) -> FdbEntry:
 
 
 ROUTES = (
-    Route("GET", "/v1/fdb", show, "The stations, in order of address", list[FdbEntry], query=Shown),
+    Route(
+        "GET",
+        "/v1/fdb",
+        show,
+        "The stations, in order of address",
+        list[FdbEntry],
+        query=Shown,
+        stream=True,
+    ),
     Route(
         "DELETE", "/v1/fdb", flush, "Forget stations heard from traffic", FlushResult, query=Flushed
     ),

@@ -1,0 +1,264 @@
+"""A client's connection: who it is, how long it may take, and what it hears when it may not.
+
+    accepted ── not for him ──> 403, closed
+       │ `Newcomer`
+       ▼
+    asking ──────── arrived() ──> answering ── done() ──> asking
+       │ request_s passed             │ write_s passed, and he did not read
+       ▼                              ▼
+    408 if a part was said, closed    closed
+
+Every connection has an end, so a client that is silent, sends without end or never reads costs what
+one connection costs. As many are held as `Limits` says; if one more comes, the one that has been
+asking for longest has to go: a hundred silent ones keep nobody out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiohttp import http_exceptions, web
+
+from vswitch.control.access import Access
+from vswitch.control.api import failed
+from vswitch.control.refusals import STATUS
+from vswitch.control.schema import Error
+
+log = logging.getLogger(__name__)
+
+LINE_MAX, FIELD_MAX, FIELDS_MAX = 4096, 2048, 64  # of a request's head: bytes, bytes, count
+REFUSED_MAX = 16  # who was refused and is still reading why
+LOG_PAUSE_S = 10  # a stranger who knocks all day gets so few lines
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may cost."""
+
+    connections: int = 100  # `vswitch.daemon.FILES_BESIDES` has room for them
+    request_s: float = 30  # for a request to arrive, also from the last one's answer
+    write_s: float = (
+        10  # for 48 KiB of an answer to be read, asyncio's high-water mark less its low
+    )
+    linger_s: float = 1  # for who was refused to read it
+    body_bytes: int = 1 << 16
+
+
+class Connections:
+    """The connections of a server, and a factory of their protocols for asyncio."""
+
+    def __init__(self, server: web.Server, access: Access, limits: Limits) -> None:
+        self.server = server
+        self.access = access
+        self.limits = limits
+        self.loop = asyncio.get_running_loop()
+        self._open: dict[Connection, None] = {}  # in the order they came
+        self._refused: set[Newcomer] = set()
+        self._said_s = float("-inf")
+
+    def __call__(self) -> Newcomer:
+        return Newcomer(self)
+
+    def enter(self, connection: Connection) -> None:
+        """Count one more, for which another may have to go."""
+        if len(self._open) >= self.limits.connections:
+            asking = [c for c in self._open if c.asking_since is not None]
+            oldest = min(asking, key=lambda c: c.asking_since or 0, default=None)
+            if oldest is None:
+                connection.end(refused("busy", "too many clients ask the switch at once"))
+            else:
+                oldest.drop()
+        self._open[connection] = None
+
+    def leave(self, connection: Connection) -> None:
+        """One less."""
+        self._open.pop(connection, None)
+
+    def refuse(self, newcomer: Newcomer) -> bool:
+        """Whether somebody who may not ask is told so, as long as there are few of them."""
+        if self.loop.time() - self._said_s >= LOG_PAUSE_S:
+            self._said_s = self.loop.time()
+            log.warning("api refused a client that is not of its user or group %s", newcomer.who)
+        if len(self._refused) >= REFUSED_MAX:
+            return False
+        self._refused.add(newcomer)
+        return True
+
+    def forget(self, newcomer: Newcomer) -> None:
+        """He has gone."""
+        self._refused.discard(newcomer)
+
+    def close(self) -> None:
+        """Send away who was refused; `web.Server.shutdown` closes the connections."""
+        for newcomer in list(self._refused):
+            newcomer.transport.abort()
+
+
+class Newcomer(asyncio.Protocol):
+    """The protocol of a connection until it is known whose it is."""
+
+    transport: asyncio.Transport
+    who = ""
+
+    def __init__(self, all_: Connections) -> None:
+        self._all = all_
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if self._admitted():
+            connection = Connection(self._all)
+            transport.set_protocol(connection)
+            connection.connection_made(transport)
+        elif self._all.refuse(self):
+            transport.write(refused("forbidden", "this switch is not yours to ask"))
+            # Closed with his request unread, the connection would end in an error for him.
+            transport.write_eof()
+            self._all.loop.call_later(self._all.limits.linger_s, transport.abort)
+        else:
+            transport.abort()
+
+    def _admitted(self) -> bool:
+        connection = self.transport.get_extra_info("socket")
+        try:
+            return self._all.access.admits(connection)
+        except OSError as e:  # he is gone, or is in more groups than can be asked for
+            self.who = f"error={e}"
+            return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.forget(self)
+
+
+class Connection(web.RequestHandler):
+    """One client; its requests are answered one after the other."""
+
+    __slots__ = ("_all", "_blocked", "_clock", "_heard", "_wire", "asking_since")
+
+    def __init__(self, all_: Connections) -> None:
+        super().__init__(
+            all_.server,
+            loop=all_.loop,
+            access_log=None,  # type: ignore[arg-type]  # as `web.AppRunner` takes it
+            lingering_time=all_.limits.linger_s,
+            max_line_size=LINE_MAX,
+            max_field_size=FIELD_MAX,
+            max_headers=FIELDS_MAX,
+        )
+        self._all = all_
+        self._wire: asyncio.Transport  # also after aiohttp has let go of it
+        self._clock: asyncio.TimerHandle | None = None
+        self._blocked: asyncio.TimerHandle | None = None
+        self._heard = False  # a part of the next request
+        self.asking_since: float | None = None
+
+    # ------------------------------------------------------------------ asking and answering
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._wire = transport
+        super().connection_made(transport)
+        self.done()
+        self._all.enter(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._all.leave(self)
+        self.arrived()
+        self._set_blocked(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._heard or bool(data)
+        super().data_received(data)
+
+    def arrived(self) -> None:
+        """The request is here as a whole; from now on it is our time that passes."""
+        if self._clock is not None:
+            self._clock.cancel()
+        self._clock = self.asking_since = None
+
+    def done(self) -> None:
+        """It is answered: the time begins in which the next has to come."""
+        self.arrived()
+        if self._wire.is_closing():
+            return
+        self._heard = False
+        self.asking_since = self._all.loop.time()
+        self._clock = self._all.loop.call_later(self._all.limits.request_s, self._late)
+
+    def _late(self) -> None:
+        if self._heard and not self.writing_paused:
+            self.end(refused("timeout", "the request did not arrive in time"))
+        else:
+            self.drop()
+
+    # ------------------------------------------------------------------ a client that does not read
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._set_blocked(self._all.loop.call_later(self._all.limits.write_s, self._wire.abort))
+
+    def resume_writing(self) -> None:
+        self._set_blocked(None)
+        super().resume_writing()
+
+    def _set_blocked(self, clock: asyncio.TimerHandle | None) -> None:
+        if self._blocked is not None:
+            self._blocked.cancel()
+        self._blocked = clock
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self, last: bytes) -> None:
+        """Say *last*, and close."""
+        self._wire.write(last)
+        self.force_close()
+        self._all.loop.call_later(self._all.limits.linger_s, self._wire.abort)
+
+    def drop(self) -> None:
+        """Close, whatever waits to be read."""
+        self._all.leave(self)
+        self._wire.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp itself refuses, before there is a request, or where it gives up."""
+        if status >= 500:
+            log.error("api request failed", exc_info=exc)
+            answer = failed("internal error, see the log of the switch", "internal")
+        elif isinstance(exc, http_exceptions.LineTooLong):
+            answer = failed("the head of the request is too long", "too-large", status=431)
+        else:
+            answer = failed(f"this is not HTTP: {_first_line(message or '')}", "bad-input")
+        answer.force_close()
+        return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: Any, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):  # raised outside of our functions: Expect
+            resp = failed(resp.reason.lower(), "bad-input", status=resp.status)
+        return await super().finish_response(request, resp, start_time)
+
+
+def _first_line(message: str) -> str:
+    line = message.strip().partition("\n")[0].rstrip(":. ")
+    return line[:1].lower() + line[1:]
+
+
+def refused(code: str, text: str) -> bytes:
+    """An answer without a request, as bytes."""
+    body = msgspec.json.encode(Error(text, None, code)) + b"\n"
+    return (
+        f"HTTP/1.1 {STATUS[code]} {code}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
