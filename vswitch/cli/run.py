@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from vswitch.cli._api import asked_by_options
 from vswitch.cli._common import forwarded, load
+
+if TYPE_CHECKING:
+    from vswitch.control.doors import Wanted
 
 HELP = """\
 Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
@@ -178,6 +183,7 @@ Two namespaces on one switch, in a second terminal:
     help="The socket to be asked on  [default: /run/vswitch/NAME.sock as root, else "
     "$XDG_RUNTIME_DIR/vswitch/NAME.sock]",
 )
+@asked_by_options
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done and why.")
 @click.option(
     "--log-format",
@@ -202,6 +208,7 @@ def command(
     transparent: bool,
     stats: float | None,
     api: Path | None,
+    asked_by: Wanted,
     verbose: bool,
     log_format: str,
 ) -> None:
@@ -223,4 +230,4 @@ def command(
     from vswitch.logs import set_up
 
     set_up(verbose=verbose, form=log_format)
-    load("vswitch.daemon").run(config, api=api, stats_s=stats)
+    load("vswitch.daemon").run(config, api=api, asked_by=asked_by, stats_s=stats)

@@ -22,6 +22,7 @@ from vswitch.linux import peer
 
 TOKEN_MIN, TOKEN_MAX = 16, 1024  # characters
 _TOKEN = re.compile(rb"[!-~]+")  # of a header's value all that shows
+NOT_YOURS = "this switch is not yours to ask"
 NEW_TOKEN = "make one: (umask 077; openssl rand -hex 32 >FILE)"
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 from aiohttp import http_exceptions, web
 
-from vswitch.control.access import Access
+from vswitch.control.access import NOT_YOURS, Access
 from vswitch.control.api import failed
 from vswitch.control.refusals import STATUS
 from vswitch.control.schema import Error
@@ -115,7 +115,7 @@ class Newcomer(asyncio.Protocol):
             transport.set_protocol(connection)
             connection.connection_made(transport)
         elif self._all.refuse(self):
-            transport.write(refused("forbidden", "this switch is not yours to ask"))
+            transport.write(refused("forbidden", NOT_YOURS))
             # Closed with his request unread, the connection would end in an error for him.
             transport.write_eof()
             self._all.loop.call_later(self._all.limits.linger_s, transport.abort)
