@@ -78,9 +78,13 @@ def _chunks(connection: socket.socket) -> Iterator[bytes]:
 
 def _until(connection: socket.socket, end: bytes) -> bytes:
     said = b""
-    while not said.endswith(end):
-        said += _exactly(connection, 1)
-    return said
+    while True:
+        seen = connection.recv(1 << 12, socket.MSG_PEEK)
+        assert seen, f"closed after {said!r}"
+        at = (said + seen).find(end)
+        if at >= 0:
+            return said + _exactly(connection, at + len(end) - len(said))
+        said += _exactly(connection, len(seen))
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:

@@ -103,6 +103,8 @@ class Route:
                 f"the body must be {JSON}, not {request.content_type}",
                 hint="with curl: --json '{...}'",
             )
+        if "Content-Encoding" in request.headers:
+            raise Refusal("bad-type", "the body must not be compressed")
         said = await _whole(request)
         try:
             return msgspec.json.decode(said, type=self.body)

@@ -148,6 +148,7 @@ class Connection(web.RequestHandler):
             max_line_size=LINE_MAX,
             max_field_size=FIELD_MAX,
             max_headers=FIELDS_MAX,
+            auto_decompress=False,
         )
         self._all = all_
         self._wire: asyncio.Transport  # also after aiohttp has let go of it
@@ -232,7 +233,9 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What aiohttp itself refuses, before there is a request, or where it gives up."""
-        if status >= 500:
+        if isinstance(exc, ConnectionError):  # he went in the middle of his request
+            answer = failed("the connection is gone", "bad-input")
+        elif status >= 500:
             log.error("api request failed", exc_info=exc)
             answer = failed("internal error, see the log of the switch", "internal")
         elif isinstance(exc, http_exceptions.LineTooLong):
@@ -241,6 +244,14 @@ class Connection(web.RequestHandler):
             answer = failed(f"this is not HTTP: {_first_line(message or '')}", "bad-input")
         answer.force_close()
         return answer
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What aiohttp gives up about, in the body of a request that was answered already."""
+        mistaken = (web.RequestPayloadError, http_exceptions.HttpProcessingError, ConnectionError)
+        if isinstance(kw.get("exc_info"), mistaken):
+            log.debug("api client broke the protocol error=%s", kw["exc_info"])
+        else:
+            log.error(*args, **kw)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: Any, start_time: float | None
