@@ -1,13 +1,11 @@
 """The API's own description, and schemathesis, which believes and tries it."""
 
 import json
-from contextlib import suppress
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -28,7 +26,7 @@ from vswitch.service import Service
 
 TOKEN = "0123456789abcdef"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-EXAMPLES = 12  # of each operation, right ones and wrong ones
+EXAMPLES = 8  # of each operation, right ones and wrong ones
 NAMES = st.sampled_from([None, "a", "b", "tap7", "tap8"])  # or what it makes up
 CHECKS = [
     not_a_server_error,
@@ -65,7 +63,7 @@ def test_every_operation_says_what_it_takes_and_how_it_fails(document):
     for item in document["paths"].values():
         for operation in item.values():
             assert operation["summary"]
-            assert {"400", "403", "500", "503"} < set(operation["responses"])
+            assert {"400", "403", "431", "500", "503"} < set(operation["responses"])
     listed = document["paths"]["/v1/fdb"]["get"]
     assert [p["name"] for p in listed["parameters"]] == ["port", "mac", "vid", "static"]
     assert "every parameter" in listed["description"]
@@ -98,8 +96,7 @@ def _drive(url):
     for found in document.get_all_operations():
         operation = found.ok()
         _try(operation.as_strategy(generation_mode=GenerationMode.POSITIVE), NAMES)
-        # Where any string will do, nothing can be wrong.
-        with suppress(Unsatisfiable):
+        if operation.body or operation.query:  # where any string will do, nothing can be wrong
             _try(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), st.none())
 
 

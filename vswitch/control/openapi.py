@@ -30,10 +30,11 @@ MEANING = {
     409: "the host, or a limit of the switch, says no; or there is one already",
     413: "the body is too long",
     415: "the body is not said to be JSON",
+    431: "the line or a header of the request is too long",
     500: "a mistake of the switch, in its log",
     503: "as many are asking already as can be answered",
 }
-ALWAYS = (400, 401, 403, 408, 500, 503)
+ALWAYS = (400, 401, 403, 408, 431, 500, 503)
 Json = dict[str, Any]
 
 
