@@ -124,6 +124,8 @@ class Route:
             return encoded(batch, status=self.status)
         response = web.StreamResponse(status=self.status, headers={"Content-Type": JSON})
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         opening = b"["
         while following is not None:
             await response.write(opening + msgspec.json.encode(batch)[1:-1])

@@ -1,6 +1,6 @@
 """A client's connection: who it is, how long it may take, and what it hears when it may not.
 
-    accepted ── not for him ──> 403, closed
+    accepted ── not for him ──> 403, closed: `Farewell`
        │ `Newcomer`
        ▼
     asking ──────── arrived() ──> answering ── done() ──> asking
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,12 @@ from vswitch.control.access import NOT_YOURS, Access
 from vswitch.control.api import failed
 from vswitch.control.refusals import STATUS
 from vswitch.control.schema import Error
+from vswitch.linux import peer
 
 log = logging.getLogger(__name__)
 
 LINE_MAX, FIELD_MAX, FIELDS_MAX = 4096, 2048, 64  # of a request's head: bytes, bytes, count
-REFUSED_MAX = 16  # who was refused and is still reading why
+LEAVING_MAX = 16  # who is being told why he has to go
 LOG_PAUSE_S = 10  # a stranger who knocks all day gets so few lines
 
 
@@ -57,81 +59,97 @@ class Connections:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self._open: dict[Connection, None] = {}  # in the order they came
-        self._refused: set[Newcomer] = set()
-        self._said_s = float("-inf")
+        self._leaving: set[Farewell] = set()
+        self._logged_s = float("-inf")
 
     def __call__(self) -> Newcomer:
         return Newcomer(self)
 
     def enter(self, connection: Connection) -> None:
-        """Count one more, for which another may have to go."""
-        if len(self._open) >= self.limits.connections:
-            asking = [c for c in self._open if c.asking_since is not None]
-            oldest = min(asking, key=lambda c: c.asking_since or 0, default=None)
-            if oldest is None:
-                connection.end(refused("busy", "too many clients ask the switch at once"))
-            else:
-                oldest.drop()
+        """Count one more."""
         self._open[connection] = None
 
     def leave(self, connection: Connection) -> None:
         """One less."""
         self._open.pop(connection, None)
 
-    def refuse(self, newcomer: Newcomer) -> bool:
-        """Whether somebody who may not ask is told so, as long as there are few of them."""
-        if self.loop.time() - self._said_s >= LOG_PAUSE_S:
-            self._said_s = self.loop.time()
-            log.warning("api refused a client that is not of its user or group %s", newcomer.who)
-        if len(self._refused) >= REFUSED_MAX:
+    def make_room(self) -> bool:
+        """See that one more may come, for whom another may have to go; False if nobody can."""
+        if len(self._open) < self.limits.connections:
+            return True
+        asking = [c for c in self._open if c.asking_since is not None]
+        oldest = min(asking, key=lambda c: c.asking_since or 0, default=None)
+        if oldest is None:
             return False
-        self._refused.add(newcomer)
+        oldest.drop()
         return True
 
-    def forget(self, newcomer: Newcomer) -> None:
-        """He has gone."""
-        self._refused.discard(newcomer)
+    def log_refusal(self, who: str) -> None:
+        """Say who may not ask, now and then."""
+        if self.loop.time() - self._logged_s >= LOG_PAUSE_S:
+            self._logged_s = self.loop.time()
+            log.warning("api refused a client of another user %s", who)
+
+    def dismiss(self, transport: asyncio.Transport, last: bytes) -> None:
+        """Say *last* and close: a moment later, unless many are being told something already.
+
+        Closed with his request on the way, the connection would end in an error for the client.
+        """
+        if len(self._leaving) >= LEAVING_MAX:
+            transport.abort()
+            return
+        self._leaving.add(Farewell(self, transport))
+        transport.write(last)
+        transport.write_eof()
+        self.loop.call_later(self.limits.linger_s, transport.abort)
+
+    def gone(self, farewell: Farewell) -> None:
+        """He has heard it."""
+        self._leaving.discard(farewell)
 
     def close(self) -> None:
-        """Send away who was refused; `web.Server.shutdown` closes the connections."""
-        for newcomer in list(self._refused):
-            newcomer.transport.abort()
+        """Send away who is leaving; `web.Server.shutdown` closes the others."""
+        for farewell in self._leaving:
+            farewell.transport.abort()
+
+
+class Farewell(asyncio.Protocol):
+    """The protocol of a connection that was told why it is closed: nothing is heard any more."""
+
+    def __init__(self, all_: Connections, transport: asyncio.Transport) -> None:
+        self._all = all_
+        self.transport = transport
+        transport.set_protocol(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.gone(self)
 
 
 class Newcomer(asyncio.Protocol):
     """The protocol of a connection until it is known whose it is."""
-
-    transport: asyncio.Transport
-    who = ""
 
     def __init__(self, all_: Connections) -> None:
         self._all = all_
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        if self._admitted():
+        if not self._admitted(transport.get_extra_info("socket")):
+            self._all.dismiss(transport, refused("forbidden", NOT_YOURS))
+        elif not self._all.make_room():
+            self._all.dismiss(transport, refused("busy", "too many clients ask at once"))
+        else:
             connection = Connection(self._all)
             transport.set_protocol(connection)
             connection.connection_made(transport)
-        elif self._all.refuse(self):
-            transport.write(refused("forbidden", NOT_YOURS))
-            # Closed with his request unread, the connection would end in an error for him.
-            transport.write_eof()
-            self._all.loop.call_later(self._all.limits.linger_s, transport.abort)
-        else:
-            transport.abort()
 
-    def _admitted(self) -> bool:
-        connection = self.transport.get_extra_info("socket")
+    def _admitted(self, connection: socket.socket) -> bool:
         try:
-            return self._all.access.admits(connection)
+            if self._all.access.admits(connection):
+                return True
+            self._all.log_refusal("pid={} uid={} gid={}".format(*peer.credentials(connection)))
         except OSError as e:  # he is gone, or is in more groups than can be asked for
-            self.who = f"error={e}"
-            return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._all.forget(self)
+            self._all.log_refusal(f"error={e}")
+        return False
 
 
 class Connection(web.RequestHandler):
@@ -193,7 +211,10 @@ class Connection(web.RequestHandler):
 
     def _late(self) -> None:
         if self._heard and not self.writing_paused:
-            self.end(refused("timeout", "the request did not arrive in time"))
+            # From here on aiohttp neither hears nor says anything.
+            self.transport = None
+            self._all.dismiss(self._wire, refused("timeout", "the request did not arrive in time"))
+            self.connection_lost(None)
         else:
             self.drop()
 
@@ -213,12 +234,6 @@ class Connection(web.RequestHandler):
         self._blocked = clock
 
     # ------------------------------------------------------------------ the end
-
-    def end(self, last: bytes) -> None:
-        """Say *last*, and close."""
-        self._wire.write(last)
-        self.force_close()
-        self._all.loop.call_later(self._all.limits.linger_s, self._wire.abort)
 
     def drop(self) -> None:
         """Close, whatever waits to be read."""
