@@ -1,7 +1,8 @@
 """Which stations, in order of address: a picture of the forwarding database, cut into lists.
 
 A million stations are 16 MB as C writes them, and many times that as objects; so they are chosen
-and sorted as an array, and become objects a list at a time.
+and sorted as an array, and become objects a list at a time. numpy takes a moment to load; who
+wants it there early imports this early.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from vswitch.status import Station
 
-if TYPE_CHECKING:
-    import numpy as np
-
+LIST_LENGTH = 1000  # encoded as JSON in two milliseconds, in which other clients wait
 ROW = struct.Struct("6sHHHI")  # vsw_fdb_row of fdb.h
 
 
@@ -36,8 +37,6 @@ def in_order(
 
     All that takes long is done when this returns.
     """
-    import numpy as np
-
     kept = np.isin(rows["port"], list(names) if chosen.port is None else [chosen.port])
     if chosen.mac is not None:
         kept &= (rows["mac"] == np.frombuffer(chosen.mac, "u1")).all(axis=1)

@@ -26,7 +26,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vswitch import stations
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import COUNTER_NAMES, COUNTER_WORDS, DROP_NAMES, VERDICTS, Core
@@ -340,6 +339,8 @@ class Switch:
         Raises:
             PortNotFoundError: there is no such port.
         """
+        from vswitch import stations
+
         with self._lock:
             number = None if port is None else self._member(port).number
         chosen = stations.Chosen(port=number, mac=mac, vid=vid, static=static)

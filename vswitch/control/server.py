@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 ACCEPT_ROUNDS = 8  # asyncio takes three from accept() to connection_made()
 ACCEPTED_MAX = 50  # in one round: so many more files may be open than `Limits` says
 SHUTDOWN_S = 0.5  # how long a client may take to read its answer when the switch stops
-SLOW_AT_ONCE, SLOW_WAITING = 4, 12  # fewer threads than asyncio has for this
+SLOW_AT_ONCE, SLOW_WAITING = 4, 12
 STREAMS_AT_ONCE, STREAMS_WAITING = 2, 14  # each has all stations, 16 bytes of each
 
 
@@ -45,6 +46,11 @@ async def serve(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(stop_fd, stop.set)
+    # asyncio's own is made, and loaded from disk, when it is first used: too late for a process that
+    # may read less by then.
+    loop.set_default_executor(
+        ThreadPoolExecutor(SLOW_AT_ONCE + STREAMS_AT_ONCE, f"{service.config.name}-api")
+    )
     runner = web.AppRunner(
         application(service, doors, limits), access_log=None, shutdown_timeout=SHUTDOWN_S
     )

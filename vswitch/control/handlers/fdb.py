@@ -10,9 +10,8 @@ from vswitch import options
 from vswitch.control.api import Call, Route
 from vswitch.control.schema import FdbEntry, FlushResult
 from vswitch.service import Service
+from vswitch.stations import LIST_LENGTH
 from vswitch.status import Station
-
-LIST_LENGTH = 1000  # encoded in two milliseconds, in which other clients wait
 
 
 class Shown(Struct, frozen=True):
