@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import stat
 import sys
 import threading
@@ -30,7 +29,7 @@ from vswitch import activation, openfiles, text, watchdog
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
-from vswitch.control import address
+from vswitch.control import address, doors
 from vswitch.errors import ConfigError, PortLimitError, VswitchError
 from vswitch.linux.notify import Manager
 from vswitch.portconfig import PortConfig
@@ -56,6 +55,7 @@ def run(
     config: SwitchConfig,
     *,
     api: Path | None = None,
+    asked_by: doors.Wanted = doors.Wanted(),  # noqa: B008
     stats_s: float | None = None,
     source: Source | None = None,
 ) -> None:
@@ -64,6 +64,7 @@ def run(
     Args:
         config: What it is to be.
         api: Path of its socket, by default `address.path_of` its name; or ``fd:N``.
+        asked_by: Who else may ask it, and where.
         stats_s: Print rates every so many seconds.
         source: The file it is from, which SIGHUP has read again.
 
@@ -80,15 +81,17 @@ def run(
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             undo.callback(manager.close)
-            listener = undo.enter_context(address.listening(path, config.name, handed_in=handed_in))
+            opened = undo.enter_context(
+                doors.opened(path, config.name, asked_by, handed_in=handed_in)
+            )
             service = Service.made(config)
             service.source = source
             switch = service.switch
             undo.callback(switch.close)
             service.open()
             switch.start()
-            _announce(switch, listener.getsockname(), config.listeners)
-            undo.enter_context(_served(service, listener))
+            _announce(switch, " ".join(opened.places), config.listeners)
+            undo.enter_context(_served(service, opened))
             manager.ready(_status(switch))
             undo.enter_context(watchdog.fed(switch, manager))
             undo.callback(manager.stopping)
@@ -141,7 +144,7 @@ def _is_stdout(path: str) -> bool:
 # ---------------------------------------------------------------------- running it
 
 
-def _announce(switch: Switch, path: str, listeners: Sequence[PortConfig]) -> None:
+def _announce(switch: Switch, api: str, listeners: Sequence[PortConfig]) -> None:
     ports = switch.port_statuses()
     for port in ports:
         waits = text.waiting(port.state, port.address, port.remote)
@@ -158,16 +161,16 @@ def _announce(switch: Switch, path: str, listeners: Sequence[PortConfig]) -> Non
     among = "on" if len(ports) == 1 else "between"
     _say(
         f"{switch.name}: forwarding {among} {text.plural(len(ports), 'port')} "
-        f"(core {switch.config.core}, pid {os.getpid()}, api {path})"
+        f"(core {switch.config.core}, pid {os.getpid()}, api {api})"
     )
 
 
 @contextmanager
-def _served(service: Service, listener: socket.socket) -> Iterator[None]:
+def _served(service: Service, opened: doors.Doors) -> Iterator[None]:
     """Answer the API from a thread of its own while the block runs."""
     stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     thread = threading.Thread(
-        target=_serve, args=(service, listener, stop), name=f"{service.config.name}-api",
+        target=_serve, args=(service, opened, stop), name=f"{service.config.name}-api",
         daemon=True,
     )  # fmt: skip
     thread.start()
@@ -179,14 +182,14 @@ def _served(service: Service, listener: socket.socket) -> Iterator[None]:
         os.close(stop)
 
 
-def _serve(service: Service, listener: socket.socket, stop: int) -> None:
+def _serve(service: Service, opened: doors.Doors, stop: int) -> None:
     try:
         # Loaded here, while frames flow already: this takes longer than all of the start.
         import asyncio
 
         from vswitch.control import server
 
-        asyncio.run(server.serve(service, listener, stop))
+        asyncio.run(server.serve(service, opened, stop))
     except Exception:
         log.exception("api stops, the switch goes on name=%s", service.config.name)
 

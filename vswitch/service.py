@@ -8,7 +8,7 @@ comes with a VM's connection, and what is set of its port, is not in the configu
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from vswitch.errors import (
 )
 from vswitch.options import in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
-from vswitch.ports import Place, open_listener, open_port
+from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener, open_port
 from vswitch.status import ListenerStatus
 from vswitch.switch import Switch
 
@@ -36,14 +36,29 @@ if TYPE_CHECKING:
 class Service:
     """*switch* as *config* has it, once `open` was called.
 
+    Args:
+        switch: What is forwarding, or going to.
+        config: What it is to be.
+        opener: Makes a port of its configuration instead of `open_port`, as for tests.
+        listener_opener: The same for listeners.
+
     Thread safety: every method may be called from any thread. One change is made at a time; what is
     being opened, which may take as long as a name's lookup, keeps nobody: only its place is taken.
     """
 
-    def __init__(self, switch: Switch, config: SwitchConfig) -> None:
+    def __init__(
+        self,
+        switch: Switch,
+        config: SwitchConfig,
+        *,
+        opener: Callable[[PortConfig], Port] | None = None,
+        listener_opener: Callable[[PortConfig], Listener | VhostUserFolder] | None = None,
+    ) -> None:
         self.switch = switch
         self.config = config
         self.source: Source | None = None  # the file it is from
+        self._opener = opener
+        self._listener_opener = listener_opener
         self._lock = threading.RLock()
         self._opening: list[PortConfig] = []
         self._preparing: list[PortConfig] = []  # the same of listeners
@@ -166,7 +181,7 @@ class Service:
 
     def _open(self, config: PortConfig) -> None:
         """Open a port; one that is new joins the configuration."""
-        port = open_port(self._resolved(config))
+        port = (self._opener or open_port)(self._resolved(config))
         try:
             with self._lock:
                 self.switch.add_port(
@@ -213,7 +228,7 @@ class Service:
 
     def _listen(self, config: PortConfig) -> ListenerStatus:
         """Open a listener; one that is new joins the configuration."""
-        place = open_listener(self._resolved(config))
+        place = (self._listener_opener or open_listener)(self._resolved(config))
         try:
             with self._lock:
                 self.switch.listen(place)

@@ -371,6 +371,29 @@ class Switch:
         """The live entries of the forwarding database, in order of address."""
         return self._stations.all(self._names())
 
+    def station_lists(
+        self,
+        size: int,
+        *,
+        port: str | None = None,
+        mac: bytes | None = None,
+        vid: int | None = None,
+        static: bool | None = None,
+    ) -> Iterator[list[Station]]:
+        """The live entries that match, in order of address, in lists of at most *size*.
+
+        They are those of one moment, that of the call.
+
+        Raises:
+            PortNotFoundError: there is no such port.
+        """
+        from vswitch import stationlists
+
+        with self._lock:
+            number = None if port is None else self._member(port).number
+        chosen = stationlists.Chosen(port=number, mac=mac, vid=vid, static=static)
+        return stationlists.in_order(self.fdb, self._names(), chosen, size=size)
+
     @property
     def fdb(self) -> np.ndarray[Any, Any]:
         """The live entries as a structured array: mac (6 x u1), vid, port, static, age_s."""

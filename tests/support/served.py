@@ -10,24 +10,45 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vswitch import Switch
-from vswitch.control import address, server
+from vswitch.control import doors, server
+from vswitch.control.connection import Limits
 from vswitch.service import Service
 
 
 @contextmanager
-def served(switch: Switch | Service, path: Path) -> Iterator[Path]:
+def served(
+    switch: Switch | Service,
+    path: Path,
+    *,
+    wanted: doors.Wanted = doors.Wanted(),  # noqa: B008
+    limits: Limits = Limits(),  # noqa: B008
+) -> Iterator[Path]:
     """Answer for *switch* at *path* while the block runs."""
     service = switch if isinstance(switch, Service) else Service(switch, switch.config)
+    with (
+        doors.opened(path, service.switch.name, wanted) as opened,
+        answering(service, opened, limits=limits),
+    ):
+        yield path
+
+
+@contextmanager
+def answering(
+    service: Service,
+    opened: doors.Doors,
+    *,
+    limits: Limits = Limits(),  # noqa: B008
+) -> Iterator[None]:
+    """The same at doors that are open."""
     stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    with address.listening(path, service.switch.name) as listener:
-        thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(service, listener, stop)), name="api"
-        )
-        thread.start()
-        try:
-            yield path
-        finally:
-            os.eventfd_write(stop, 1)
-            thread.join(5)
-            os.close(stop)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve(service, opened, stop, limits=limits)), name="api"
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        os.eventfd_write(stop, 1)
+        thread.join(5)
+        os.close(stop)
     assert not thread.is_alive()

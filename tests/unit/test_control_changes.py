@@ -111,8 +111,8 @@ def test_the_switch_is_changed(ask):
         ("POST", "/v1/ports", {"port": "fd:3"}, 409, "fd:3: a descriptor is handed to a process"),
         ("POST", "/v1/ports", {"port": "nix:x"}, 400, "port 'nix:x': unknown kind 'nix'"),
         ("POST", "/v1/ports", {"port": "record:/none/x"}, 409, "x: cannot record to /none/x"),
-        ("POST", "/v1/ports", {}, 400, "object missing required field `port`"),
-        ("PATCH", "/v1/ports/a", {"fdb_limit": -1}, 400, "fdb_limit must be in 0..4194304"),
+        ("POST", "/v1/ports", {}, 400, "field 'port' is missing"),
+        ("PATCH", "/v1/ports/a", {"fdb_limit": -1}, 400, "fdb_limit must be at least 0"),
         ("PATCH", "/v1/ports/a", {"mtu": 10**30}, 400, ""),
         ("PATCH", "/v1/ports/a", {"mtu": 1}, 400, "mtu must be in 68..65521, not 1"),
         ("PATCH", "/v1/ports/nix", {}, 404, "no port nix"),
@@ -129,10 +129,10 @@ def test_the_switch_is_changed(ask):
         ("PUT", "/v1/fdb", {"mac": A, "port": "a", "vid": 7}, 400, "vid: the switch is VLAN-un"),
         ("DELETE", f"/v1/fdb/{A}", None, 404, f"no station {A}"),
         ("DELETE", f"/v1/fdb/{B}?vid=7", None, 400, "vid: the switch is VLAN-unaware, and knows"),
-        ("DELETE", f"/v1/fdb/{B}?vid=x", None, 400, "vid: expected `int`"),
+        ("DELETE", f"/v1/fdb/{B}?vid=x", None, 400, "vid must be a whole number"),
         ("DELETE", "/v1/fdb/x", None, 400, "mac: not an Ethernet address: 'x'"),
         ("PATCH", "/v1/switch", {"forward": ["nix"]}, 400, "--forward: unknown reserved address"),
-        ("PATCH", "/v1/switch", {"ageing_s": -1}, 400, "--ageing must be in 0..1000000"),
+        ("PATCH", "/v1/switch", {"ageing_s": -1}, 400, "ageing_s must be at least 0"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(ask, api, method, target, body, status, error):

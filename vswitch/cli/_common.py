@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vswitch.cli._api import place_options, remote
 from vswitch.errors import VswitchError
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def switch_options(command: Command) -> Command:
     """Add ``-S NAME`` and ``--api PATH``, arguments *switch* and *api* for `ask`."""
-    command = click.option(
-        "--api", type=click.Path(path_type=Path), metavar="PATH", help="The switch at this socket."
-    )(command)
+    command = place_options(command)
     return click.option(
         "-S", "--switch", metavar="NAME", help="The switch of that name  [default: the only one]"
     )(command)
@@ -31,7 +30,8 @@ def switch_options(command: Command) -> Command:
 
 def ask(switch: str | None, api: Path | None) -> Client:
     """A client of the switch the user means."""
-    if switch is not None and api is not None:
+    there = remote(click.get_current_context())
+    if switch is not None and (api or there) is not None:
         raise click.UsageError("-S and --api exclude one another")
     if switch is not None:
         from vswitch.config import check_switch_name
@@ -39,7 +39,7 @@ def ask(switch: str | None, api: Path | None) -> Client:
         check_switch_name(switch)
     from vswitch.control.client import connect
 
-    return connect(switch, path=api)
+    return connect(switch, path=api, remote=there)
 
 
 def forwarded(forward: str | None, *, transparent: bool) -> frozenset[int]:

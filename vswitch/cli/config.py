@@ -94,7 +94,11 @@ def keys() -> None:
     for table, its_keys in _tables():
         click.echo(
             textwrap.fill(
-                " ".join(its_keys), 80, initial_indent=f"{table:<18}", subsequent_indent=" " * 18
+                " ".join(its_keys),
+                80,
+                initial_indent=f"{table:<18}",
+                break_on_hyphens=False,
+                subsequent_indent=" " * 18,
             )
         )
 

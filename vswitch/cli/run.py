@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vswitch.cli._api import asked_by_options
 from vswitch.cli._common import forwarded, load
 from vswitch.cli._settings import configured, given
 
 if TYPE_CHECKING:
     from vswitch.configfile import Contents
+    from vswitch.control.doors import Wanted
 
 HELP = """\
 Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
@@ -197,6 +199,7 @@ Two namespaces on one switch, in a second terminal:
     help='The socket to be asked on, or fd:N  [default: the one handed in as "api", else '
     "/run/vswitch/NAME.sock as root, $XDG_RUNTIME_DIR/vswitch/NAME.sock otherwise]",
 )
+@asked_by_options
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done and why.")
 @click.option(
     "--log-format",
@@ -224,6 +227,7 @@ def command(
     transparent: bool,
     stats: float | None,
     api: Path | None,
+    asked_by: Wanted,
     verbose: bool,
     log_format: str,
 ) -> None:
@@ -254,4 +258,4 @@ def command(
     from vswitch.logs import set_up
 
     set_up(verbose=verbose, form=log_format)
-    load("vswitch.daemon").run(config, api=api, stats_s=stats, source=source)
+    load("vswitch.daemon").run(config, api=api, asked_by=asked_by, stats_s=stats, source=source)

@@ -59,8 +59,10 @@ def holder(path: Path) -> int | None:
 
 
 @contextmanager
-def listening(path: Path, name: str, *, handed_in: int | None = None) -> Iterator[socket.socket]:
-    """A listening socket at *path*, for its owner only; the file is gone at the end.
+def listening(
+    path: Path, name: str, *, group: int | None = None, handed_in: int | None = None
+) -> Iterator[socket.socket]:
+    """A listening socket at *path*, for its owner, and *group*; the file is gone at the end.
 
     Or the one that was *handed_in*, whose file is for who made it to remove.
 
@@ -73,7 +75,10 @@ def listening(path: Path, name: str, *, handed_in: int | None = None) -> Iterato
         return
     _prepare(path)
     try:
-        file = SocketFile(path, socket.SOCK_STREAM, mode=0o600)
+        if group is None:
+            file = SocketFile(path, socket.SOCK_STREAM, mode=0o600)
+        else:
+            file = SocketFile(path, socket.SOCK_STREAM, mode=0o660, group=group)
     except SocketInUseError as e:
         raise _in_use(path, name) from e
     except PortError as e:

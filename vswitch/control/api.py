@@ -2,16 +2,15 @@
 
 Each noun has a file in ``handlers/`` with its functions and ``ROUTES``. A function gets the running
 switch and the checked words of the request, and returns what is to be encoded, or a response if
-that is not JSON. It is called in a thread of its own if the route is ``slow``: when it opens
-something, or waits for the host.
+that is not JSON. It is called in a thread of its own if it changes something, since changes wait
+for one another, or if the route is ``slow``: when it waits for the host. What may be long it
+returns as an iterator of lists, which are sent one after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,31 +18,17 @@ import msgspec
 from aiohttp import web
 
 from vswitch.control.apart import apart
+from vswitch.control.refusals import STATUS, Refusal, misfit, no_json
 from vswitch.control.schema import Error
-from vswitch.errors import (
-    ConfigError,
-    FdbError,
-    PortError,
-    PortExistsError,
-    PortNotFoundError,
-    StationExistsError,
-    StationNotFoundError,
-    VswitchError,
-)
+from vswitch.control.slots import Slots
+from vswitch.errors import ConfigError
 from vswitch.service import Service
 
-log = logging.getLogger(__name__)
-
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-SLOW_MAX = 16  # threads per route; who comes then waits for one of them
-STATUS = {
-    "bad-input": 400,
-    "not-found": 404,
-    "exists": 409,
-    "refused": 409,
-    "internal": 500,
-    "unhealthy": 503,
-}
+JSON = "application/json"
+
+SLOW = web.AppKey("slow", Slots)  # functions in a thread of their own
+STREAMS = web.AppKey("streams", Slots)  # long answers under way
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,10 +58,11 @@ class Route:
     body: type[msgspec.Struct] | None = None
     status: int = 200
     slow: bool = False
+    media: str = JSON  # of the answer
+    stream: bool = False  # the function returns an iterator of lists, and is slow
 
     def over(self, service: Service) -> Handler:
         """What answers requests to *service*."""
-        turns = asyncio.Semaphore(SLOW_MAX)
 
         async def answer(request: web.Request) -> web.StreamResponse:
             call = Call(
@@ -85,8 +71,11 @@ class Route:
                 await self._body(request),
                 request.headers.get("Accept", ""),
             )
-            if self.slow:
-                async with turns:
+            if self.stream:
+                async with request.app[STREAMS].one():
+                    return await self._streamed(request, service, call)
+            if self.slow or self.method != "GET":
+                async with request.app[SLOW].one():
                     said = await apart(self.answers, service, call)
             else:
                 said = self.answers(service, call)
@@ -112,43 +101,74 @@ class Route:
         try:
             return msgspec.convert(given, self.query, strict=False)
         except msgspec.ValidationError as e:
-            raise ConfigError(_sentence(e)) from e
+            raise misfit(e, self.query.__struct_fields__) from e
 
     async def _body(self, request: web.Request) -> msgspec.Struct | None:
         if self.body is None:
+            if request.can_read_body:
+                raise ConfigError(f"{self.method} {request.path} takes no body")
             return None
+        # Without a word about its type we take it for what it has to be.
+        if "Content-Type" in request.headers and request.content_type != JSON:
+            raise Refusal(
+                "bad-type",
+                f"the body must be {JSON}, not {request.content_type}",
+                hint="with curl: --json '{...}'",
+            )
+        if "Content-Encoding" in request.headers:
+            raise Refusal("bad-type", "the body must not be compressed")
+        said = await _whole(request)
         try:
-            return msgspec.json.decode(await request.read(), type=self.body)
-        except msgspec.DecodeError as e:
-            raise ConfigError(_sentence(e)) from e
+            return msgspec.json.decode(said, type=self.body)
+        except msgspec.ValidationError as e:
+            raise misfit(e, self.body.__struct_encode_fields__) from e
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise no_json(e, said) from e
+
+    async def _streamed(
+        self, request: web.Request, service: Service, call: Call
+    ) -> web.StreamResponse:
+        batches = await apart(self.answers, service, call)
+        assert isinstance(batches, Iterator)
+        batch: list[Any] = next(batches, [])
+        following = next(batches, None)
+        if following is None:
+            return encoded(batch, status=self.status)
+        response = web.StreamResponse(status=self.status, headers={"Content-Type": JSON})
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        opening = b"["
+        while following is not None:
+            await response.write(opening + msgspec.json.encode(batch)[1:-1])
+            await asyncio.sleep(0)  # a client that reads fast does not keep the others waiting
+            opening, batch, following = b",", following, next(batches, None)
+        await response.write(b"," + msgspec.json.encode(batch)[1:] + b"\n")
+        await response.write_eof()
+        return response
 
 
-def _sentence(error: msgspec.DecodeError) -> str:
-    """What is wrong, beginning with the field: ``mtu: expected `int`, got `str```."""
-    found = re.fullmatch(r"(.*?)(?: - at `\$?\.?(.*)`)?", str(error), re.DOTALL)
-    assert found
-    what, field = found[1], found[2]
-    what = what[:1].lower() + what[1:]
-    return f"{field}: {what}" if field else what
-
-
-def code_of(error: VswitchError) -> str:
-    """The code of `Error` for what a function raised."""
-    if isinstance(error, (PortNotFoundError, StationNotFoundError)):
-        return "not-found"
-    if isinstance(error, (PortExistsError, StationExistsError)):
-        return "exists"
-    return "refused" if isinstance(error, (PortError, FdbError)) else "bad-input"
+async def _whole(request: web.Request) -> bytes:
+    try:
+        body = await request.read()
+    except web.RequestPayloadError as e:
+        raise ConfigError(f"the body cannot be read: {' '.join(str(e).split())}") from e
+    request.protocol.arrived()  # type: ignore[attr-defined]  # it is a `Connection`
+    return body
 
 
 def failed(text: str, code: str, hint: str | None = None, **options: Any) -> web.Response:
     """An answer that says no; its status is that of *code* unless it is given."""
     status = options.pop("status", STATUS.get(code))
+    # A stranger's bytes that were no UTF-8 are in here as lone surrogates.
+    text, hint = _clean(text), None if hint is None else _clean(hint)
     return encoded(Error(text, hint, code), status=status, **options)
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def encoded(body: object, **options: Any) -> web.Response:
     """An answer in JSON, with a newline for people with curl."""
-    return web.Response(
-        body=msgspec.json.encode(body) + b"\n", content_type="application/json", **options
-    )
+    return web.Response(body=msgspec.json.encode(body) + b"\n", content_type=JSON, **options)

@@ -18,6 +18,7 @@ import msgspec
 
 from vswitch import paths
 from vswitch.control import address
+from vswitch.control.remote import Remote
 from vswitch.control.schema import (
     ConfigCheck,
     ConfigInfo,
@@ -42,14 +43,17 @@ T = TypeVar("T")
 TIMEOUT_S = 10
 
 
-def connect(name: str | None = None, *, path: Path | None = None) -> Client:
-    """A client of the switch at *path*, or called *name*, or of the only one that runs.
+def connect(
+    name: str | None = None, *, path: Path | None = None, remote: Remote | None = None
+) -> Client:
+    """A client of the switch at *path* or *remote*, or called *name*, or of the only one that runs.
 
     Raises:
         ApiError: there is no such switch, or several and none was named.
     """
-    if path is not None:
-        return Client(path)
+    place = path or remote
+    if place is not None:
+        return Client(place)
     if name is not None:
         return Client(address.path_of(name))
     running = address.running()
@@ -87,9 +91,15 @@ class Client:
         ApiError: from every method: nobody answers, or the switch said no.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = _UnixConnection(path)
+    def __init__(self, place: Path | Remote) -> None:
+        self._place = place
+        self._headers = {"Content-Type": "application/json"}
+        self._connection: http.client.HTTPConnection
+        if isinstance(place, Remote):
+            self._connection = place.connection(TIMEOUT_S)
+            self._headers |= place.headers
+        else:
+            self._connection = _UnixConnection(place)
 
     def __enter__(self) -> Client:
         return self
@@ -151,7 +161,7 @@ class Client:
         """What happens from now on, until the switch ends."""
         from vswitch.control.watching import watch
 
-        return watch(self._path, {"mac": mac, "port": port, "kinds": kinds})
+        return watch(self._place, {"mac": mac, "port": port, "kinds": kinds})
 
     def flush(self, *, port: str | None = None, mac: str | None = None) -> int:
         """Forget learned stations, all or those that match; how many there were."""
@@ -191,7 +201,7 @@ class Client:
         given = {key: value for key, value in query.items() if value is not None}
         try:
             whole = f"{route}?{urlencode(given)}" if given else route
-            self._connection.request(method, whole, content)
+            self._connection.request(method, whole, content, self._headers)
             answer = self._connection.getresponse()
             said = answer.read()
         except (OSError, http.client.HTTPException) as e:
@@ -203,22 +213,27 @@ class Client:
             return msgspec.json.decode(said, type=kind)
         except msgspec.DecodeError as e:
             raise ApiError(
-                f"{self._path} does not speak the API of vswitch: {e}",
+                f"{self._place} does not speak the API of vswitch: {e}",
                 hint="is the running switch of the same version? vswitch --version",
             ) from e
 
     def _unreachable(self, cause: Exception) -> ApiError:
-        if isinstance(cause, (FileNotFoundError, ConnectionRefusedError)):
-            others = ", ".join(address.running(self._path.parent))
+        if isinstance(self._place, Remote):
             return ApiError(
-                f"no switch answers at {self._path}",
+                f"no switch answers at {self._place}: {cause}",
+                hint="is it running, with --api-listen?",
+            )
+        if isinstance(cause, (FileNotFoundError, ConnectionRefusedError)):
+            others = ", ".join(address.running(self._place.parent))
+            return ApiError(
+                f"no switch answers at {self._place}",
                 hint=f"running are: {others}" if others else _elsewhere(),
             )
         if isinstance(cause, PermissionError):
             return ApiError(
-                f"not allowed to ask the switch at {self._path}",
+                f"not allowed to ask the switch at {self._place}",
                 hint="be the user who started it, or root",
             )
         if isinstance(cause, TimeoutError):
-            return ApiError(f"the switch at {self._path} did not answer in {TIMEOUT_S} s")
-        return ApiError(f"cannot ask the switch at {self._path}: {cause}")
+            return ApiError(f"the switch at {self._place} did not answer in {TIMEOUT_S} s")
+        return ApiError(f"cannot ask the switch at {self._place}: {cause}")

@@ -5,9 +5,9 @@ Every body is JSON. A failed request answers with `Error` and a status of 400 or
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Health(Struct, frozen=True):
@@ -102,14 +102,15 @@ class PortChange(Struct, frozen=True, forbid_unknown_fields=True):
 
     learning: bool | None = None
     forwarding: bool | None = None
-    fdb_limit: int | None = None  # stations it may have; 0: no limit of its own
+    # Stations it may have; 0: no limit of its own.
+    fdb_limit: Annotated[int, Meta(ge=0, le=1 << 22)] | None = None
     mtu: int | None = None  # bytes; of a device, and of a socket
 
 
 class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):
     """PATCH /v1/switch: what is given is changed."""
 
-    ageing_s: int | None = None
+    ageing_s: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     forward: list[str] | None = None  # names, or last bytes, of reserved addresses
 
 
@@ -122,7 +123,7 @@ class NewEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FdbEntry(Struct, frozen=True, omit_defaults=True):
-    """An element of GET /v1/fdb[?port=NAME]"""
+    """An element of GET /v1/fdb[?port=NAME][&mac=MAC][&vid=VID][&static=true]"""
 
     mac: str
     port: str
@@ -185,9 +186,11 @@ class Reloaded(Struct, frozen=True):
 class Error(Struct, frozen=True, omit_defaults=True):
     """Any failed request.
 
-    ``code`` is ``bad-input`` (status 400), ``not-found`` (404), ``bad-method`` (405), ``exists`` or
-    ``refused`` (409: the host, or a limit of the switch, says no), ``unhealthy`` (503) or
-    ``internal`` (500).
+    ``code`` is ``bad-input`` (status 400), ``unauthorized`` (401: no token, over TCP),
+    ``forbidden`` (403: another user's switch), ``not-found`` (404), ``bad-method`` (405),
+    ``timeout`` (408: the request did not arrive in time), ``exists`` or ``refused`` (409: the host,
+    or a limit of the switch, says no), ``too-large`` (413, 431), ``bad-type`` (415), ``internal``
+    (500), ``busy`` (503: try again) or ``unhealthy`` (503: a thread makes no rounds).
     """
 
     error: str

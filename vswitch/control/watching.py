@@ -13,12 +13,13 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from vswitch.control.remote import Remote
 from vswitch.control.schema import EventInfo
 from vswitch.errors import ApiError
 
 
-def watch(path: Path, query: Mapping[str, str | None]) -> Iterator[EventInfo]:
-    """The events of the switch at *path*, until it ends.
+def watch(place: Path | Remote, query: Mapping[str, str | None]) -> Iterator[EventInfo]:
+    """The events of the switch at *place*, until it ends.
 
     Raises:
         ApiError: it could not be asked, or went away without a farewell.
@@ -27,13 +28,13 @@ def watch(path: Path, query: Mapping[str, str | None]) -> Iterator[EventInfo]:
     loop = asyncio.new_event_loop()
     session = None
     try:
-        session, socket = loop.run_until_complete(_connected(path, given))
+        session, socket = loop.run_until_complete(_connected(place, given))
         while (message := loop.run_until_complete(socket.receive())).type is aiohttp.WSMsgType.TEXT:
             yield msgspec.json.decode(message.data, type=EventInfo)
         if message.type is not aiohttp.WSMsgType.CLOSE:
-            raise ApiError(f"the switch at {path} does not answer any more")
+            raise ApiError(f"the switch at {place} does not answer any more")
     except (aiohttp.ClientError, OSError) as e:
-        raise ApiError(f"cannot watch the switch at {path}: {e}") from e
+        raise ApiError(f"cannot watch the switch at {place}: {e}") from e
     finally:
         if session:
             loop.run_until_complete(session.close())
@@ -41,11 +42,15 @@ def watch(path: Path, query: Mapping[str, str | None]) -> Iterator[EventInfo]:
 
 
 async def _connected(
-    path: Path, query: Mapping[str, str]
+    place: Path | Remote, query: Mapping[str, str]
 ) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:
-    session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(path)))
+    if isinstance(place, Remote):
+        url, session = str(place), aiohttp.ClientSession(headers=place.headers)
+    else:
+        connector = aiohttp.UnixConnector(path=str(place))
+        url, session = "http://localhost", aiohttp.ClientSession(connector=connector)
     try:
-        socket = await session.ws_connect("http://localhost/v1/events", params=query)
+        socket = await session.ws_connect(f"{url}/v1/events", params=query)
     except BaseException:
         await session.close()
         raise

@@ -9,18 +9,48 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
+from typing import NamedTuple
 
+SO_PEERGROUPS = 59  # <asm-generic/socket.h>, since Linux 4.13
+GROUPS_BYTES = 1024  # as much as Python asks for: 256 groups
 CMDLINE_MAX_BYTES = 1 << 16  # of libvirt's longest commands less than half; proc(5)
 
 
-def pid(connection: socket.socket) -> int:
-    """The process that connected or listened, see SO_PEERCRED in unix(7); 0 if we cannot see it.
+class Credentials(NamedTuple):
+    """Of the process that connected or listened, at that moment."""
+
+    pid: int  # 0 if we cannot see it
+    uid: int
+    gid: int
+
+
+def credentials(connection: socket.socket) -> Credentials:
+    """Who is at the other end, see SO_PEERCRED in unix(7).
 
     Raises:
         OSError: there is no peer.
     """
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int(struct.unpack("iII", credentials)[0])
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return Credentials(*struct.unpack("iII", found))
+
+
+def groups(connection: socket.socket) -> tuple[int, ...]:
+    """The supplementary groups it had.
+
+    Raises:
+        OSError: there is no peer, or it has more than 256.
+    """
+    found = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, GROUPS_BYTES)
+    return struct.unpack(f"{len(found) // 4}I", found)
+
+
+def pid(connection: socket.socket) -> int:
+    """The process that connected or listened; 0 if we cannot see it.
+
+    Raises:
+        OSError: there is no peer.
+    """
+    return credentials(connection).pid
 
 
 def guest_name(connection: socket.socket) -> str:

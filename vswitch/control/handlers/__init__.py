@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from vswitch.control.api import Route
-from vswitch.control.handlers import config, events, fdb, health, listeners, metrics, ports, switch
+from vswitch.control.handlers import (
+    config,
+    description,
+    events,
+    fdb,
+    health,
+    listeners,
+    metrics,
+    ports,
+    switch,
+)
 
-ROUTES: tuple[Route, ...] = (
+NOUNS: tuple[Route, ...] = (
     *switch.ROUTES,
     *ports.ROUTES,
     *listeners.ROUTES,
@@ -15,3 +25,4 @@ ROUTES: tuple[Route, ...] = (
     *metrics.ROUTES,
     *health.ROUTES,
 )
+ROUTES = description.described(NOUNS)

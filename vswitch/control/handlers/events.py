@@ -59,6 +59,11 @@ class EventRoute(Route):
         return answer
 
 
+def live(service: Service, call: Call) -> None:
+    """Each message is an event, as JSON; `EventRoute` sends them."""
+    raise NotImplementedError
+
+
 def history(service: Service, call: Call) -> list[EventInfo]:
     kinds, mac = _kinds(call.query.kinds), _mac(call.query.mac)
     port = call.query.port
@@ -170,7 +175,7 @@ def _info(event: Event) -> EventInfo:
 
 ROUTES = (
     EventRoute(
-        "GET", "/v1/events", history, "What happens: a WebSocket", EventInfo, query=Watched,
+        "GET", "/v1/events", live, "What happens: a WebSocket", EventInfo, query=Watched,
     ),
     Route(
         "GET", "/v1/events/history", history, "What happened, the oldest first", list[EventInfo],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 from msgspec import Struct
 
@@ -11,11 +13,15 @@ from vswitch.control.api import Call, Nothing, Route
 from vswitch.control.schema import FdbEntry, FdbInfo, FlushResult, NewEntry
 from vswitch.errors import ConfigError
 from vswitch.service import Service
+from vswitch.stationlists import LIST_LENGTH
 from vswitch.status import Place, Station
 
 
 class Shown(Struct, frozen=True):
     port: str | None = None  # only what is behind it
+    mac: str | None = None
+    vid: int | None = None
+    static: bool | None = None
     at: float | None = None  # as it was then, seconds since 1970
 
 
@@ -28,13 +34,25 @@ class Vlan(Struct, frozen=True):
     vid: int = 0  # the switch is VLAN-unaware
 
 
-def show(service: Service, call: Call) -> list[FdbEntry]:
-    port = call.query.port
-    if port is not None and call.query.at is None:
-        service.switch.port_status(port)  # 404 rather than an empty list for a misspelt name
-    if call.query.at is not None:
-        return [_place(p) for p in _at(service, call.query.at) if port in (None, p.port)]
-    return [_entry(s) for s in service.switch.stations() if port in (None, s.port)]
+def show(service: Service, call: Call) -> Iterator[list[FdbEntry]]:
+    """All stations of one moment, or those that match every parameter, however many."""
+    asked = call.query
+    mac = None if asked.mac is None else options.mac("mac", asked.mac)
+    if asked.at is not None:
+        return iter([[_place(p) for p in _at(service, asked.at) if _is_meant(p, asked, mac)]])
+    lists = service.switch.station_lists(
+        LIST_LENGTH, port=asked.port, mac=mac, vid=asked.vid, static=asked.static
+    )
+    return ([_entry(station) for station in stations] for stations in lists)
+
+
+def _is_meant(place: Place, asked: Shown, mac: bytes | None) -> bool:
+    return (
+        asked.port in (None, place.port)
+        and mac in (None, place.mac)
+        and asked.vid in (None, place.vid)
+        and asked.static in (None, place.static)
+    )
 
 
 def _at(service: Service, wall_s: float) -> list[Place]:
@@ -111,7 +129,7 @@ ROUTES = (
         "The stations, in order of address",
         list[FdbEntry],
         query=Shown,
-        slow=True,  # to look into the past
+        stream=True,
     ),
     Route("POST", "/v1/fdb", add, "Make a station static", FdbEntry, body=NewEntry, status=201),
     Route("PUT", "/v1/fdb", replace, "The same, wherever it was", FdbEntry, body=NewEntry),

@@ -15,4 +15,14 @@ def show(service: Service, call: Call) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
-ROUTES = (Route("GET", "/metrics", show, "Counters as Prometheus reads them", str, slow=True),)
+ROUTES = (
+    Route(
+        "GET",
+        "/metrics",
+        show,
+        "Counters as Prometheus reads them",
+        str,
+        media="text/plain",
+        slow=True,
+    ),
+)
