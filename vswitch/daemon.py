@@ -1,6 +1,7 @@
 """From a configuration to a running switch, until a signal ends it.
 
-    hold signals -> take the socket -> open ports -> forward -> say so -> load the API server
+    hold signals -> take the socket -> open ports -> give up privileges -> forward -> say so
+                                                               load the API server <-+
                                                         |
     remove the socket <- close the switch (its ports) <-+ SIGINT, SIGTERM, SIGHUP
 
@@ -23,6 +24,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,7 @@ from vswitch import activation, openfiles, text, watchdog
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
+from vswitch.confinement import Confinement
 from vswitch.control import address
 from vswitch.errors import ConfigError, PortLimitError, VswitchError
 from vswitch.linux.notify import Manager
@@ -49,6 +52,16 @@ LISTENING = {
     "vhost-user": "a socket for each virtual machine; as one is taken, the next is made",
 }
 
+# By the API's thread, or when first needed: another user may not be able to read them.
+LOADED_LATER = (
+    "vswitch.control.server",
+    "asyncio",
+    "concurrent.futures.thread",
+    "encodings.idna",
+    "ipaddress",
+    "vswitch.configsource",
+    "vswitch.reconcile",
+)
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
 
@@ -58,6 +71,7 @@ def run(
     api: Path | None = None,
     stats_s: float | None = None,
     source: Source | None = None,
+    confinement: Confinement | None = None,
 ) -> None:
     """Run the switch of *config* until SIGINT, SIGTERM or SIGHUP, then print its counters.
 
@@ -66,6 +80,7 @@ def run(
         api: Path of its socket, by default `address.path_of` its name; or ``fd:N``.
         stats_s: Print rates every so many seconds.
         source: The file it is from, which SIGHUP has read again.
+        confinement: What it gives up when its ports are open.
 
     Raises:
         VswitchError: it cannot be; everything is as before.
@@ -76,16 +91,23 @@ def run(
     if source:
         source.was_resolved(config)
     _check(config)
-    path = api or address.path_of(config.name)
+    confinement = confinement or Confinement()
+    account = confinement.account
+    path = api or address.path_of(config.name, user=account.name if account else "")
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             undo.callback(manager.close)
-            listener = undo.enter_context(address.listening(path, config.name, handed_in=handed_in))
+            listener = undo.enter_context(
+                address.listening(
+                    path, config.name, owner=confinement.owner, handed_in=handed_in
+                )
+            )
             service = Service.made(config)
             service.source = source
             switch = service.switch
             undo.callback(switch.close)
             service.open()
+            _confine(service, confinement)
             switch.start()
             _announce(switch, listener.getsockname(), config.listeners)
             undo.enter_context(_served(service, listener))
@@ -136,6 +158,15 @@ def _is_stdout(path: str) -> bool:
     except (OSError, AttributeError):  # it is not there yet, or we have no standard output
         return False
     return os.path.samestat(here, out) and not stat.S_ISCHR(out.st_mode)  # as /dev/null
+
+
+def _confine(service: Service, confinement: Confinement) -> None:
+    """Give up what is not needed any more; before any thread is started, see there."""
+    if confinement.needs_all_loaded:
+        for module in LOADED_LATER:
+            import_module(module)
+    confinement.enter()
+    service.locked = confinement.lock
 
 
 # ---------------------------------------------------------------------- running it

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vswitch.cli._common import forwarded, load
+from vswitch.cli._privilege import confinement, privilege_options
 from vswitch.cli._settings import configured, given
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ Two namespaces on one switch, in a second terminal:
     help='The socket to be asked on, or fd:N  [default: the one handed in as "api", else '
     "/run/vswitch/NAME.sock as root, $XDG_RUNTIME_DIR/vswitch/NAME.sock otherwise]",
 )
+@privilege_options
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done and why.")
 @click.option(
     "--log-format",
@@ -224,6 +226,9 @@ def command(
     transparent: bool,
     stats: float | None,
     api: Path | None,
+    user: str | None,
+    lock: bool,
+    seccomp: str,
     verbose: bool,
     log_format: str,
 ) -> None:
@@ -254,4 +259,10 @@ def command(
     from vswitch.logs import set_up
 
     set_up(verbose=verbose, form=log_format)
-    load("vswitch.daemon").run(config, api=api, stats_s=stats, source=source)
+    load("vswitch.daemon").run(
+        config,
+        api=api,
+        stats_s=stats,
+        source=source,
+        confinement=confinement(user=user, lock=lock, seccomp=seccomp),
+    )

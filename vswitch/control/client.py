@@ -51,7 +51,7 @@ def connect(name: str | None = None, *, path: Path | None = None) -> Client:
     if path is not None:
         return Client(path)
     if name is not None:
-        return Client(address.path_of(name))
+        return Client(address.find(name))
     running = address.running()
     if not running:
         raise ApiError("no switch is running", hint=_elsewhere())
