@@ -19,8 +19,9 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vswitch import options
 from vswitch.errors import ConfigError
@@ -73,6 +74,19 @@ def _user(text: str) -> pwd.struct_passwd | None:
         return None
 
 
+def _may_write(folder: Path, uid: int, groups: Container[int]) -> bool:
+    """Whether a user without capabilities can make files; what is not there we make ourselves."""
+    if not folder.exists():
+        return uid == os.geteuid()
+    found = folder.stat()
+    bits = found.st_mode
+    if found.st_uid == uid:
+        bits >>= 6
+    elif found.st_gid in groups:
+        bits >>= 3
+    return bits & 0o3 == 0o3
+
+
 @dataclass(frozen=True, slots=True)
 class Confinement:
     """What is given up.
@@ -104,7 +118,9 @@ class Confinement:
     @property
     def needs_all_loaded(self) -> bool:
         """Whether files that we can read now may be closed to us later."""
-        return self.lock or self.account is not None
+        if self.account and not self.account.is_ours:
+            return True
+        return privilege.DAC_OVERRIDE in privilege.held() - self.keeps
 
     @property
     def keeps(self) -> frozenset[int]:
@@ -112,6 +128,28 @@ class Confinement:
         if self.lock:
             return frozenset()
         return frozenset(DEVICES if self.account and self.account.uid else DEVICES | FILES)
+
+    def check_folder(self, folder: Path, *, owner: int = -1, group: int = -1) -> None:
+        """See that sockets of an owner and a group can be made in *folder* afterwards, too.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        if self.keeps >= FILES:
+            return
+        uid, gid = self.owner if self.account else (os.geteuid(), os.getegid())
+        groups = {gid, *(self.account.groups if self.account else os.getgroups())}
+        if owner not in (-1, uid) or group not in (-1, *groups):
+            raise ConfigError(
+                f"{folder}: the right to give sockets to others is not kept for those made later",
+                hint="leave owner= and group= away, or --user and --lock",
+            )
+        if not _may_write(folder, uid, groups):
+            name = self.account.name if self.account else str(uid)
+            raise ConfigError(
+                f"{folder}: user {name} cannot make further sockets there",
+                hint=f"make the folder before: install -d -o {name} {folder}",
+            )
 
     def enter(self) -> None:
         """Give it up. No other thread is to run yet.

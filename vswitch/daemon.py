@@ -92,6 +92,9 @@ def run(
         source.was_resolved(config)
     _check(config)
     confinement = confinement or Confinement()
+    for place in config.listeners:
+        if place.kind == "vhost-user":
+            confinement.check_folder(Path(place.address), owner=place.owner, group=place.group)
     account = confinement.account
     path = api or address.path_of(config.name, user=account.name if account else "")
     with _held_signals() as signals, _out_of_recordings(config):

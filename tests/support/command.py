@@ -103,7 +103,7 @@ def refused(*args: str, before: Sequence[str] = ()) -> str:
 _AS_NOBODY = f"""
 import os, sys
 import vswitch.cli, vswitch.cli.run, vswitch.daemon, vswitch.logs, vswitch.control.server
-import pyroute2, asyncio, concurrent.futures.thread
+import pyroute2, pyseccomp, asyncio, concurrent.futures.thread
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 sys.exit(vswitch.cli.main(sys.argv[1:]))
 """
