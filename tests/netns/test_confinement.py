@@ -118,6 +118,20 @@ def test_locked_it_adds_no_port_removes_them_and_lets_machines_connect(two, tmp_
     assert not (tmp_path / "vms").exists()
 
 
+def test_locked_it_says_once_that_it_cannot_follow_a_device(two, netns):
+    room = netns("a")
+    with running(*ports(*two), "--lock") as switch:
+        ip("link", "set", two[0], "netns", room.name)
+        wait_for(lambda: "cannot look at port" in switch.err, "the line that says so")
+        for state in ("up", "down", "up"):
+            room.ip("link", "set", two[0], state)
+        ip("link", "set", two[1], "mtu", "1300")
+        wait_for(lambda: switch.port(two[1]).mtu == 1300, "the next look at all ports")
+
+        assert switch.err.count("cannot look at port") == 1
+        assert switch.port(two[0]).state == "forwarding"
+
+
 def test_the_socket_of_a_user_is_his_and_goes_with_the_switch(two):
     name = device("u")
     given = address.ROOT_DIR / USER
