@@ -101,9 +101,7 @@ def run(
         with ExitStack() as undo:
             undo.callback(manager.close)
             listener = undo.enter_context(
-                address.listening(
-                    path, config.name, owner=confinement.owner, handed_in=handed_in
-                )
+                address.listening(path, config.name, owner=confinement.owner, handed_in=handed_in)
             )
             service = Service.made(config)
             service.source = source
