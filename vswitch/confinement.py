@@ -168,7 +168,10 @@ class Confinement:
                 privilege.become(account.uid, account.gid, account.groups)
             privilege.limit(self.keeps)
         except OSError as e:
-            raise ConfigError(f"privileges cannot be given up: {e.strerror}") from e
+            if self.lock or self.account:
+                raise ConfigError(f"privileges cannot be given up: {e.strerror}") from e
+            # As where a service manager refuses capset(2), having given up the same before.
+            log.info("privileges stay as they are error=%s", e)
         if system_calls:
             self._load(system_calls)
 
