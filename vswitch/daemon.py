@@ -1,6 +1,7 @@
 """From a configuration to a running switch, until a signal ends it.
 
-    hold signals -> take the socket -> open ports -> forward -> say so -> load the API server
+    hold signals -> take the socket -> open ports -> give up privileges -> forward -> say so
+                                                               load the API server <-+
                                                         |
     remove the socket <- close the switch (its ports) <-+ SIGINT, SIGTERM, SIGHUP
 
@@ -22,6 +23,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ from vswitch import activation, openfiles, text, watchdog
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
 from vswitch.clock import time_of_day
 from vswitch.config import SwitchConfig
+from vswitch.confinement import Confinement
 from vswitch.control import address, doors
 from vswitch.errors import ConfigError, PortLimitError, VswitchError
 from vswitch.linux.notify import Manager
@@ -48,6 +51,18 @@ LISTENING = {
     "vhost-user": "a socket for each virtual machine; as one is taken, the next is made",
 }
 
+# By the API's thread, or when first needed: another user may not be able to read them.
+LOADED_LATER = (
+    "vswitch.control.server",
+    "asyncio",
+    "concurrent.futures.thread",
+    "encodings.idna",
+    "ipaddress",
+    "vswitch.configsource",
+    "vswitch.metrics",
+    "vswitch.reconcile",
+    "vswitch.stationlists",
+)
 REASONS = {name: (where, meaning) for name, where, meaning in DROP_REASONS}
 
 
@@ -58,6 +73,7 @@ def run(
     asked_by: doors.Wanted = doors.Wanted(),  # noqa: B008
     stats_s: float | None = None,
     source: Source | None = None,
+    confinement: Confinement | None = None,
 ) -> None:
     """Run the switch of *config* until SIGINT, SIGTERM or SIGHUP, then print its counters.
 
@@ -67,6 +83,7 @@ def run(
         asked_by: Who else may ask it, and where.
         stats_s: Print rates every so many seconds.
         source: The file it is from, which SIGHUP has read again.
+        confinement: What it gives up when its ports are open.
 
     Raises:
         VswitchError: it cannot be; everything is as before.
@@ -77,18 +94,26 @@ def run(
     if source:
         source.was_resolved(config)
     _check(config)
-    path = api or address.path_of(config.name)
+    confinement = confinement or Confinement()
+    for place in config.listeners:
+        if place.kind == "vhost-user":
+            confinement.check_folder(Path(place.address), owner=place.owner, group=place.group)
+    account = confinement.account
+    path = api or address.path_of(config.name, user=account.name if account else "")
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
             undo.callback(manager.close)
             opened = undo.enter_context(
-                doors.opened(path, config.name, asked_by, handed_in=handed_in)
+                doors.opened(
+                    path, config.name, asked_by, owner=confinement.owner, handed_in=handed_in
+                )
             )
             service = Service.made(config)
             service.source = source
             switch = service.switch
             undo.callback(switch.close)
             service.open()
+            _confine(service, confinement)
             switch.start()
             _announce(switch, " ".join(opened.places), config.listeners)
             undo.enter_context(_served(service, opened))
@@ -139,6 +164,17 @@ def _is_stdout(path: str) -> bool:
     except (OSError, AttributeError):  # it is not there yet, or we have no standard output
         return False
     return os.path.samestat(here, out) and not stat.S_ISCHR(out.st_mode)  # as /dev/null
+
+
+def _confine(service: Service, confinement: Confinement) -> None:
+    """Give up what is not needed any more; before any thread is started, see there."""
+    if confinement.needs_all_loaded:
+        # numpy comes with a library of linear algebra, which starts threads when it is loaded.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        for module in LOADED_LATER:
+            import_module(module)
+    confinement.enter()
+    service.locked = confinement.lock
 
 
 # ---------------------------------------------------------------------- running it

@@ -6,6 +6,7 @@ VswitchError
 │   ├── PortLimitError       the datapath is full
 │   ├── PortNotFoundError    there is none of that name
 │   ├── PortExistsError      there is one of that name already
+│   ├── LockedError          the switch takes no more ports
 │   ├── SocketInUseError     somebody answers where we were to listen
 │   └── DeviceError          the kernel refused; carries errno
 ├── FdbError
@@ -61,6 +62,16 @@ class PortNotFoundError(PortError):
 
 class PortExistsError(PortError):
     """There is a port, or listener, of that name already."""
+
+
+class LockedError(PortError):
+    """The switch gave up adding ports when it started."""
+
+    def __init__(self, switch: str) -> None:
+        super().__init__(
+            f"switch {switch} takes no more ports: it was started with --lock",
+            hint="name the port when it starts, or start it without --lock",
+        )
 
 
 class SocketInUseError(PortError):

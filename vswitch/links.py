@@ -38,6 +38,7 @@ class Member:
     fdb_limit: int = 0  # stations; 0: no limit of its own
     gone: bool = False  # its device was deleted; it stays listed until it is removed
     finished: bool = False  # nothing more will enter there
+    unseen: str = ""  # why its link cannot be looked at, "" if it can
 
     @property
     def state(self) -> str:
@@ -116,8 +117,13 @@ class Links:
         except OSError as e:
             if e.errno == errno.EBADFD:
                 self._lose(member, "its device is gone")
-            else:
+                return
+            # Once: every device of the host that changes brings us here again.
+            if str(e) != member.unseen:
                 log.warning("cannot look at port name=%s error=%s", member.port.name, e)
+            member.unseen = str(e)
+        else:
+            member.unseen = ""
 
     def _follow(self, member: Member, link: LinkState) -> None:
         if link.mtu != member.port.mtu:

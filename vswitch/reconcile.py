@@ -67,6 +67,7 @@ class Step:
     text: str  # "port tap0: removed"
     do: Callable[[Changing], object]
     undo: Callable[[Changing], object]
+    opens: bool = False
 
 
 def apply(service: Changing, new: SwitchConfig) -> list[str]:
@@ -122,6 +123,11 @@ def changes(old: SwitchConfig, new: SwitchConfig) -> list[str]:
         ConfigError: it cannot be while the switch runs.
     """
     return [step.text for step in plan(old, new)]
+
+
+def opens(old: SwitchConfig, new: SwitchConfig) -> bool:
+    """Whether `apply` would open a port or a listener, be it one that was there before."""
+    return any(step.opens for step in plan(old, new))
 
 
 def plan(old: SwitchConfig, new: SwitchConfig) -> list[Step]:
@@ -228,6 +234,7 @@ def _add_port(port: PortConfig) -> Step:
         f"port {port.name}: opened",
         lambda service: service.add_port(port),
         lambda service: service.remove_port(port.name),
+        opens=True,
     )
 
 
@@ -247,6 +254,7 @@ def _listen(place: PortConfig) -> Step:
         f"listener {place.kind}:{place.address}: opened",
         lambda service: service.listen(place),
         lambda service: service.close_place(place),
+        opens=True,
     )
 
 

@@ -18,6 +18,7 @@ from vswitch.clock import Clock
 from vswitch.config import StationConfig, SwitchConfig, parse_forward
 from vswitch.errors import (
     ConfigError,
+    LockedError,
     PortError,
     PortExistsError,
     PortNotFoundError,
@@ -59,6 +60,7 @@ class Service:
         self.source: Source | None = None  # the file it is from
         self._opener = opener
         self._listener_opener = listener_opener
+        self.locked = False  # for good: the right to open anything is gone
         self._lock = threading.RLock()
         self._opening: list[PortConfig] = []
         self._preparing: list[PortConfig] = []  # the same of listeners
@@ -102,11 +104,14 @@ class Service:
         Raises:
             ConfigError: it cannot be beside the others.
             FdbError: its own station cannot be.
+            LockedError: the switch takes no more.
             PortError: it cannot be opened.
             PortExistsError: there is one of that name.
         """
         _check_kind(port)
         with self._lock:
+            if self.locked:
+                raise LockedError(self.config.name)
             if port.name in self.switch.ports:
                 raise PortExistsError(f"port {port.name} is there already")
             if any(port.name == other.name for other in self._opening):
@@ -218,6 +223,8 @@ class Service:
         """
         _check_kind(place)
         with self._lock:
+            if self.locked:
+                raise LockedError(self.config.name)
             for other in (*self.config.listeners, *self._preparing):
                 if (other.kind, other.address) == (place.kind, place.address):
                     raise PortExistsError(f"listener {place.kind}:{place.address} is there already")
@@ -317,6 +324,9 @@ class Service:
         from vswitch import reconcile  # here: most switches never need it, and it loads TOML
 
         with self._lock:
+            # Now: what is closed on the way to that could not be opened again, either.
+            if self.locked and reconcile.opens(self.config, config):
+                raise LockedError(self.config.name)
             openfiles.allow(config)
             return reconcile.apply(self, config)
 

@@ -1,8 +1,8 @@
 """Which stations, in order of address: a picture of the forwarding database, cut into lists.
 
 A million stations are 16 MB as C writes them, and many times that as objects; so they are chosen
-and sorted as an array, and become objects a list at a time. numpy takes a moment to load; who
-wants it there early imports this early.
+and sorted as an array, and become objects a list at a time. numpy takes a moment, and
+some memory, to load; so this is imported by who needs it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 
 from vswitch.status import Station
 
-LIST_LENGTH = 1000  # encoded as JSON in two milliseconds, in which other clients wait
 ROW = struct.Struct("6sHHHI")  # vsw_fdb_row of fdb.h
 
 

@@ -102,8 +102,10 @@ def refused(*args: str, before: Sequence[str] = ()) -> str:
 # An ordinary user may not be able to read this Python; so it loads everything first.
 _AS_NOBODY = f"""
 import os, sys
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # they would run before anything is given up
 import vswitch.cli, vswitch.cli.run, vswitch.daemon, vswitch.logs, vswitch.control.server
-import pyroute2, asyncio, concurrent.futures.thread
+import vswitch.stationlists
+import pyroute2, pyseccomp, asyncio, concurrent.futures.thread
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 sys.exit(vswitch.cli.main(sys.argv[1:]))
 """

@@ -9,6 +9,7 @@ import click
 
 from vswitch.cli._api import asked_by_options
 from vswitch.cli._common import forwarded, load
+from vswitch.cli._privilege import confinement, privilege_options
 from vswitch.cli._settings import configured, given
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ Two namespaces on one switch, in a second terminal:
     "/run/vswitch/NAME.sock as root, $XDG_RUNTIME_DIR/vswitch/NAME.sock otherwise]",
 )
 @asked_by_options
+@privilege_options
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done and why.")
 @click.option(
     "--log-format",
@@ -228,6 +230,9 @@ def command(
     stats: float | None,
     api: Path | None,
     asked_by: Wanted,
+    user: str | None,
+    lock: bool,
+    seccomp: str,
     verbose: bool,
     log_format: str,
 ) -> None:
@@ -258,4 +263,11 @@ def command(
     from vswitch.logs import set_up
 
     set_up(verbose=verbose, form=log_format)
-    load("vswitch.daemon").run(config, api=api, asked_by=asked_by, stats_s=stats, source=source)
+    load("vswitch.daemon").run(
+        config,
+        api=api,
+        asked_by=asked_by,
+        stats_s=stats,
+        source=source,
+        confinement=confinement(user=user, lock=lock, seccomp=seccomp),
+    )

@@ -1,6 +1,7 @@
 """Where a running switch is found: a unix socket per switch, and who may sit on it.
 
 Root's switches are in ``/run/vswitch/NAME.sock``, a user's in ``$XDG_RUNTIME_DIR/vswitch``.
+One that root gives to a user (``--user``) is in ``/run/vswitch/USER``, where he can remove it.
 The file of a switch that was killed stays behind; nobody answers there, and the next switch of
 that name takes the place.
 """
@@ -31,18 +32,33 @@ def directory() -> Path:
     return Path(runtime, "vswitch") if runtime else Path(f"/tmp/vswitch-{os.geteuid()}")
 
 
-def path_of(name: str) -> Path:
-    """The socket of the switch called *name*."""
-    return directory() / f"{name}.sock"
+def path_of(name: str, *, user: str = "") -> Path:
+    """Where the switch called *name* listens, if it becomes *user*'s."""
+    return directory() / user / f"{name}.sock"
 
 
-def running(folder: Path | None = None) -> dict[str, Path]:
-    """The switches that answer, by name."""
-    found = {}
-    for path in sorted((folder or directory()).glob("*.sock")):
-        if holder(path) is not None:
-            found[path.stem] = path
+def find(name: str) -> Path:
+    """The socket of the switch called *name* that this user may ask; where it would be, if none."""
+    return running(name=name).get(name) or path_of(name)
+
+
+def running(folder: Path | None = None, *, name: str = "*") -> dict[str, Path]:
+    """The switches that answer, by name; those in a folder before those given to users."""
+    found: dict[str, Path] = {}
+    for place in [folder] if folder else [directory(), *_given()]:
+        for path in sorted(place.glob(f"{name}.sock")):
+            if path.stem not in found and holder(path) is not None:
+                found[path.stem] = path
     return found
+
+
+def _given() -> list[Path]:
+    """The folders of switches that root gave to users: all of them for root, or this user's."""
+    me = os.geteuid()
+    try:
+        return sorted(p for p in ROOT_DIR.glob("*/") if me in (0, p.stat().st_uid))
+    except OSError:  # one was removed at this moment
+        return []
 
 
 def holder(path: Path) -> int | None:
@@ -60,11 +76,21 @@ def holder(path: Path) -> int | None:
 
 @contextmanager
 def listening(
-    path: Path, name: str, *, group: int | None = None, handed_in: int | None = None
+    path: Path,
+    name: str,
+    *,
+    owner: tuple[int, int] = (-1, -1),
+    group: int | None = None,
+    handed_in: int | None = None,
 ) -> Iterator[socket.socket]:
     """A listening socket at *path*, for its owner, and *group*; the file is gone at the end.
 
-    Or the one that was *handed_in*, whose file is for who made it to remove.
+    Args:
+        path: Where; its folder is made if it is of ours.
+        name: What the switch is called.
+        owner: Whose it is to be, user id and group id; -1: ours.
+        group: Who else may ask.
+        handed_in: Take this one instead, whose file is for who made it to remove.
 
     Raises:
         ConfigError: a switch listens there already, or the place cannot be had.
@@ -73,12 +99,10 @@ def listening(
         with socket.socket(fileno=os.dup(handed_in)) as given:
             yield given
         return
-    _prepare(path)
+    _prepare(path, *owner)
     try:
-        if group is None:
-            file = SocketFile(path, socket.SOCK_STREAM, mode=0o600)
-        else:
-            file = SocketFile(path, socket.SOCK_STREAM, mode=0o660, group=group)
+        mode, of = (0o600, owner[1]) if group is None else (0o660, group)
+        file = SocketFile(path, socket.SOCK_STREAM, mode=mode, owner=owner[0], group=of)
     except SocketInUseError as e:
         raise _in_use(path, name) from e
     except PortError as e:
@@ -89,16 +113,28 @@ def listening(
         file.close()
 
 
-def _prepare(path: Path) -> None:
-    if path.parent != directory():
-        return
+def _prepare(path: Path, uid: int, gid: int) -> None:
+    """Make the folder of a socket, if it is one of ours, and the one in it of a user."""
+    top = directory()
     try:
-        path.parent.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
-        found = os.lstat(path.parent)
+        if top in (path.parent, path.parent.parent):
+            _make(top, os.geteuid())
+        if path.parent.parent == top and _make(path.parent, uid):
+            os.chown(path.parent, uid, gid)
     except OSError as e:
         raise ConfigError(f"cannot listen at {path}: {e.strerror}", hint=ELSEWHERE) from e
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise ConfigError(f"{path.parent} belongs to another user", hint=ELSEWHERE)
+
+
+def _make(folder: Path, uid: int) -> bool:
+    """Whether *folder* had to be made; it must be ours then, or belong to *uid*."""
+    try:
+        folder.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700)
+    except FileExistsError:
+        found = os.lstat(folder)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid:
+            raise ConfigError(f"{folder} belongs to another user", hint=ELSEWHERE) from None
+        return False
+    return True
 
 
 def _in_use(path: Path, name: str) -> ConfigError:

@@ -55,7 +55,7 @@ def connect(
     if place is not None:
         return Client(place)
     if name is not None:
-        return Client(address.path_of(name))
+        return Client(address.find(name))
     running = address.running()
     if not running:
         raise ApiError("no switch is running", hint=_elsewhere())

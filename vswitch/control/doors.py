@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -58,7 +59,12 @@ class Doors:
 
 @contextmanager
 def opened(
-    path: Path, name: str, wanted: Wanted = Wanted(), *, handed_in: int | None = None
+    path: Path,
+    name: str,
+    wanted: Wanted = Wanted(),
+    *,
+    owner: tuple[int, int] = (-1, -1),
+    handed_in: int | None = None,
 ) -> Iterator[Doors]:
     """The doors of the switch called *name*; they are closed, and the file is gone, at the end.
 
@@ -69,13 +75,16 @@ def opened(
     token = None if wanted.token_file is None else read_token(wanted.token_file)
     with ExitStack() as stack:
         listeners = [
-            stack.enter_context(address.listening(path, name, group=group, handed_in=handed_in))
+            stack.enter_context(
+                address.listening(path, name, owner=owner, group=group, handed_in=handed_in)
+            )
         ]
         url = None
         if wanted.listen is not None:
             listeners.append(stack.enter_context(_tcp(wanted.listen)))
             url = f"http://{inet.text(listeners[1].getsockname())}"
-        yield Doors(tuple(listeners), Access(group=group, token=token), url)
+        user = os.geteuid() if owner[0] == -1 else owner[0]
+        yield Doors(tuple(listeners), Access(group=group, token=token, owner=user), url)
 
 
 def _tcp(place: str) -> socket.socket:

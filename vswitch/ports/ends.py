@@ -139,10 +139,12 @@ class FileEnd(DeviceEnd):
                 raise OSError(errno.EACCES, what) from None
             return LinkState(up=device.is_up(name), mtu=device.mtu(name))
         try:
-            with device.entered(namespace):
-                return LinkState(up=device.is_up(name), mtu=device.mtu(name))
+            if not device.is_here(namespace):
+                up, mtu = netlink.link_in(namespace, name)
+                return LinkState(up=up, mtu=mtu)
         finally:
             os.close(namespace)
+        return LinkState(up=device.is_up(name), mtu=device.mtu(name))
 
     def _is_ours(self, name: str) -> bool:
         """Whether the device called *name* here is the one, and not a namesake of it."""

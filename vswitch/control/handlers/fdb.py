@@ -13,8 +13,9 @@ from vswitch.control.api import Call, Nothing, Route
 from vswitch.control.schema import FdbEntry, FdbInfo, FlushResult, NewEntry
 from vswitch.errors import ConfigError
 from vswitch.service import Service
-from vswitch.stationlists import LIST_LENGTH
 from vswitch.status import Place, Station
+
+LIST_LENGTH = 1000  # encoded as JSON in two milliseconds, in which other clients wait
 
 
 class Shown(Struct, frozen=True):
