@@ -208,7 +208,7 @@ def test_no_switch_is_status_1(vswitch, nobody):
             "frob",
             "no command 'frob' in vswitch\nhint: did you mean run or show or fdb or monitor or "
             "qemu-args or libvirt-xml or docker-args or replay or "
-            "config or reload?\n",
+            "config or reload or doctor?\n",
         ),
         ("--prot a", "no option --prot\nhint: did you mean --port?\n"),
         ("show --frob", "no option --frob\nhint: see vswitch show --help\n"),

@@ -31,6 +31,7 @@ devices, for namespaces, containers and virtual machines.
   vswitch monitor                   what happens, as "bridge monitor" says it
   vswitch qemu-args lan             the options that plug a VM into a port
   vswitch run --config lab.toml     the same from a file; "config", "reload"
+  vswitch doctor                    what is wrong, and the command for it
   vswitch replay in.pcap@tap0 ...   captures through a switch, into files
 
 Without a command the options are those of "vswitch run". Data goes to standard output, everything
@@ -60,6 +61,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "replay": "vswitch.cli.replay",
         "config": "vswitch.cli.config",
         "reload": "vswitch.cli.reload",
+        "doctor": "vswitch.cli.doctor",
     },
     default="run",
     bare="--help",

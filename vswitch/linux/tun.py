@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -235,11 +235,17 @@ def restore_flags(name: str, flags: int) -> None:
 
 def holders(name: str) -> list[tuple[int, str]]:
     """(pid, command) of the processes that hold the file end of *name*, as far as we may see."""
-    return sorted(
-        (int(process.name), _read(process / "comm").strip())
-        for process in _processes()
-        if any(_is_queue_of(name, info) for info in _entries(process / "fdinfo"))
-    )
+    return holders_of([name])[name]
+
+
+def holders_of(names: Collection[str]) -> dict[str, list[tuple[int, str]]]:
+    """The same of many, with one look at each process."""
+    found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
+    for process in _processes() if names else ():
+        held = {_device_of(info) for info in _entries(process / "fdinfo")}
+        for name in held & found.keys():
+            found[name].append((int(process.name), _read(process / "comm").strip()))
+    return {name: sorted(processes) for name, processes in found.items()}
 
 
 def describe_holders(name: str) -> str:
@@ -265,6 +271,8 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _is_queue_of(name: str, fdinfo: Path) -> bool:
+def _device_of(fdinfo: Path) -> str:
+    """The TUN or TAP a descriptor is a queue of, or nothing."""
     # tun_chr_show_fdinfo() in the kernel's drivers/net/tun.c writes "iff:<tab>NAME".
-    return f"iff:\t{name}\n" in _read(fdinfo)
+    _, _, rest = _read(fdinfo).partition("iff:\t")
+    return rest.partition("\n")[0]
