@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 WIDTH = 80
@@ -78,6 +79,14 @@ def plural(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def fitted(name: str, width: int) -> str:
+    """*name*, without its middle if it is longer: the ends are what names differ in."""
+    if len(name) <= width:
+        return name
+    tail = (width - 1) // 2
+    return f"{name[: width - 1 - tail]}~{name[len(name) - tail :]}"
+
+
 def port_facts(port: Opened) -> str:
     """What a port got from its device, in one line."""
     origin = ["created" if port.created else "existing", f"{port.end} end"] if port.end else []
@@ -135,25 +144,57 @@ def _drops_list(drops: Sequence[tuple[str, str, int]], reasons: Reasons) -> str:
     return "\n".join(lines)
 
 
-def rates_table(before: Sequence[Counted], after: Sequence[Counted], seconds: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a port does per second."""
+
+    name: str
+    rx_frames: float
+    rx_mbit: float
+    tx_frames: float
+    tx_mbit: float
+    drops: float
+
+
+RATES_HEAD = ("port", "rx frames/s", "rx Mbit/s", "tx frames/s", "tx Mbit/s", "drops/s")
+
+
+def rates(before: Sequence[Counted], after: Sequence[Counted], seconds: float) -> list[Rates]:
     """What each port of *after* did per second since *before*."""
     old = {port.name: port for port in before}
-    rows = []
+    found = []
     for port in after:
         was = old.get(port.name, port)
 
         def per_s(name: str, now: Counted = port, then: Counted = was) -> float:
             return _since(then.counters[name], now.counters[name]) / seconds
 
-        drops = _since(sum(was.drops.values()), sum(port.drops.values())) / seconds
-        rows.append([
-            port.name,
-            f"{per_s('rx_frames'):.0f}", f"{per_s('rx_bytes') * 8e-6:.1f}",
-            f"{per_s('tx_frames'):.0f}", f"{per_s('tx_bytes') * 8e-6:.1f}",
-            f"{drops:.0f}",
-        ])  # fmt: skip
-    head = ("port", "rx frames/s", "rx Mbit/s", "tx frames/s", "tx Mbit/s", "drops/s")
-    return table(head, rows)
+        found.append(
+            Rates(
+                port.name,
+                per_s("rx_frames"),
+                per_s("rx_bytes") * 8e-6,
+                per_s("tx_frames"),
+                per_s("tx_bytes") * 8e-6,
+                _since(sum(was.drops.values()), sum(port.drops.values())) / seconds,
+            )
+        )
+    return found
+
+
+def rates_row(r: Rates) -> list[str]:
+    """One line of `rates_table`."""
+    return [
+        r.name,
+        f"{r.rx_frames:.0f}", f"{r.rx_mbit:.1f}",
+        f"{r.tx_frames:.0f}", f"{r.tx_mbit:.1f}",
+        f"{r.drops:.0f}",
+    ]  # fmt: skip
+
+
+def rates_table(before: Sequence[Counted], after: Sequence[Counted], seconds: float) -> str:
+    """The same in columns."""
+    return table(RATES_HEAD, map(rates_row, rates(before, after, seconds)))
 
 
 def _since(then: int, now: int) -> int:

@@ -87,7 +87,10 @@ def test_show_and_fdb_while_it_runs(two):
 
         assert f"02:00:00:00:00:09 dev {two[0]} master lab \n" in switch.ask("fdb", "show")
         assert f"    port {two[0]}: forwarding" in switch.ask("show")
-        assert switch.ask("fdb", "flush", "--mac", "02:00:00:00:00:09") == "1 station forgotten\n"
+        assert (
+            switch.ask("-s", "fdb", "flush", "--mac", "02:00:00:00:00:09")
+            == "1 station forgotten\n"
+        )
         assert "02:00:00:00:00:09" not in switch.ask("fdb", "show")
 
 

@@ -6,13 +6,14 @@ running one through its socket.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from vswitch.cli._group import UnknownWord, Words
+from vswitch.cli._group import ReaderLeft, Suggestion, Words
 from vswitch.errors import ApiError, VswitchError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -26,17 +27,28 @@ devices, for namespaces, containers and virtual machines.
 \b
   vswitch --port tap0 --port tap1   run a switch with two TAPs, until Ctrl-C
   vswitch show                      its ports, counters, and what was dropped
+  vswitch top                       its traffic as it flows
   vswitch fdb show                  its stations, as "bridge fdb show" does
   vswitch fdb flush dev tap0        forget the stations behind a port
   vswitch monitor                   what happens, as "bridge monitor" says it
+  vswitch port add tap2             one more port
+  vswitch link set dev tap2 learning off
   vswitch qemu-args lan             the options that plug a VM into a port
   vswitch run --config lab.toml     the same from a file; "config", "reload"
   vswitch doctor                    what is wrong, and the command for it
   vswitch replay in.pcap@tap0 ...   captures through a switch, into files
 
-Without a command the options are those of "vswitch run". Data goes to standard output, everything
-else to standard error. Exit status: 0; 1 when a running switch could not be asked, or said no;
-2 when the input was bad or a port could not be opened; 130 after Ctrl-C, of "vswitch run" 0.
+Without a command the options are those of "vswitch run". Objects, commands and words are those of
+bridge(8), and may be cut short as there (vswitch f s); -j, -s, -d, -p and -S stand before or after
+them. "help" stands for --help. Data goes to standard output, everything else to standard error;
+what changes something says nothing when it is done. NO_COLOR is respected.
+
+\b
+Exit status:
+  0    done; of "vswitch run" also after Ctrl-C
+  1    a running switch could not be asked, or said no; or the host did
+  2    the input was bad, and nothing was touched; or no port could be opened
+  130  interrupted by Ctrl-C
 """
 
 
@@ -53,8 +65,13 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     modules={
         "run": "vswitch.cli.run",
         "show": "vswitch.cli.show",
+        "top": "vswitch.cli.top",
         "fdb": "vswitch.cli.fdb",
         "monitor": "vswitch.cli.monitor",
+        "link": "vswitch.cli.link",
+        "port": "vswitch.cli.port",
+        "vlan": "vswitch.cli.vlan",
+        "mdb": "vswitch.cli.mdb",
         "qemu-args": "vswitch.cli.qemu_args",
         "libvirt-xml": "vswitch.cli.libvirt_xml",
         "docker-args": "vswitch.cli.docker_args",
@@ -62,7 +79,9 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "config": "vswitch.cli.config",
         "reload": "vswitch.cli.reload",
         "doctor": "vswitch.cli.doctor",
+        "completion": "vswitch.cli.completion",
     },
+    first=("link", "fdb", "mdb", "vlan", "monitor", "show"),  # bridge(8) tries them in this order
     default="run",
     bare="--help",
     help=HELP,
@@ -77,6 +96,7 @@ def command() -> None: ...
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (without the program's name) and return the exit status."""
+    _never_fail_to_say()
     try:
         status: int | None = command.main(args=argv, prog_name="vswitch", standalone_mode=False)
         if sys.stdout:  # None when it was closed from the start: vswitch ... >&-
@@ -87,15 +107,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(e), e.hint, FAILED)
     except VswitchError as e:
         return _fail(str(e), e.hint, BAD_INPUT)
-    except BrokenPipeError:  # vswitch fdb show | head
+    except (BrokenPipeError, ReaderLeft):  # vswitch fdb show | head
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())  # or Python complains again when it exits
         return OK
     except (KeyboardInterrupt, click.Abort):  # first: an Abort is a RuntimeError
         return INTERRUPTED
+    except UnicodeEncodeError as e:  # bytes of the command line that are no text
+        return _fail(f"not text: {e.object!r}", None, BAD_INPUT)
     except (OSError, MemoryError, RuntimeError) as e:  # a full disk, no memory, no thread
         return _fail(str(e) or type(e).__name__, None, FAILED)
     return status or OK
+
+
+def _never_fail_to_say() -> None:
+    """A name that the terminal's encoding lacks is written as \\u65e5, and no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _sentence(error: click.ClickException) -> tuple[str, str | None]:
@@ -106,7 +135,7 @@ def _sentence(error: click.ClickException) -> tuple[str, str | None]:
     path = ctx.command_path if ctx else "vswitch"
     if isinstance(error, click.NoSuchOption):
         message = f"no option {error.option_name}"
-    if isinstance(error, (click.NoSuchOption, UnknownWord)) and error.possibilities:
+    if isinstance(error, (click.NoSuchOption, Suggestion)) and error.possibilities:
         return message, f"did you mean {' or '.join(error.possibilities)}?"
     return message, f"see {path} --help"
 

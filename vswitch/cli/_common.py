@@ -1,4 +1,4 @@
-"""What the nouns share: which switch is asked, and JSON on standard output."""
+"""What the nouns share: which switch is asked, and what several of them read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vswitch.cli._api import place_options, remote
+from vswitch.cli._names import completed_switch
 from vswitch.errors import VswitchError
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def switch_options(command: Command) -> Command:
     """Add ``-S NAME`` and ``--api PATH``, arguments *switch* and *api* for `ask`."""
     command = place_options(command)
     return click.option(
-        "-S", "--switch", metavar="NAME", help="The switch of that name  [default: the only one]"
-    )(command)
+        "-S", "--switch", metavar="NAME", shell_complete=completed_switch,
+        help="The switch of that name  [default: the only one]",
+    )(command)  # fmt: skip
 
 
 def ask(switch: str | None, api: Path | None) -> Client:
@@ -69,20 +71,3 @@ def load(module: str) -> ModuleType:
 def print_json(value: object) -> None:
     """One line, as ``bridge -j`` prints it."""
     click.echo(json.dumps(value, separators=(",", ":")))
-
-
-def words(given: tuple[str, ...], known: dict[str, str | None]) -> dict[str, str | None]:
-    """Read ``dev tap0 br lab`` as bridge(8) does: *known* words with their values so far."""
-    found = dict(known)
-    rest = list(given)
-    while rest:
-        word = rest.pop(0)
-        if word not in known:
-            raise click.UsageError(f"unknown word {word!r}: there is {', '.join(known)}")
-        if not rest:
-            raise click.UsageError(f"{word!r} needs a value")
-        value = rest.pop(0)
-        if found[word] not in (None, value):
-            raise click.UsageError(f"{word!r} is given twice: {found[word]} and {value}")
-        found[word] = value
-    return found

@@ -1,15 +1,17 @@
-"""``vswitch fdb``: which station is behind which port, as ``bridge fdb`` shows it."""
+"""``vswitch fdb``: which station is behind which port, as ``bridge fdb`` shows and changes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from vswitch.cli._common import ask, print_json, switch_options, words
+from vswitch.cli import _brctl, _bridge, _fdbchange, _names, _ovs
+from vswitch.cli._asking import Asking, asking
 from vswitch.cli._group import Words
+from vswitch.cli._stations import KINDS, kind_of, vid_of
+from vswitch.cli._words import Grammar, Said, one_of
 
 if TYPE_CHECKING:
     from vswitch.control.schema import FdbEntry
@@ -18,27 +20,17 @@ SHOW_HELP = """\
 List the stations: every address the switch knows, and the port it is behind.
 
 The lines are those of "bridge fdb show": a station heard from traffic has no state at the end, one
-set by hand is "static". With -s each line has "used A/B" as there; B is the seconds since the
-station was last heard. How long ago it was last sent to is not measured, so A repeats B, and -j
-leaves it out.
+set by hand is "static"; who asks for one port with "dev" is not told its name again. With -s each
+line has "used A/B" as there; B is the seconds since the station was last heard. How long ago it was
+last sent to is not measured: A repeats B. "dynamic" leaves permanent ones out, as there; "state
+dynamic" static ones, too.
 
 \b
   vswitch fdb show
-  vswitch fdb show dev tap0
+  vswitch fdb show dev tap0 state static
   vswitch fdb show --at 10:05
-  vswitch fdb show -j | jq -r '.[] | select(.ifname == "tap0") | .mac'
-"""
-
-FLUSH_HELP = """\
-Forget stations that were heard from traffic; static ones stay.
-
-All of them, or those behind a port, or one address. Frames to a forgotten station are flooded
-until it is heard again.
-
-\b
-  vswitch fdb flush
-  vswitch fdb flush dev tap0
-  vswitch fdb flush --mac 52:54:00:12:34:56
+  vswitch fdb show --format brctl
+  vswitch -j fdb show | jq -r '.[] | select(.ifname == "tap0") | .mac'
 """
 
 HISTORY_HELP = """\
@@ -49,13 +41,27 @@ flapping. The switch keeps the last 100,000 such events.
   vswitch fdb history 52:54:00:12:34:56
 """
 
+SHOW = Grammar(
+    {
+        "dev": _names.ports,
+        "br": _names.switches,
+        "vlan": one_of(),
+        "state": one_of(*KINDS, "all"),
+    },
+    flags=("dynamic",),
+    synonyms={"brport": "dev"},
+)
+HISTORY = Grammar({"br": _names.switches}, free="MAC")
+
 
 @click.group(
     "fdb",
     cls=Words,
     default="show",
     bare="show",
-    short_help="Show and flush the forwarding database, of now and before.",
+    aliases={"delete": "del", "list": "show", "lst": "show"},
+    first=("add", "replace", "del", "show", "list", "flush"),
+    short_help="Show and change the forwarding database, of now and before.",
 )
 def command() -> None:
     """The forwarding database: which station is behind which port.
@@ -65,103 +71,109 @@ def command() -> None:
 
 
 @command.command(help=SHOW_HELP, short_help="List the stations.")
-@click.argument("given", nargs=-1, metavar="[dev PORT] [br NAME]")
-@click.option("--port", metavar="PORT", help="Only what is behind this port: dev PORT.")
-@click.option("-j", "--json", "as_json", is_flag=True, help="As JSON, with the keys of bridge.")
-@click.option("-s", "--statistics", is_flag=True, help="Say how long ago each was heard.")
+@SHOW.argument("[dev PORT] [br NAME] [vlan V] [state STATE]")
+@click.option("--port", metavar="PORT", help="Only what is behind this port, with its name.")
+@click.option(
+    "--format", "form", type=click.Choice(["bridge", "brctl", "ovs"]), default="bridge",
+    show_default=True, help="Whose table: that of brctl showmacs, or ovs-appctl fdb/show.",
+)  # fmt: skip
 @click.option("--at", metavar="TIME", help="As it was: 10:05, 2026-11-23T10:05:09, -5m.")
-@switch_options
+@asking
 def show(
-    given: tuple[str, ...],
-    port: str | None,
-    as_json: bool,
-    statistics: bool,
-    at: str | None,
-    switch: str | None,
-    api: Path | None,
+    asked: Asking, given: tuple[str, ...], port: str | None, form: str, at: str | None
 ) -> None:
     from vswitch.cli._moment import moment
 
-    asked = words(given, {"dev": port, "br": switch})
-    if at is not None and statistics:
+    said = SHOW.read(given, br=asked.switch)
+    if port is not None and said.get("dev") not in (None, port):
+        raise click.UsageError(f"'dev' is given twice: {port} and {said.get('dev')}")
+    if form == "brctl" and asked.as_json:
+        raise click.UsageError("brctl has no JSON")
+    if at is not None and (asked.statistics or form != "bridge"):
         raise click.UsageError("--at knows who was where, not how long ago each was heard")
-    at_s = None if at is None else moment(at)
-    with ask(asked["br"], api) as client:
-        master = client.switch().name
-        entries = client.fdb(port=asked["dev"], at=at_s)
-    if as_json:
-        print_json([as_bridge(e, master, statistics=statistics) for e in entries])
+    matches, at_s = _filter(said), None if at is None else moment(at)
+    with asked.client(said.get("br")) as client:
+        found = [e for e in client.fdb(port=port or said.get("dev"), at=at_s) if matches(e)]
+        if form == "bridge":
+            _print(asked, found, client.switch().name, port="dev" not in said.values)
+            return
+        ports = client.ports()
+    if form == "brctl":
+        click.echo(_brctl.macs(found, {p.name: p.number + 1 for p in ports}))
+    elif asked.as_json:
+        asked.print_json(_ovs.fdb_keys(found, _ovs.numbers(ports)))
     else:
-        click.echo(lines(entries, master, statistics=statistics), nl=False)
+        click.echo(_ovs.fdb_table(found, _ovs.numbers(ports)))
 
 
-@command.command(help=FLUSH_HELP, short_help="Forget stations.")
-@click.argument("given", nargs=-1, metavar="[dev PORT] [br NAME]")
-@click.option("--port", metavar="PORT", help="Only what is behind this port: dev PORT.")
-@click.option("--mac", metavar="MAC", help="Only this address.")
-@switch_options
-def flush(
-    given: tuple[str, ...],
-    port: str | None,
-    mac: str | None,
-    switch: str | None,
-    api: Path | None,
-) -> None:
-    from vswitch.options import mac as check_mac
-    from vswitch.text import plural
+@command.command(short_help="How many stations are known, were learned, expired, moved.")
+@click.option(
+    "--format", "form", type=click.Choice(["plain", "ovs"]), default="plain", show_default=True,
+    help="As ovs-appctl fdb/stats-show prints it.",
+)  # fmt: skip
+@asking
+def stats(asked: Asking, form: str) -> None:
+    """How many stations are known, and how many were learned, expired, moved, refused so far.
 
-    asked = words(given, {"dev": port, "br": switch})
-    if mac is not None:
-        check_mac("--mac", mac)
-    with ask(asked["br"], api) as client:
-        click.echo(f"{plural(client.flush(port=asked['dev'], mac=mac), 'station')} forgotten")
+    Those are refused that come when a limit is reached. Nobody is evicted for them.
+    """
+    with asked.client() as client:
+        info = client.switch()
+    f = info.fdb
+    if asked.as_json:
+        import msgspec
+
+        asked.print_json(msgspec.to_builtins(f))
+    elif form == "ovs":
+        click.echo(_ovs.stats(info.name, f))
+    else:
+        click.echo(
+            f"fdb of {info.name}: {f.entries} of {f.limit} stations, {f.static} static\n"
+            f"    {f.learned} learned, {f.moved} moved, {f.expired} expired, "
+            f"{f.refused + f.crowded} refused"
+        )
 
 
 @command.command(help=HISTORY_HELP, short_help="Say where a station was, and since when.")
-@click.argument("mac")
-@click.argument("given", nargs=-1, metavar="[br NAME]")
-@click.option("-j", "--json", "as_json", is_flag=True, help="As JSON: what the API says.")
-@switch_options
-def history(
-    mac: str, given: tuple[str, ...], as_json: bool, switch: str | None, api: Path | None
-) -> None:
+@HISTORY.argument("MAC [br NAME]")
+@asking
+def history(asked: Asking, given: tuple[str, ...]) -> None:
     from vswitch.cli.monitor import line, short_stamp
-    from vswitch.options import mac as check_mac
+    from vswitch.options import mac
 
-    asked = words(given, {"br": switch})
-    check_mac("MAC", mac)
-    with ask(asked["br"], api) as client:
+    said = HISTORY.read(given, br=asked.switch)
+    address = said.needed("MAC", "the station's address")
+    mac("MAC", address)
+    with asked.client(said.get("br")) as client:
         master = client.switch().name
-        events = client.events(mac=mac)
-    if as_json:
+        events = client.events(mac=address)
+    if asked.as_json:
         import msgspec
 
-        print_json(msgspec.to_builtins(events))
+        asked.print_json(msgspec.to_builtins(events))
         return
     for event in events:
         click.echo(f"{short_stamp(event.time)}{event.kind:<14} {line(event, master)}")
 
 
-def lines(entries: Sequence[FdbEntry], master: str, *, statistics: bool) -> str:
-    """The words of ``bridge fdb show`` in their order; a dynamic row ends in a blank there."""
-    text = []
-    for e in entries:
-        vlan = f"vlan {e.vid} " if e.vid else ""
-        age = e.age_s or 0
-        used = f"used {age}/{age} " if statistics else ""
-        state = "static" if e.static else ""
-        text.append(f"{e.mac} dev {e.port} {vlan}{used}master {master} {state}\n")
-    return "".join(text)
+for _member in _fdbchange.COMMANDS:
+    command.add_command(_member)
 
 
-def as_bridge(entry: FdbEntry, master: str, *, statistics: bool) -> dict[str, object]:
-    """A station with the keys of ``bridge -j fdb show``."""
-    return {
-        "mac": entry.mac,
-        "ifname": entry.port,
-        **({"vlan": entry.vid} if entry.vid else {}),
-        **({"updated": entry.age_s or 0} if statistics else {}),
-        "flags": [],
-        "master": master,
-        "state": "static" if entry.static else "",
-    }
+def _filter(said: Said) -> Callable[[FdbEntry], bool]:
+    """What ``show`` is to show."""
+    vid, state = vid_of(said), said.get("state") or "all"
+    if state not in (*KINDS, "all"):
+        raise click.UsageError(f"state is {', '.join(KINDS)} or all, not {state!r}")
+    return lambda e: vid in (None, e.vid) and state in ("all", kind_of(e))
+
+
+def _print(asked: Asking, found: Sequence[FdbEntry], master: str, *, port: bool) -> None:
+    """As bridge(8) prints it; *port*: say which."""
+    if asked.as_json:
+        asked.print_json([
+            _bridge.fdb_keys(e, master, statistics=asked.statistics, port=port) for e in found
+        ])  # fmt: skip
+        return
+    for e in found:
+        click.echo(_bridge.fdb_line(e, master, statistics=asked.statistics, port=port))

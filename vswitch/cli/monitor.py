@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vswitch.cli._common import ask, print_json, switch_options, words
+from vswitch.cli import _names
+from vswitch.cli._common import ask, print_json, switch_options
+from vswitch.cli._words import Grammar
 
 if TYPE_CHECKING:
     from vswitch.control.schema import EventInfo
@@ -34,12 +36,13 @@ told how many.
 """
 
 LABELS = {"fdb": "[NEIGH]", "link": "[LINK]", "port": "[PORT]"}
+WORDS = Grammar({"dev": _names.ports, "br": _names.switches})
 REMOVALS = {"expired", "flushed", "deleted"}
 
 
 @click.command("monitor", help=HELP, short_help="Say what happens in a running switch.")
 @click.argument("what", default="all", type=click.Choice(["all", *LABELS]))
-@click.argument("given", nargs=-1, metavar="[dev PORT] [br NAME]")
+@WORDS.argument("[dev PORT] [br NAME]")
 @click.option("-t", "--timestamp", is_flag=True, help="A line with the time before each.")
 @click.option("-ts", "--tshort", is_flag=True, help="The time in front of each line.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="A JSON object a line.")
@@ -57,13 +60,13 @@ def command(
 ) -> None:
     from vswitch.options import mac as check_mac
 
-    asked = words(given, {"dev": None, "br": switch})
+    said = WORDS.read(given, br=switch)
     if mac is not None:
         check_mac("--mac", mac)
-    with ask(asked["br"], api) as client:
+    with ask(said.get("br"), api) as client:
         master = client.switch().name
         kinds = None if what == "all" else what
-        for event in client.watch(kinds=kinds, port=asked["dev"], mac=mac):
+        for event in client.watch(kinds=kinds, port=said.get("dev"), mac=mac):
             if event.kind == "lost":
                 click.echo(f"vswitch: {event.count} events were lost: too many for us", err=True)
             elif as_json:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from vswitch.cli._common import ask, print_json, switch_options
-from vswitch.text import counters_table, plural, port_facts, waiting
+from vswitch.cli import _brctl, _ovs
+from vswitch.cli._asking import Asking, asking
+from vswitch.text import WIDTH, counters_table, fitted, plural, port_facts, waiting
 
 if TYPE_CHECKING:
     from vswitch.control.schema import ListenerInfo, PortInfo, SwitchInfo
@@ -28,17 +30,29 @@ shortened; -j has all of them in full.
 """
 
 
+NAME_WIDTH = 15  # the longest of a device; six columns of nine digits fit beside it
+
+
 @click.command("show", help=HELP, short_help="Show a running switch, its ports and counters.")
-@click.option("-j", "--json", "as_json", is_flag=True, help="As JSON: what the API says.")
-@switch_options
-def command(as_json: bool, switch: str | None, api: Path | None) -> None:
-    with ask(switch, api) as client:
+@click.option(
+    "--format", "form", type=click.Choice(["plain", "brctl", "ovs"]), default="plain",
+    show_default=True, help="As brctl show, or ovs-vsctl show.",
+)  # fmt: skip
+@asking
+def command(asked: Asking, form: str) -> None:
+    if form != "plain" and asked.as_json:
+        raise click.UsageError(f"--format {form} has no JSON")
+    with asked.client() as client:
         info, ports, listeners = client.switch(), client.ports(), client.listeners()
-    if as_json:
+    if asked.as_json:
         import msgspec
 
         shown = {"switch": info, "ports": ports, "listeners": listeners}
-        print_json(msgspec.to_builtins(shown))
+        asked.print_json(msgspec.to_builtins(shown))
+    elif form == "brctl":
+        click.echo(_brctl.tree(info.name, ports))
+    elif form == "ovs":
+        click.echo(_ovs.tree(info, ports))
     else:
         click.echo(describe(info, ports, listeners))
 
@@ -57,14 +71,46 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
     ]
     for port in ports:
-        state = port.state + waiting(port.state, port.address, port.remote)
-        lines.append(f"    port {port.name}: {state}, {plural(port.stations, 'station')}")
-        lines.append(f"        {port_facts(port)}")
+        lines += [f"    {line}" for line in port_lines(port)]
     for place in listeners:
         lines.append(f"    listener {place.name}: {plural(place.ports, 'port')}")
         lines.append(f"        {place.kind}:{place.address}, mtu {place.mtu}")
+    return "\n".join(
+        [*(part for line in lines for part in _wrapped(line)), "", counters(info, ports)]
+    )
+
+
+def port_lines(port: PortInfo) -> list[str]:
+    """A port in two lines: how it is, and what it got."""
+    state = port.state + waiting(port.state, port.address, port.remote)
+    return [
+        f"port {port.name}: {state}, {plural(port.stations, 'station')}",
+        f"    {port_facts(port)}",
+    ]
+
+
+def counters(info: SwitchInfo, ports: Sequence[PortInfo]) -> str:
+    """The counters of ports, whose names are made to fit."""
     reasons = {reason.name: (reason.where, reason.text) for reason in info.drop_reasons}
-    return "\n".join([*lines, "", counters_table(ports, reasons)])
+    return counters_table(
+        [_Counted(fitted(p.name, NAME_WIDTH), p.counters, p.drops) for p in ports], reasons
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    name: str
+    counters: dict[str, int]
+    drops: dict[str, int]
+
+
+def _wrapped(line: str) -> list[str]:
+    """*line* within a terminal's width, unless a word alone is longer: paths are to be copied."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(
+        line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        drop_whitespace=True,
+    )  # fmt: skip
 
 
 def duration(seconds: int) -> str:

@@ -44,7 +44,11 @@ TIMEOUT_S = 10
 
 
 def connect(
-    name: str | None = None, *, path: Path | None = None, remote: Remote | None = None
+    name: str | None = None,
+    *,
+    path: Path | None = None,
+    remote: Remote | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Client:
     """A client of the switch at *path* or *remote*, or called *name*, or of the only one that runs.
 
@@ -53,9 +57,9 @@ def connect(
     """
     place = path or remote
     if place is not None:
-        return Client(place)
+        return Client(place, timeout_s=timeout_s)
     if name is not None:
-        return Client(address.find(name))
+        return Client(address.find(name), timeout_s=timeout_s)
     running = address.running()
     if not running:
         raise ApiError("no switch is running", hint=_elsewhere())
@@ -64,7 +68,7 @@ def connect(
             f"{len(running)} switches are running: {', '.join(running)}",
             hint=f"name one: -S {next(iter(running))}",
         )
-    return Client(next(iter(running.values())))
+    return Client(next(iter(running.values())), timeout_s=timeout_s)
 
 
 def _elsewhere() -> str:
@@ -74,13 +78,14 @@ def _elsewhere() -> str:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
+        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
+        self.sock.settimeout(self._timeout_s)
         self.sock.connect(os.fspath(self._path))
 
 
@@ -91,15 +96,15 @@ class Client:
         ApiError: from every method: nobody answers, or the switch said no.
     """
 
-    def __init__(self, place: Path | Remote) -> None:
+    def __init__(self, place: Path | Remote, *, timeout_s: float = TIMEOUT_S) -> None:
         self._place = place
         self._headers = {"Content-Type": "application/json"}
         self._connection: http.client.HTTPConnection
         if isinstance(place, Remote):
-            self._connection = place.connection(TIMEOUT_S)
+            self._connection = place.connection(timeout_s)
             self._headers |= place.headers
         else:
-            self._connection = _UnixConnection(place)
+            self._connection = _UnixConnection(place, timeout_s)
 
     def __enter__(self) -> Client:
         return self
@@ -235,5 +240,5 @@ class Client:
                 hint="be the user who started it, or root",
             )
         if isinstance(cause, TimeoutError):
-            return ApiError(f"the switch at {self._place} did not answer in {TIMEOUT_S} s")
+            return ApiError(f"the switch at {self._place} did not answer in time")
         return ApiError(f"cannot ask the switch at {self._place}: {cause}")

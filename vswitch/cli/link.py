@@ -1,0 +1,141 @@
+"""``vswitch link``: ports and what they may do, as ``bridge link`` shows and sets it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vswitch.cli import _bridge, _names
+from vswitch.cli._asking import Asking, asking, telling
+from vswitch.cli._group import Words
+from vswitch.cli._words import Grammar, Said, one_of
+
+if TYPE_CHECKING:
+    from vswitch.control.schema import PortChange
+
+SHOW_HELP = """\
+List the ports as "bridge link" does: number, name, flags, MTU, state.
+
+With -d also what each may do, with -s its counters, as "ip -s link" has them. Who wants to know
+what a port negotiated, and why frames were dropped, asks "vswitch show".
+
+\b
+  vswitch link
+  vswitch -s link show dev tap0
+"""
+
+SET_HELP = """\
+Change what a port may do, while frames flow. Nothing is said when it is done.
+
+\b
+  learning on|off            learn stations there
+  state forwarding|blocking  let frames in and out; "disabled" is "blocking"
+  fdb-limit N                stations it may have; 0: no limit of its own
+  mtu BYTES                  the longest frame, as ip(8) counts it
+
+\b
+  vswitch link set dev tap0 learning off
+  vswitch link set dev tap0 state blocking fdb-limit 100
+"""
+
+STP = "this switch does not speak STP yet"
+SNOOPING = "this switch does not snoop multicast yet"
+VLANS = "this switch is not VLAN-aware yet"
+FLOODING = "flooding cannot be turned off for a port yet"
+HARDWARE = "there is no hardware behind this switch"
+
+SHOW = Grammar(
+    {"dev": _names.ports, "master": _names.switches}, synonyms={"br": "master", "brport": "dev"}
+)
+ON_OFF = one_of("on", "off")
+SET = Grammar(
+    {
+        "dev": _names.ports,
+        "learning": ON_OFF,
+        "state": one_of("forwarding", "blocking", "disabled"),
+        "fdb-limit": one_of(),
+        "mtu": one_of(),
+    },
+    flags=("master", "self"),
+    refused={
+        "isolated": "ports cannot be isolated yet",
+        "locked": "ports cannot be locked yet",
+        "mab": "ports cannot be locked yet",
+        "hairpin": "no frame leaves by the port it came from",
+        **dict.fromkeys(("flood", "mcast_flood", "bcast_flood"), FLOODING),
+        **dict.fromkeys(("guard", "root_block", "cost", "priority"), STP),
+        **dict.fromkeys(
+            ("fastleave", "mcast_router", "mcast_to_unicast", "mcast_max_groups"), SNOOPING
+        ),
+        **dict.fromkeys(("vlan_tunnel", "neigh_suppress", "neigh_vlan_suppress"), VLANS),
+        **dict.fromkeys(("hwmode", "learning_sync", "backup_port", "nobackup_port"), HARDWARE),
+    },
+)
+
+
+@click.group(
+    "link",
+    cls=Words,
+    default="show",
+    bare="show",
+    aliases={"list": "show", "lst": "show"},
+    first=("set", "show", "list"),
+    short_help="Show ports as bridge link does, and set what they may do.",
+)
+def command() -> None:
+    """Ports as links: what "bridge link" shows and sets.
+
+    Without a command: show.
+    """
+
+
+@command.command(help=SHOW_HELP, short_help="List the ports.")
+@SHOW.argument("[dev PORT] [master NAME]")
+@asking
+def show(asked: Asking, given: tuple[str, ...]) -> None:
+    said = SHOW.read(given, master=asked.switch)
+    with asked.client(said.get("master")) as client:
+        info, dev = client.switch(), said.get("dev")
+        ports = client.ports() if dev is None else [client.port(dev)]
+    where = {reason.name: reason.where for reason in info.drop_reasons}
+    links = [
+        _bridge.link_keys(
+            port, info.name, where, details=asked.details, statistics=asked.statistics
+        )
+        for port in ports
+    ]
+    if asked.as_json:
+        asked.print_json(links)
+    else:
+        click.echo("".join(_bridge.link_lines(keys) + "\n" for keys in links), nl=False)
+
+
+@command.command("set", help=SET_HELP, short_help="Change what a port may do.")
+@SET.argument("dev PORT [learning on|off] [state STATE] [fdb-limit N] [mtu BYTES]")
+@telling
+def set_(asked: Asking, given: tuple[str, ...]) -> None:
+    said = SET.read(given)
+    port, change = said.needed("dev", "the port (dev PORT)"), _change(said)
+    with asked.client() as client:
+        client.change_port(port, change)
+
+
+def _change(said: Said) -> PortChange:
+    from vswitch.control.schema import PortChange
+    from vswitch.options import number, on_off
+    from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN
+
+    learning, state, limit, mtu = map(said.get, ("learning", "state", "fdb-limit", "mtu"))
+    if learning is state is limit is mtu is None:
+        raise click.UsageError("what to change is missing: learning, state, fdb-limit or mtu")
+    if state in ("learning", "listening", "0", "1", "2", "3", "4"):
+        raise click.UsageError(f"state {state}: {STP}")
+    if state not in (None, "forwarding", "blocking", "disabled"):
+        raise click.UsageError(f"state is forwarding, blocking or disabled, not {state!r}")
+    return PortChange(
+        learning=None if learning is None else on_off("learning", learning),
+        forwarding=None if state is None else state == "forwarding",
+        fdb_limit=None if limit is None else number(0, FDB_LIMIT_MAX)("fdb-limit", limit),
+        mtu=None if mtu is None else number(MTU_MIN, MTU_MAX)("mtu", mtu),
+    )
