@@ -210,7 +210,7 @@ def test_no_switch_is_status_1(vswitch, nobody):
         ("fdb shwo", "no command 'shwo' in vswitch fdb\nhint: did you mean show?\n"),
         (
             "fdb frob",
-            "no command 'frob' in vswitch fdb: there is show, history, stats, add, replace, "
+            "no command 'frob' in vswitch fdb: there is show, stats, history, add, replace, "
             "del, flush"
             "\nhint: see vswitch fdb --help\n",
         ),

@@ -72,11 +72,11 @@ def test_options_of_bridge_stand_before_the_object(vswitch, api, line):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("r", "'r' could be several in vswitch\nhint: did you mean run or replay?\n"),
+        ("r", "'r' could be several in vswitch\nhint: did you mean run or replay or reload?\n"),
         ("lin shwo", "no command 'shwo' in vswitch link\nhint: did you mean show?\n"),
         ("link set dev a lerning on", "unknown word 'lerning'\nhint: did you mean learning?\n"),
         ("link set learning on", "the port (dev PORT) is missing"),
-        ("link set dev a", "what to change is missing: learning, state or fdb-limit"),
+        ("link set dev a", "what to change is missing: learning, state, fdb-limit or mtu"),
         ("link set dev a learning maybe", "learning is on or off, not 'maybe'"),
         ("link set dev a state up", "state is forwarding, blocking or disabled, not 'up'"),
         ("link set dev a state learning", "state learning: this switch does not speak STP yet"),
@@ -193,6 +193,7 @@ def test_fdb_show_filters_as_bridge_does(vswitch, api, words, found):
         ("fdb flush dev tap1 nopermanent", ("DELETE", ITSELF, None)),
         ("link set dev tap0 learning off", ("PATCH", "/v1/ports/tap0", {
             "learning": False, "forwarding": None, "fdb_limit": None})),
+        ("link set dev tap1 mtu 9000", ("PATCH", "/v1/ports/tap1", {"mtu": 9000})),
         ("l set dev tap0 state blocking fdb-limit 9", ("PATCH", "/v1/ports/tap0", {
             "learning": None, "forwarding": False, "fdb_limit": 9})),
         ("port add tap2,mtu=9000", ("POST", "/v1/ports", {"port": "tap2,mtu=9000"})),

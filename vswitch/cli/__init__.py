@@ -141,7 +141,14 @@ def _sentence(error: click.ClickException) -> tuple[str, str | None]:
 
 
 def _fail(message: str, hint: str | None, status: int) -> int:
-    click.echo(f"vswitch: {message}", err=True)
+    click.echo(f"vswitch: {_in_one_line(message)}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(f"hint: {_in_one_line(hint)}", err=True)
     return status
+
+
+def _in_one_line(text: str) -> str:
+    """*text*, in which somebody's words may try to do things to a terminal."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # bridge(8) and ip(8) have these before the object: bridge -j -s fdb show.
 FLAGS = "jpsd"
@@ -96,7 +99,9 @@ class Words(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = self._meant(ctx, args[0])
         command = self.get_command(ctx, name)
-        if command is None and not ctx.resilient_parsing:
+        if command is None and ctx.resilient_parsing:
+            ctx.meta[UNKNOWN] = name
+        elif command is None:
             known = self.list_commands(ctx)
             near = difflib.get_close_matches(name, known, 1)
             raise Suggestion(
@@ -106,6 +111,10 @@ class Words(click.Group):
                 ctx,
             )
         return name, command, args[1:]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What can follow; behind a word that we do not know, nothing."""
+        return [] if UNKNOWN in ctx.meta else super().shell_complete(ctx, incomplete)
 
     def _meant(self, ctx: click.Context, word: str) -> str:
         """The member that *word* names, or is the beginning of; else *word* itself."""

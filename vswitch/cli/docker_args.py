@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vswitch.cli._common import switch_options
+from vswitch.cli._names import completed_port
 from vswitch.cli._plug import find
 from vswitch.cli._qemu import show
 from vswitch.errors import ConfigError
@@ -28,7 +29,7 @@ docker once the container runs, with podman before.
 
 
 @click.command("docker-args", help=HELP, short_help="Print docker's or podman's for a port.")
-@click.argument("port")
+@click.argument("port", shell_complete=completed_port)
 @click.option("--engine", type=click.Choice(ENGINES), default="docker", show_default=True)
 @click.option("--name", metavar="NAME", help="The container's  [default: the port's]")
 @click.option("--ip", metavar="ADDRESS/LENGTH", help="What eth0 is to have.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vswitch.cli._names import completed_port
 from vswitch.cli._plug import find
 from vswitch.cli._qemu import mac_for, show, version, vm_options, with_memory
 from vswitch.recipes import libvirt_xml
@@ -25,7 +26,7 @@ qemu-args".
 
 
 @click.command("libvirt-xml", help=HELP, short_help="Print libvirt's XML for a port.")
-@click.argument("port")
+@click.argument("port", shell_complete=completed_port)
 @vm_options
 def command(
     port: str,

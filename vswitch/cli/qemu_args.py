@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from vswitch.cli._names import completed_port
 from vswitch.cli._plug import find
 from vswitch.cli._qemu import mac_for, show, version, vm_options, with_memory
 from vswitch.errors import ConfigError
@@ -32,7 +33,7 @@ listener, where any number of VMs connect, each call says another one: keep it w
 
 
 @click.command("qemu-args", help=HELP, short_help="Print QEMU's options for a port.")
-@click.argument("port")
+@click.argument("port", shell_complete=completed_port)
 @click.option("--id", "netdev", default="n0", show_default=True, help="QEMU's name for the wire.")
 @vm_options
 def command(

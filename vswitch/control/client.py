@@ -206,13 +206,11 @@ class Client:
         given = {key: value for key, value in query.items() if value is not None}
         try:
             whole = f"{route}?{urlencode(given)}" if given else route
-            self._connection.request(method, whole, content, self._headers)
-            answer = self._connection.getresponse()
-            said = answer.read()
+            status, said = self._exchange(method, whole, content)
         except (OSError, http.client.HTTPException) as e:
             raise self._unreachable(e) from e
         try:
-            if answer.status >= 400:
+            if status >= 400:
                 error = msgspec.json.decode(said, type=Error)
                 raise ApiError(error.error, hint=error.hint, code=error.code)
             return msgspec.json.decode(said, type=kind)
@@ -221,6 +219,21 @@ class Client:
                 f"{self._place} does not speak the API of vswitch: {e}",
                 hint="is the running switch of the same version? vswitch --version",
             ) from e
+
+    def _exchange(self, method: str, target: str, content: bytes | None) -> tuple[int, bytes]:
+        try:
+            return self._exchange_once(method, target, content)
+        except ConnectionError:
+            # The server has closed a connection on which nothing was asked for a while.
+            if method != "GET":
+                raise
+            self._connection.close()
+            return self._exchange_once(method, target, content)
+
+    def _exchange_once(self, method: str, target: str, content: bytes | None) -> tuple[int, bytes]:
+        self._connection.request(method, target, content, self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
 
     def _unreachable(self, cause: Exception) -> ApiError:
         if isinstance(self._place, Remote):

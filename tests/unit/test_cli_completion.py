@@ -1,0 +1,108 @@
+"""What a Tab key finds: objects, commands, words, ports and switches."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from click.shell_completion import BashComplete
+
+from support.fake_api import FakeApi
+from support.served import served
+from vswitch import cli
+from vswitch.control import address, client
+
+BASH = """\
+eval "$(vswitch completion bash)"
+COMP_WORDS=({line})
+COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_vswitch_completion vswitch
+echo "${{COMPREPLY[@]}}"
+"""
+
+
+def completed(*words):
+    """What the last of *words* could be."""
+    shell = BashComplete(cli.command, {}, "vswitch", "_VSWITCH_COMPLETE")
+    return [item.value for item in shell.get_completions(list(words[:-1]), words[-1])]
+
+
+@pytest.fixture
+def api(monkeypatch, tmp_path):
+    fake = FakeApi()
+    monkeypatch.setattr(address, "running", lambda: {"lab": tmp_path / "lab.sock"})
+    monkeypatch.setattr(client, "_UnixConnection", lambda *_: fake)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("fd", ["fdb"]),
+        ("-j -s lin", ["link"]),
+        ("fdb ", ["show", "stats", "history", "add", "replace", "del", "flush"]),
+        ("f fl", ["flush"]),
+        ("link set ", ["dev", "learning", "state", "fdb-limit", "mtu", "master", "self"]),
+        ("link set dev ", ["tap0", "tap1"]),
+        ("link set dev tap1", ["tap1"]),
+        ("l set dev tap0 st", ["state"]),
+        ("link set dev tap0 state b", ["blocking"]),
+        ("link set dev tap0 learning ", ["on", "off"]),
+        ("fdb show br ", ["lab"]),
+        ("fdb show -S ", ["lab"]),
+        ("-S ", ["lab"]),
+        ("fdb add 02:00:00:00:00:01 dev ", ["tap0", "tap1"]),
+        ("port del ", ["tap0", "tap1"]),
+        ("qemu-args t", ["tap0", "tap1"]),
+        ("fdb show --for", ["--format"]),
+        ("fdb show --format ", ["bridge", "brctl", "ovs"]),
+        ("completion ", ["bash", "zsh", "fish"]),
+        ("run --transp", ["--transparent"]),
+        ("frob ", []),
+        ("fdb frob ", []),
+    ],
+)
+def test_words_are_completed(api, line, found):
+    *before, last = line.split(" ")
+    shown = completed(*before, last)
+
+    assert shown == found
+    assert api.changes == []
+
+
+def test_without_a_switch_nothing_is_said(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(address, "directory", lambda: tmp_path)
+
+    assert completed("fdb", "show", "dev", "") == []
+    assert completed("-S", "") == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "word"),
+    [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete --no-files")],
+)
+def test_the_script_of_a_shell_is_printed(capsys, shell, word):
+    assert cli.main(["completion", shell]) == 0
+
+    out, err = capsys.readouterr()
+    assert word in out
+    assert "_VSWITCH_COMPLETE" in out
+    assert err == ""
+
+
+def test_bash_completes_ports_of_a_running_switch(lab, tmp_path):
+    program = tmp_path / "vswitch"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m vswitch "$@"\n')
+    program.chmod(0o755)
+    made = lab("left", "right")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    line = f"vswitch link set --api {tmp_path}/s dev l"
+    with served(made.switch, tmp_path / "s"):
+        done = subprocess.run(
+            ["bash", "-c", BASH.format(line=line)],
+            capture_output=True, text=True, timeout=30, check=False,
+            env=os.environ | {"PATH": path, "PYTHONPATH": ":".join(sys.path)},
+        )  # fmt: skip
+
+    assert (done.stdout, done.stderr) == ("left\n", "")
