@@ -76,7 +76,7 @@ def test_any_line_ends_in_a_documented_status(patched, argv, refuses):
     api = FakeApi(fdb=[{"mac": "02:00:00:00:00:01", "port": "tap0", "age_s": 3}])
     for method in ("POST", "PUT", "PATCH", "DELETE") if refuses else ():
         api.refuse(method, str(refuses), "the switch says no")
-    patched.setattr(address, "running", lambda *_: {"lab": "/nowhere/lab.sock"})
+    patched.setattr(address, "running", lambda *_, **__: {"lab": "/nowhere/lab.sock"})
     patched.setattr(client, "_UnixConnection", lambda *_: api)
 
     status, out, err = run(argv)

@@ -25,7 +25,7 @@ def api(monkeypatch, tmp_path):
             {"mac": OTHER, "port": "tap1", "static": True},
         ]
     )
-    monkeypatch.setattr(address, "running", lambda: {"lab": tmp_path / "lab.sock"})
+    monkeypatch.setattr(address, "running", lambda *_, **__: {"lab": tmp_path / "lab.sock"})
     monkeypatch.setattr(client, "_UnixConnection", lambda *_: fake)
     return fake
 

@@ -30,7 +30,7 @@ def completed(*words):
 @pytest.fixture
 def api(monkeypatch, tmp_path):
     fake = FakeApi()
-    monkeypatch.setattr(address, "running", lambda: {"lab": tmp_path / "lab.sock"})
+    monkeypatch.setattr(address, "running", lambda *_, **__: {"lab": tmp_path / "lab.sock"})
     monkeypatch.setattr(client, "_UnixConnection", lambda *_: fake)
     return fake
 

@@ -28,7 +28,7 @@ LONG = "a-name-that-is-much-longer-than-any-device-can-have"
 @pytest.fixture
 def api(monkeypatch, tmp_path):
     fake = FakeApi()
-    monkeypatch.setattr(address, "running", lambda: {"lab": tmp_path / "lab.sock"})
+    monkeypatch.setattr(address, "running", lambda *_, **__: {"lab": tmp_path / "lab.sock"})
     monkeypatch.setattr(client, "_UnixConnection", lambda *_: fake)
     return fake
 

@@ -46,7 +46,8 @@ what changes something says nothing when it is done. NO_COLOR is respected.
 \b
 Exit status:
   0    done; of "vswitch run" also after Ctrl-C
-  1    a running switch could not be asked, or said no; or the host did
+  1    a running switch could not be asked, or said no; or the host did;
+       "doctor" and "config diff": something was found
   2    the input was bad, and nothing was touched; or no port could be opened
   130  interrupted by Ctrl-C
 """
