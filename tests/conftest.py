@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
@@ -12,6 +14,8 @@ import pytest
 from support.guest_rig import Rig
 from support.lab import Lab
 from support.namespaces import Netns
+
+FILES_MANY = 150
 
 
 def pytest_configure() -> None:
@@ -38,6 +42,25 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         _, _, reason = report.longrepr
         report.outcome, report.longrepr = "failed", f"VSWITCH_NO_SKIPS is set, and: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """As they were: the command, called in this process, sets them."""
+    loggers = [logging.getLogger(), logging.getLogger("vswitch")]
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def few_files() -> Iterator[None]:
+    """Closed switches in cycles of references hold descriptors until they are collected, which in a
+    process of that many objects is seldom."""
+    yield
+    if len(os.listdir("/proc/self/fd")) > FILES_MANY:
+        gc.collect()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What a Tab key finds: objects, commands, words, ports and switches."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -93,7 +94,7 @@ def test_the_script_of_a_shell_is_printed(capsys, shell, word):
 
 def test_bash_completes_ports_of_a_running_switch(lab, tmp_path):
     program = tmp_path / "vswitch"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m vswitch "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m vswitch "$@"\n')
     program.chmod(0o755)
     made = lab("left", "right")
     path = f"{tmp_path}:{os.environ['PATH']}"
