@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from support.super_frames import (
@@ -39,6 +39,7 @@ CLONE_NEWNET = 0x40000000
 
 # IEEE 802 local experimental EtherType: the frame that says "nothing more is coming".
 SENTINEL = bytes.fromhex("020000000001020000000002 88b5") + bytes(46)
+MAX_FRAME_BYTES = 1514  # of the devices
 PREFIX = f"vsw-{os.getpid()}-"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -181,9 +182,10 @@ def test_segments_of_any_shape_are_the_kernels(kernel, finisher, s):
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(s=datagrams(("",)))
 def test_fragments_are_the_kernels(kernel, finisher, s):
-    kernels = kernel.finish(s.vnet, s.frame)
+    ours = finisher.finish(s.vnet, s.frame)
+    assume(len(ours) > 1 or len(ours[0]) <= MAX_FRAME_BYTES)  # or the kernel's device refuses it
 
-    assert finisher.finish(s.vnet, s.frame) == without_identification(s, kernels)
+    assert ours == without_identification(s, kernel.finish(s.vnet, s.frame))
 
 
 def test_the_kernels_identifications_are_random_too(kernel):
