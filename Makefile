@@ -22,6 +22,8 @@ EXECUTIONS = 10000000
 MESSAGES = 300000
 SANITIZED = LD_PRELOAD="$$(cc -print-file-name=libasan.so)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+# What is Python alone the sanitizers need not see, which make it three times as slow.
+NO_C = $(patsubst %,--ignore-glob='tests/*/test_%*.py',api bench cli config control doctor recipe)
 
 .PHONY: demo test check build debug asan fuzz bench pins clean
 
@@ -51,7 +53,7 @@ debug:
 
 asan:
 	@VSWITCH_BUILD=asan $(SETUP)
-	$(SANITIZED) $(PY) -m pytest -q tests/unit tests/model -m "not netns" $(PYTEST); \
+	$(SANITIZED) $(PY) -m pytest -q tests/unit tests/model -m "not netns" $(NO_C) $(PYTEST); \
 		status=$$?; $(SETUP); exit $$status
 
 fuzz:
