@@ -60,8 +60,7 @@ class EventRoute(Route):
 
 
 def live(service: Service, call: Call) -> None:
-    """Each message is an event, as JSON; `EventRoute` sends them."""
-    raise NotImplementedError
+    """Each message is an event, as JSON; `EventRoute` sends them, this gives them a name."""
 
 
 def history(service: Service, call: Call) -> list[EventInfo]:
