@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         VhostUserPort,
     )
     from vswitch.ports.local import LocalPort
+    from vswitch.portsettings import PortSettings
     from vswitch.status import ListenerStatus, PortStatus, Station
     from vswitch.switch import Switch
 
@@ -49,6 +50,7 @@ __all__ = [
     "NetdevPort",
     "PcapPort",
     "Port",
+    "PortSettings",
     "PortStatus",
     "QemuListener",
     "QemuPort",
@@ -73,6 +75,7 @@ _HOME = {
     "NetdevPort": "vswitch.ports",
     "PcapPort": "vswitch.ports",
     "Port": "vswitch.ports",
+    "PortSettings": "vswitch.portsettings",
     "PortStatus": "vswitch.status",
     "QemuListener": "vswitch.ports",
     "QemuPort": "vswitch.ports",

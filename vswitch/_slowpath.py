@@ -19,7 +19,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import struct
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
@@ -27,6 +26,7 @@ from contextlib import suppress
 from mmap import mmap
 
 from vswitch._slowevents import ToldFdb
+from vswitch._slowfdb import Fdb
 from vswitch._slowgate import Gate
 from vswitch._slowports import (
     FINISHED,
@@ -51,9 +51,9 @@ FDB_LIMIT_MAX = 4_194_304
 COUNTER_WORDS = 24  # of 64 bits, per port (struct vsw_counters)
 PULSE_WORDS, PULSE_ROUNDS, PULSE_BURSTS = 160, 0, 26  # of 64 bits (struct vsw_pulse); two of them
 COUNTER_INDEX = {name: word for word, name in enumerate(COUNTERS)}
-ROW = struct.Struct("=6sHHHI")  # struct vsw_fdb_row
 
 Bytes = bytes | bytearray | memoryview
+__all__ = ["Datapath", "Fdb", "Wire", "punted"]
 
 
 class _CounterRow(MutableMapping[str, int]):
@@ -357,98 +357,6 @@ class Datapath:
 # ---------------------------------------------------------------- what the control plane reads
 
 
-class Fdb:
-    """The forwarding database of a `Datapath`; see `vswitch._tables.Fdb`."""
-
-    def __init__(self, datapath: Datapath) -> None:
-        self._dp = datapath
-        self._table = datapath.fdb
-
-    def learn(self, vid: int, mac: Bytes, port: int, now_s: int) -> None:
-        """Learn a station as from a frame."""
-        with self._dp.lock:
-            self._dp.port_at(port)
-            self._table.learn(*_key(vid, mac), port, now_s)
-
-    def lookup(self, vid: int, mac: Bytes, now_s: int) -> int | None:
-        """The port number of a station, or None."""
-        with self._dp.lock:
-            return self._table.lookup(*_key(vid, mac), now_s)
-
-    def pin(self, vid: int, mac: Bytes, port: int) -> None:
-        """Pin a station to a port; raises FdbFullError at a limit."""
-        with self._dp.lock:
-            self._dp.port_at(port)
-            self._table.pin(*_key(vid, mac), port)
-
-    def delete(self, vid: int, mac: Bytes) -> bool:
-        """Forget a station; whether it was there."""
-        with self._dp.lock:
-            return self._table.delete(*_key(vid, mac))
-
-    def flush(self, port: int | None = None, *, with_static: bool = False) -> int:
-        """Forget the stations of one port or of all; how many there were."""
-        with self._dp.lock:
-            if port is not None:
-                self._dp.port_at(port)
-            return self._table.flush(port, with_static=with_static)
-
-    def expire(self, now_s: int) -> int:
-        """Free the places of stations that were not heard for the ageing time; how many."""
-        with self._dp.lock:
-            return self._table.expire(now_s)
-
-    def sweep(self, now_s: int) -> int:
-        """The same: a table of plain Python is not swept in parts."""
-        return self.expire(now_s)
-
-    def rows(self, now_s: int) -> memoryview:
-        """The live stations as rows of 16 bytes, see ROW."""
-        with self._dp.lock:
-            rows = [
-                ROW.pack(r.mac, r.vid, r.port, r.static, r.age_s) for r in self._table.rows(now_s)
-            ]
-        return memoryview(bytearray(b"".join(rows)))
-
-    def counters(self) -> dict[str, int]:
-        """Events since the start, and how full the table is."""
-        t = self._table
-        with self._dp.lock:
-            return {
-                "entries": len(t),
-                "limit": t.limit,
-                "learned": t.learned,
-                "moved": t.moved,
-                "expired": t.expired,
-                "refused": t.refused,
-                "crowded": 0,
-            }
-
-    def port_entries(self, port: int) -> int:
-        """How many stations the port has."""
-        self._dp.port_at(port)
-        return self._table.port_entries[port]
-
-    def set_ageing(self, ageing_s: int, now_s: int = 0) -> None:
-        """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
-        self._table.ageing_s = ageing_s
-        self._table.ageing_since_s = now_s
-
-    def events(self) -> list[bytes]:
-        """Take what happened since the last call, see `vswitch._tables.Fdb.events`."""
-        with self._dp.lock:
-            return list(filter(None, [self._table.take()]))
-
-    def events_lost(self) -> int:
-        """How many were lost for want of room, ever."""
-        return self._table.lost
-
-    def events_rest(self) -> bool:
-        """Have the bell rung at the next event; False when there are some already."""
-        with self._dp.lock:
-            return self._table.rest()
-
-
 class Wire:
     """The far end of a memory port; one thread at a time sends, one receives."""
 
@@ -497,12 +405,6 @@ def punted(datapath: Datapath) -> list[tuple[int, bytes, bytes]]:
     with datapath.lock:
         frames, datapath.switch.punted = datapath.switch.punted, []
     return [(port, FINISHED, frame) for port, frame in frames]
-
-
-def _key(vid: int, mac: Bytes) -> tuple[int, bytes]:
-    if len(mac) != 6 or not 0 <= vid <= 4095:
-        raise ValueError(f"a station is 6 bytes and a VLAN 0..4095, not {bytes(mac)!r} and {vid}")
-    return vid, bytes(mac)
 
 
 # What ``_ports`` has as functions.

@@ -20,8 +20,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from vswitch.core import Core
-from vswitch.links import REASONS, Links, Member
+from vswitch.links import REASONS, Links
 from vswitch.linux.dial import MAY_PASS
+from vswitch.members import Member
 from vswitch.ports import QemuPort
 
 log = logging.getLogger(__name__)

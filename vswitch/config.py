@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vswitch import options as read
 from vswitch.errors import ConfigError
-from vswitch.options import in_range
+from vswitch.options import Number, Option, in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
 
 # IEEE 802.1Q-2018 table 8-1 and the protocols' own standards: last nibble of 01-80-C2-00-00-0x.
@@ -143,23 +143,24 @@ def _forward(what: str, text: str) -> frozenset[int]:
 
 
 # As `portconfig.OPTIONS`, of a static station.
-STATION_OPTIONS: Mapping[str, tuple[str, read.Reader]] = {
-    "mac": ("mac", read.mac),
-    "port": ("port", read.text),
-    "vid": ("vid", read.number(0, 0)),  # while the switch is VLAN-unaware
+STATION_OPTIONS: Mapping[str, Option] = {
+    "mac": Option("mac", read.mac),
+    "port": Option("port", read.text),
+    "vid": Option("vid", Number(0, 0)),  # while the switch is VLAN-unaware
 }
 
 # The same of the switch as a whole.
-OPTIONS: Mapping[str, tuple[str, read.Reader]] = {
-    "name": ("name", _name),
-    "ageing": ("ageing_s", read.number(0, AGEING_MAX_S)),
-    "fdb-limit": ("fdb_limit", read.number(1, FDB_LIMIT_MAX)),
-    "mtu": ("mtu", read.number(MTU_MIN, MTU_MAX)),
-    "pollers": ("pollers", read.number(1, POLLERS_MAX)),
-    "busy-poll": ("busy_poll_us", read.number(0, BUSY_POLL_MAX_US)),
-    "core": ("core", _core),
-    "forward": ("forward", _forward),
+OPTIONS: Mapping[str, Option] = {
+    "name": Option("name", _name),
+    "ageing": Option("ageing_s", Number(0, AGEING_MAX_S), live=True),
+    "fdb-limit": Option("fdb_limit", Number(1, FDB_LIMIT_MAX)),
+    "mtu": Option("mtu", Number(MTU_MIN, MTU_MAX), live=True),  # that of its ports
+    "pollers": Option("pollers", Number(1, POLLERS_MAX)),
+    "busy-poll": Option("busy_poll_us", Number(0, BUSY_POLL_MAX_US)),
+    "core": Option("core", _core),
+    "forward": Option("forward", _forward, live=True),
 }
+LIVE = read.live(OPTIONS.values())
 
 
 def _check_unique(names: Iterable[str]) -> None:

@@ -41,7 +41,7 @@ from typing import Any
 from vswitch import config as switchconfig
 from vswitch.config import STATION_OPTIONS, StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
-from vswitch.options import Reader
+from vswitch.options import Option
 from vswitch.portconfig import KINDS, LISTENERS, PortConfig
 from vswitch.porttable import parts, written_port
 from vswitch.tomltext import Document, Table, as_text, form, written_table
@@ -202,9 +202,8 @@ class _Reading:
                 hint = f"options are: {', '.join(switchconfig.OPTIONS)}"
                 self._wrong(f"{self._places['switch', key]}: switch has no option {key!r}", hint)
                 continue
-            name, reader = switchconfig.OPTIONS[key]
-            place = self._places["switch", key]
-            self._switch[name] = self._value(place, f"switch.{key}", reader, value)
+            option, place = switchconfig.OPTIONS[key], self._places["switch", key]
+            self._switch[option.field] = self._value(place, f"switch.{key}", option, value)
 
     def _add_run(self, document: Document, table: Table) -> None:
         self._run.update(self._once(document, "run", table))
@@ -262,18 +261,18 @@ class _Reading:
                     hint = f"options are: {', '.join(STATION_OPTIONS)}"
                     self._wrong(f"{place}: {what}: unknown option {key!r}", hint)
                     continue
-                name, reader = STATION_OPTIONS[key]
-                found[name] = self._value(place, f"{what}.{key}", reader, value)
+                option = STATION_OPTIONS[key]
+                found[option.field] = self._value(place, f"{what}.{key}", option, value)
             for key in ("mac", "port"):
                 if key not in table:
                     self._wrong(f"{document.place('station', i)}: {what}: {key} is missing")
             if len(self._errors) == errors:
                 self._stations.append(StationConfig(**found))
 
-    def _value(self, place: str, what: str, reader: Reader, value: object) -> Any:
+    def _value(self, place: str, what: str, option: Option, value: object) -> Any:
         """A value read; None if it is wrong."""
         try:
-            return reader(what, as_text(what, reader, value))
+            return option.reader(what, as_text(what, option, value))
         except ConfigError as e:
             self._wrong(f"{place}: {e}", e.hint)
             return None
@@ -316,10 +315,10 @@ def dumps(config: SwitchConfig, run: Mapping[str, Any] | None = None) -> str:
 def _switch_table(config: SwitchConfig) -> Table:
     default = SwitchConfig()
     table = {"name": config.name}
-    for key, (name, reader) in switchconfig.OPTIONS.items():
-        value = getattr(config, name)
-        if value != getattr(default, name):
-            table[key] = form(reader).told(value)
+    for key, option in switchconfig.OPTIONS.items():
+        value = getattr(config, option.field)
+        if value != getattr(default, option.field):
+            table[key] = form(option).told(value)
     return table
 
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from vswitch.callers import FIRST_S, LAST_S
 from vswitch.core import Core
 from vswitch.errors import PortError, WireError
-from vswitch.links import Links, Member
+from vswitch.links import Links
 from vswitch.linux.dial import MAY_PASS
+from vswitch.members import Member
 from vswitch.ports import Port, VhostUserFolder, VhostUserPort
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class Guests:
     def _add_spare(self, folder: VhostUserFolder) -> None:
         if port := folder.next_port(self._members):
             try:
-                self._add_port(port, fdb_limit=folder.fdb_limit)
+                self._add_port(port, folder.settings)
             except BaseException:
                 port.close()
                 raise

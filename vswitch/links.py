@@ -11,11 +11,11 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from vswitch.core import Core
 from vswitch.linux.netlink import LinkEvents
-from vswitch.ports import LinkState, Port
+from vswitch.members import Member
+from vswitch.ports import LinkState
 
 log = logging.getLogger(__name__)
 
@@ -24,30 +24,6 @@ REASONS = {
     errno.ECONNRESET: "it hung up",
     errno.EPROTO: "it sent a length that no frame has",
 }
-
-
-@dataclass(slots=True)
-class Member:
-    """A port of a switch."""
-
-    port: Port
-    number: int
-    up: bool = True
-    learning: bool = True  # as it was set
-    forwarding: bool = True  # as it was set; a port that is gone forwards nothing all the same
-    fdb_limit: int = 0  # stations; 0: no limit of its own
-    gone: bool = False  # its device was deleted; it stays listed until it is removed
-    finished: bool = False  # nothing more will enter there
-    unseen: str = ""  # why its link cannot be looked at, "" if it can
-
-    @property
-    def state(self) -> str:
-        """``forwarding``, ``blocked`` (by command), ``down`` (no link) or ``gone``."""
-        if self.gone:
-            return "gone"
-        if not self.up:
-            return "down"
-        return "forwarding" if self.forwarding else "blocked"
 
 
 class Links:

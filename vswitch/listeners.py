@@ -14,8 +14,9 @@ from itertools import chain, count
 
 from vswitch.core import Core
 from vswitch.errors import PortError
-from vswitch.links import REASONS, Member
+from vswitch.links import REASONS
 from vswitch.linux.peer import guest_name
+from vswitch.members import Member
 from vswitch.ports import Listener, Place, Port
 from vswitch.status import ListenerStatus
 
@@ -102,7 +103,7 @@ class Listeners:
             return False
         port = listener.port(self._free_name(connection, listener.name), connection)
         try:
-            self._add(port, fdb_limit=listener.fdb_limit)
+            self._add(port, listener.settings)
         except (PortError, OSError) as e:
             port.close()
             log.warning("refused socket=%s error=%s", listener.address, e)

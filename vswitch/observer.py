@@ -24,7 +24,7 @@ from vswitch.core import Core
 from vswitch.events import Event
 from vswitch.flapping import Flap, Flapping
 from vswitch.journal import MOVED, RECORD, REFUSED, Chunk, Journal, State, kinds_of, merged, of_kind
-from vswitch.links import Member
+from vswitch.members import Member
 from vswitch.status import Place
 from vswitch.storms import Storm, Storms
 from vswitch.subscription import Subscription

@@ -1,4 +1,4 @@
-"""How values of options are read: numbers, addresses, sockets, users, permissions."""
+"""Options, and how their values are read: numbers, addresses, sockets, users, permissions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import os
 import pwd
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NewType
 
@@ -32,15 +33,47 @@ def in_range(what: str, value: int, low: int, high: int) -> int:
     return value
 
 
-def number(low: int, high: int) -> Reader:
+@dataclass(frozen=True, slots=True)
+class Number:
     """A reader of decimal numbers in *low*..*high*."""
 
-    def read(what: str, value: str) -> int:
+    low: int
+    high: int
+
+    def __call__(self, what: str, value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,20}", value):
             raise ConfigError(f"{what}: not a number: {value!r}")
-        return in_range(what, int(value), low, high)
+        return self.check(what, int(value))
 
-    return read
+    def check(self, what: str, value: int) -> int:
+        """*value*, or ConfigError when it is out of range."""
+        return in_range(what, value, self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What is said as ``key=value`` on the command line, and by a key of a configuration file."""
+
+    field: str  # of the configuration
+    reader: Reader
+    live: bool = False  # it can be changed while the switch runs
+    text: str = ""  # what that does
+
+    @property
+    def returns(self) -> str:
+        """The type of its value, as its reader is annotated."""
+        reader = self.reader.__call__ if isinstance(self.reader, Number) else self.reader
+        return str(reader.__annotations__["return"])
+
+    def check(self, what: str, value: Any) -> None:
+        """Raise ConfigError, which begins with *what*, if *value* is a number out of range."""
+        if isinstance(self.reader, Number):
+            self.reader.check(what, value)
+
+
+def live(options: Iterable[Option]) -> dict[str, Option]:
+    """Those that can be changed while the switch runs, by their fields."""
+    return {option.field: option for option in options if option.live}
 
 
 def on_off(what: str, value: str) -> bool:
@@ -51,8 +84,11 @@ def on_off(what: str, value: str) -> bool:
 
 
 def forwards(what: str, value: str) -> State:
-    """Read the state of a port: ``forwarding``, or ``blocked`` (``blocking`` in bridge(8))."""
-    if value not in ("forwarding", "blocked", "blocking"):
+    """Read the state of a port: ``forwarding``, or ``blocked``.
+
+    ``blocking`` and ``disabled``, two states of bridge(8), are the same.
+    """
+    if value not in ("forwarding", "blocked", "blocking", "disabled"):
         raise ConfigError(f"{what} is forwarding or blocked, not {value!r}")
     return State(value == "forwarding")
 
@@ -185,4 +221,4 @@ def group(what: str, value: str) -> int:
         raise ConfigError(f"{what}: no such group: {value!r}") from None
 
 
-_id = number(0, ID_MAX)
+_id = Number(0, ID_MAX)

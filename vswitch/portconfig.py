@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING
 
 from vswitch import options as read
 from vswitch.errors import ConfigError
-from vswitch.options import in_range
+from vswitch.options import Number, Option, in_range
+from vswitch.portsettings import PortSettings
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Interface, IPv6Interface
@@ -43,12 +44,12 @@ SOCKET_PATH_MAX_BYTES = 107  # sun_path of unix(7), without the terminating NUL
 DESCRIPTOR_MAX = 1 << 20  # the kernel's fs.nr_open, unless it was raised
 _NUMBERS = r"[0-9]{1,9}(:[0-9]{1,9})*"
 AUTO = "auto"  # the end of a device that is free
-Option = tuple[str, str]  # its key, and its value as text
+Word = tuple[str, str]  # the key of an option, and its value as text
 
 
 @dataclass(frozen=True, slots=True)
-class PortConfig:
-    """A port to be opened."""
+class PortConfig(PortSettings):
+    """A port to be opened, with its settings."""
 
     name: str
     kind: str = AUTO
@@ -56,9 +57,6 @@ class PortConfig:
     mtu: int | None = None  # bytes; None: the switch's, or what the device has
     mac: bytes | None = None  # of the interface end; None: as it is
     ips: tuple[IPv4Interface | IPv6Interface, ...] = ()  # of the host
-    fdb_limit: int = 0  # stations; 0: only the switch's limit counts
-    learning: bool = True  # from what enters here
-    forwarding: bool = True  # or blocked: nothing enters or leaves
     offloads: bool = True
     force: bool = False  # take a device that the host uses, too
     switch: str = ""  # the name of the one it is for
@@ -101,7 +99,7 @@ class PortConfig:
         cls,
         kind: str | None,
         address: str,
-        options: Iterable[Option],
+        options: Iterable[Word],
         *,
         what: str,
         dot: str = ": ",
@@ -134,7 +132,7 @@ class PortConfig:
         cls,
         kind: str | None,
         address: str,
-        options: Iterable[Option],
+        options: Iterable[Word],
         *,
         what: str,
         dot: str = ": ",
@@ -157,7 +155,7 @@ class Kind:
     default_name: Callable[[PortConfig, str], str]
 
 
-def split(text: str) -> tuple[str | None, str, list[Option]]:
+def split(text: str) -> tuple[str | None, str, list[Word]]:
     """``[kind:]address[,key=value...]`` in its parts."""
     head, *options = text.split(",")
     kind, colon, address = head.partition(":")
@@ -165,9 +163,7 @@ def split(text: str) -> tuple[str | None, str, list[Option]]:
     return (kind, address, found) if colon else (None, head, found)
 
 
-def _read(
-    kind: Kind, port: PortConfig, what: str, options: Iterable[Option], dot: str
-) -> PortConfig:
+def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[Word], dot: str) -> PortConfig:
     read.utf8(what, port.address)
     seen: set[str] = set()
     for key, value in options:
@@ -202,11 +198,11 @@ def _check_option(
 
 
 def _with_option(port: PortConfig, what: str, key: str, value: str) -> PortConfig:
-    field, reader = OPTIONS[key]
-    given = reader(what, value)
+    option = OPTIONS[key]
+    given = option.reader(what, value)
     if key in LISTS:
-        given = (*getattr(port, field), given)
-    return replace(port, **{field: given})
+        given = (*getattr(port, option.field), given)
+    return replace(port, **{option.field: given})
 
 
 def is_port_name(name: str) -> bool:
@@ -336,38 +332,50 @@ def _check_path(what: str, path: str) -> None:
     in_range(f"{what}: bytes in the path of a socket", size, 1, SOCKET_PATH_MAX_BYTES)
 
 
-# Key on the command line, and in a configuration file -> (field, how to read its value). Of two
-# keys for one field the first is the one that is written.
-OPTIONS: Mapping[str, tuple[str, read.Reader]] = {
-    "queues": ("queues", read.number(1, QUEUES_MAX)),
-    "mtu": ("mtu", read.number(MTU_MIN, MTU_MAX)),
-    "mac": ("mac", read.mac),
-    "ip": ("ips", read.ip),
-    "fdb-limit": ("fdb_limit", read.number(0, FDB_LIMIT_MAX)),
-    "offloads": ("offloads", read.on_off),
-    "learning": ("learning", read.on_off),
-    "state": ("forwarding", read.forwards),
-    "force": ("force", read.flag),
-    "retry": ("retry", read.on_off),
-    "client": ("client", read.flag),
-    "server": ("client", read.flag_off),
-    "name": ("name", read.text),
-    "remote": ("remote", read.text),
-    "mode": ("mode", read.mode),
-    "owner": ("owner", read.user),
-    "group": ("group", read.group),
-    "out": ("out", read.text),
-    "speed": ("speed", read.speed),
-    "loop": ("loop", read.number(0, LOOPS_MAX)),
+# By their keys. Of two for one field the first is the one that is written. What is `live` is a
+# setting (portsettings.py), or the MTU; who adds one finds there what else there is to do.
+OPTIONS: Mapping[str, Option] = {
+    "queues": Option("queues", Number(1, QUEUES_MAX)),
+    "mac": Option("mac", read.mac),
+    "ip": Option("ips", read.ip),
+    "offloads": Option("offloads", read.on_off),
+    "learning": Option("learning", read.on_off, live=True, text="learn stations there"),
+    "state": Option(
+        "forwarding", read.forwards, live=True, text='let frames in and out; "disabled" is blocking'
+    ),
+    "fdb-limit": Option(
+        "fdb_limit",
+        Number(0, FDB_LIMIT_MAX),
+        live=True,
+        text="stations it may have; 0: no limit of its own",
+    ),
+    "mtu": Option(
+        "mtu",
+        Number(MTU_MIN, MTU_MAX),
+        live=True,
+        text="the longest frame in bytes, as ip(8) counts it",
+    ),
+    "force": Option("force", read.flag),
+    "retry": Option("retry", read.on_off),
+    "client": Option("client", read.flag),
+    "server": Option("client", read.flag_off),
+    "name": Option("name", read.text),
+    "remote": Option("remote", read.text),
+    "mode": Option("mode", read.mode),
+    "owner": Option("owner", read.user),
+    "group": Option("group", read.group),
+    "out": Option("out", read.text),
+    "speed": Option("speed", read.speed),
+    "loop": Option("loop", Number(0, LOOPS_MAX)),
 }
+LIVE = read.live(OPTIONS.values())
 _OPPOSITES = {"server": "client", "client": "server"}
 LISTS = ("ip",)  # may be given more than once
-_STATE = ("learning", "state")
-_TAP = ("queues", "mtu", "mac", "fdb-limit", "offloads", *_STATE)
+_SETTINGS = tuple(key for key, option in OPTIONS.items() if option.live)  # of every kind
+_TAP = ("queues", "mac", "offloads", *_SETTINGS)
 _DEVICE = (*_TAP, "force")  # what the host uses is the interface end
 _FILE = ("mode", "owner", "group")
-_CALLED = ("mtu", "fdb-limit", "name")
-_SOCKET = (*_CALLED, *_STATE)
+_SOCKET = (*_SETTINGS, "name")
 _GUEST = ("queues", "offloads")
 
 KINDS: Mapping[str, Kind] = {
@@ -384,7 +392,7 @@ KINDS: Mapping[str, Kind] = {
     "fd": Kind((*_SOCKET, "offloads"), _descriptors),
 }
 LISTENERS: Mapping[str, Kind] = {
-    "qemu": Kind((*_CALLED, *_FILE), _place),
-    "vhost-user": Kind((*_CALLED, *_GUEST, *_FILE), _folder),
-    "fd": Kind(_CALLED, _descriptors),
+    "qemu": Kind((*_SOCKET, *_FILE), _place),
+    "vhost-user": Kind((*_SOCKET, *_GUEST, *_FILE), _folder),
+    "fd": Kind(_SOCKET, _descriptors),
 }

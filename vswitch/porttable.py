@@ -14,8 +14,8 @@ from vswitch.portconfig import (
     LISTS,
     OPTIONS,
     Kind,
-    Option,
     PortConfig,
+    Word,
     split,
 )
 from vswitch.tomltext import Table, as_text, form
@@ -23,7 +23,7 @@ from vswitch.tomltext import Table, as_text, form
 _DEFAULTS = {f.name: f.default for f in fields(PortConfig)}
 
 
-def parts(what: str, name: str, table: Table) -> tuple[str | None, str, list[Option]]:
+def parts(what: str, name: str, table: Table) -> tuple[str | None, str, list[Word]]:
     """A table as the parts of a port: kind, address and options; *name* is the table's.
 
     Raises:
@@ -47,7 +47,7 @@ def parts(what: str, name: str, table: Table) -> tuple[str | None, str, list[Opt
 
 def _head(
     what: str, table: dict[str, Any], kinds: Mapping[str, Kind]
-) -> tuple[str | None, str, list[Option]]:
+) -> tuple[str | None, str, list[Word]]:
     """The kind and what would stand behind it, taken out of *table*."""
     kind = table.pop("kind", None)
     known = kinds.get(kind or AUTO)
@@ -57,14 +57,13 @@ def _head(
     return kind, table.pop(key, ""), []
 
 
-def _spelled(what: str, key: str, value: object) -> list[Option]:
+def _spelled(what: str, key: str, value: object) -> list[Word]:
     """An option's values as the command line spells them."""
     if key not in OPTIONS:
         return [(key, "")]  # it will be refused
     values = value if key in LISTS and isinstance(value, list) else [value]
-    reader = OPTIONS[key][1]
     try:
-        return [(key, as_text(f"{what}.{key}", reader, one)) for one in values]
+        return [(key, as_text(f"{what}.{key}", OPTIONS[key], one)) for one in values]
     except ConfigError as e:
         e.key = key
         raise
@@ -84,10 +83,10 @@ def written_port(port: PortConfig, kinds: Mapping[str, Kind]) -> Table:
         table["address"] = port.address
     table["name"] = port.name
     done = {"name"}
-    for key, (name, reader) in OPTIONS.items():
-        value = getattr(port, name)
+    for key, option in OPTIONS.items():
+        name, value = option.field, getattr(port, option.field)
         if key in known and name not in done and value != _DEFAULTS[name]:
-            told = form(reader).told
+            told = form(option).told
             table[key] = [told(one) for one in value] if key in LISTS else told(value)
             done.add(name)
     return table

@@ -22,22 +22,21 @@ from typing import Any, Protocol
 from vswitch import config as switchconfig
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError, VswitchError
-from vswitch.options import Reader
+from vswitch.options import Option
+from vswitch.portconfig import LIVE as PORT_LIVE
 from vswitch.portconfig import OPTIONS, PortConfig
 from vswitch.tomltext import form
 
 log = logging.getLogger(__name__)
 
 # Of a switch, what can change while it runs; all else is refused.
-SETTINGS = ("ageing_s", "forward", "mtu")
-LIVE = {*SETTINGS, "ports", "listeners", "stations"}
-IN_PLACE = ("learning", "forwarding", "fdb_limit")  # of a port, without closing it
+LIVE = {*switchconfig.LIVE, "ports", "listeners", "stations"}
 FIXED_MTU = ("vhost-user", "fd")  # kinds whose peer was told it, or whose device is not ours
-Fields = Mapping[str, tuple[str, Reader]]  # a field's key, and what reads it
+Fields = Mapping[str, tuple[str, Option]]  # a field's key, and its option
 
 
-def _by_field(table: Mapping[str, tuple[str, Reader]]) -> Fields:
-    return {field: (key, reader) for key, (field, reader) in reversed([*table.items()])}
+def _by_field(table: Mapping[str, Option]) -> Fields:
+    return {option.field: (key, option) for key, option in reversed([*table.items()])}
 
 
 PORT_FIELDS, SWITCH_FIELDS = _by_field(OPTIONS), _by_field(switchconfig.OPTIONS)
@@ -210,8 +209,8 @@ def _stays(was: PortConfig, will: PortConfig, settable: Iterable[str]) -> bool:
 def _settable(port: PortConfig) -> list[str]:
     """The fields of *port* that can be set while it is open."""
     # Without an MTU it is what the device had, which is known when that is closed.
-    mtu = ["mtu"] if port.mtu and port.kind not in FIXED_MTU else []
-    return [*IN_PLACE, *mtu]
+    fixed = ["mtu"] if not port.mtu or port.kind in FIXED_MTU else []
+    return [name for name in PORT_LIVE if name not in fixed]
 
 
 def _none(place: PortConfig) -> list[str]:
@@ -309,7 +308,7 @@ def _unpin(station: StationConfig) -> Step:
 
 
 def _set_switch(old: SwitchConfig, new: SwitchConfig) -> list[Step]:
-    changed = [name for name in SETTINGS if getattr(old, name) != getattr(new, name)]
+    changed = [name for name in switchconfig.LIVE if getattr(old, name) != getattr(new, name)]
     if not changed:
         return []
     settable = [name for name in changed if name != "mtu"]  # which is that of its ports

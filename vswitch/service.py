@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from vswitch import openfiles
 from vswitch.clock import Clock
@@ -24,9 +24,9 @@ from vswitch.errors import (
     PortNotFoundError,
     StationNotFoundError,
 )
-from vswitch.options import in_range
-from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
+from vswitch.portconfig import LIVE, PortConfig
 from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener, open_port
+from vswitch.portsettings import PortChange
 from vswitch.status import ListenerStatus
 from vswitch.switch import Switch
 
@@ -155,15 +155,7 @@ class Service:
             stations=tuple(s for s in self.config.stations if s.port != name),
         )
 
-    def set_port(
-        self,
-        name: str,
-        *,
-        learning: bool | None = None,
-        forwarding: bool | None = None,
-        fdb_limit: int | None = None,
-        mtu: int | None = None,
-    ) -> None:
+    def set_port(self, name: str, **change: Unpack[PortChange]) -> None:
         """Change what is given of a port.
 
         Raises:
@@ -171,17 +163,11 @@ class Service:
             PortError: its MTU cannot be changed, and nothing was.
             PortNotFoundError: there is none.
         """
-        if fdb_limit is not None:
-            in_range("fdb_limit", fdb_limit, 0, FDB_LIMIT_MAX)
-        if mtu is not None:
-            in_range("mtu", mtu, MTU_MIN, MTU_MAX)
-        values = {
-            "learning": learning, "forwarding": forwarding, "fdb_limit": fdb_limit, "mtu": mtu,
-        }  # fmt: skip
-        given: dict[str, Any] = {k: value for k, value in values.items() if value is not None}
+        for field, value in change.items():
+            LIVE[field].check(field, value)
         with self._lock:
-            self.switch.set_port(name, **given)
-            ports = (replace(p, **given) if p.name == name else p for p in self.config.ports)
+            self.switch.set_port(name, **change)
+            ports = (replace(p, **change) if p.name == name else p for p in self.config.ports)
             self.config = replace(self.config, ports=tuple(ports))
 
     def _open(self, config: PortConfig) -> None:
@@ -189,12 +175,7 @@ class Service:
         port = (self._opener or open_port)(self._resolved(config))
         try:
             with self._lock:
-                self.switch.add_port(
-                    port,
-                    fdb_limit=config.fdb_limit,
-                    learning=config.learning,
-                    forwarding=config.forwarding,
-                )
+                self.switch.add_port(port, config.settings)
                 if config in self._opening:
                     self.config = self._with(config)
         except BaseException:

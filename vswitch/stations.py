@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vswitch.clock import Clock
 from vswitch.core import Core
 from vswitch.errors import FdbError, StationExistsError
-from vswitch.links import Member
+from vswitch.members import Member
 from vswitch.status import Station
 
 if TYPE_CHECKING:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vswitch.portsettings import PortSettings
+
 
 @dataclass(frozen=True, slots=True)
-class PortStatus:
-    """What there is to know about a port at one moment."""
+class PortStatus(PortSettings):
+    """What there is to know about a port at one moment, its settings included.
+
+    They are told as they were set: of a port that is up `state` says the same as `forwarding`.
+    """
 
     name: str
     number: int
@@ -19,9 +24,6 @@ class PortStatus:
     ips: tuple[str, ...]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the port does
     state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
-    learning: bool  # as it was set
-    forwarding: bool  # as it was set: where it is up, `state` says the same
-    fdb_limit: int  # stations it may have; 0: no limit of its own
     mtu: int  # bytes
     queues: int
     queues_used: int  # by whoever is at the other end

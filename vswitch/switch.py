@@ -22,18 +22,21 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
-from vswitch.links import Member
+from vswitch.members import Member
 from vswitch.observer import Observer
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
+from vswitch.portsettings import DEFAULT, PortChange, PortSettings
+from vswitch.punts import Punts
 from vswitch.stations import Stations
 from vswitch.status import ListenerStatus, PortStatus, Pulse, Station
+from vswitch.threads import Threads
 from vswitch.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -89,9 +92,7 @@ class Switch:
         self._members: dict[str, Member] = {}
         self._reserved = {nibble: "drop" if nibble else "forward" for nibble in range(16)}
         self._lock = threading.RLock()
-        self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
-        self._control_rounds = 0
         self._made_s = self.clock.now_s()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         with ExitStack() as undo:
@@ -106,6 +107,7 @@ class Switch:
                 salt=salt,
             )
             undo.pop_all()
+        self._punts = Punts(self._core, self._members, self._lock, handler=lambda: self.on_punt)
         self._stations = Stations(self._core, self.clock)
         self.observer = Observer(  # what happens here, and who wants to hear of it
             self._core, self._members, self._lock, clock=self.clock, paused=self.paused
@@ -122,6 +124,7 @@ class Switch:
             add=self.add_port,
             remove=self.remove_port,
         )
+        self._threads = Threads(self.name, poll=self._core.datapath.run, control=self._control)
 
     # ------------------------------------------------------------------ life
 
@@ -136,19 +139,8 @@ class Switch:
 
     def start(self) -> None:
         """Begin to forward. Does nothing on a switch that is polled by hand."""
-        if self._by_hand or self._threads:
-            return
-        run = self._core.datapath.run
-        threads = [
-            threading.Thread(target=run, args=(i,), name=f"{self.name}-poller-{i}", daemon=True)
-            for i in range(self.config.pollers)
-        ]
-        threads.append(
-            threading.Thread(target=self._control, name=f"{self.name}-control", daemon=True)
-        )
-        for thread in threads:
-            thread.start()
-            self._threads.append(thread)  # those that run are the ones to wait for
+        if not self._by_hand and not self._threads:
+            self._threads.start(self.config.pollers)
 
     def close(self) -> None:
         """Stop forwarding and close every port; a second call does nothing."""
@@ -158,9 +150,7 @@ class Switch:
             self._closing.set()
         self._core.datapath.stop()
         os.eventfd_write(self._bell, 1)
-        for thread in self._threads:
-            if thread is not threading.current_thread():  # called by a punt handler
-                thread.join()
+        self._threads.join()
         with ExitStack() as rest:  # all of it, whatever one of them raises
             rest.callback(os.close, self._bell)
             rest.callback(self._upkeep.close)
@@ -190,13 +180,10 @@ class Switch:
 
     # ------------------------------------------------------------------ ports
 
-    def add_port(
-        self, port: AnyPort, *, fdb_limit: int = 0, learning: bool = True, forwarding: bool = True
-    ) -> AnyPort:
+    def add_port(self, port: AnyPort, settings: PortSettings = DEFAULT) -> AnyPort:
         """Connect an open port, which the switch closes from now on; returns it.
 
-        *fdb_limit*: stations it may have, 0 for no limit of its own. *learning*, *forwarding*: its
-        state from the first frame on.
+        *settings* hold from its first frame on.
 
         Raises:
             FdbFullError: there is no place for the station that is always at this port.
@@ -214,12 +201,8 @@ class Switch:
                 self.observer.port_added(port.name, number)
                 undo.callback(self.observer.port_removed, port.name, number)
                 undo.callback(self._disconnect, number)
-                self._core.datapath.set_port(
-                    number, fdb_limit=fdb_limit, learning=learning, forwarding=forwarding
-                )
-            member = Member(
-                port, number, learning=learning, forwarding=forwarding, fdb_limit=fdb_limit
-            )
+                self._core.datapath.set_port(number, **asdict(settings))
+            member = Member(port, number, settings)
             self._stations.settle(member)
             self._upkeep.watch(member)
             self._members[port.name] = member
@@ -228,11 +211,11 @@ class Switch:
 
     def _disconnect(self, number: int) -> None:
         with self.paused():
-            punts = self._take_punts()  # before the number is another port's
+            punts = self._punts.take()  # before the number is another port's
             self._core.retire(number)
             self._core.datapath.remove_port(number)
             self._stations.leave(number)
-        self._deliver(punts)
+        self._punts.deliver(punts)
 
     def remove_port(self, name: str) -> None:
         """Disconnect and close a port; its stations are forgotten, static ones too.
@@ -272,16 +255,8 @@ class Switch:
         with self._lock:
             return self._upkeep.places
 
-    def set_port(
-        self,
-        name: str,
-        *,
-        learning: bool | None = None,
-        forwarding: bool | None = None,
-        fdb_limit: int | None = None,
-        mtu: int | None = None,
-    ) -> None:
-        """Change what is given of a port: its state (IEEE 802.1Q-2018 8.4), limit and MTU.
+    def set_port(self, name: str, **change: Unpack[PortChange]) -> None:
+        """Change what is given of a port: its settings, and its MTU.
 
         Raises:
             PortError: the MTU cannot be changed, and nothing was.
@@ -289,24 +264,16 @@ class Switch:
         """
         with self._lock:
             member = self._member(name)
-            if mtu is not None:  # first: a device may refuse
-                member.port.set_mtu(mtu)
-            if learning is not None:
-                member.learning = learning
-            if forwarding is not None:
-                member.forwarding = forwarding
-            if fdb_limit is not None:
-                member.fdb_limit = fdb_limit
+            given: dict[str, Any] = {key: v for key, v in change.items() if key != "mtu"}
+            settings = replace(member.settings, **given)
+            if "mtu" in change:  # a device may refuse
+                member.port.set_mtu(change["mtu"])
+            member.settings = settings
             if member.gone:  # nothing enters or leaves there, whatever is set
-                learning = forwarding = None
+                change.pop("learning", None)
+                change.pop("forwarding", None)
             with self.paused():
-                self._core.datapath.set_port(
-                    member.number,
-                    learning=learning,
-                    forwarding=forwarding,
-                    fdb_limit=fdb_limit,
-                    mtu=mtu,
-                )
+                self._core.datapath.set_port(member.number, **change)
 
     @property
     def ports(self) -> dict[str, Port]:
@@ -317,36 +284,12 @@ class Switch:
     def port_status(self, name: str) -> PortStatus:
         """What there is to know about a port now."""
         with self._lock:
-            member = self._member(name)
-            counters, drops = self._core.counters(member.number)
-            return PortStatus(
-                name=name,
-                number=member.number,
-                kind=member.port.kind,
-                end=member.port.end,
-                driver=member.port.driver,
-                address=member.port.address,
-                remote=member.port.remote,
-                ips=tuple(member.port.ips),
-                created=member.port.created,
-                state=member.state,
-                learning=member.learning,
-                forwarding=member.forwarding,
-                fdb_limit=member.fdb_limit,
-                mtu=member.port.mtu,
-                queues=member.port.queues,
-                queues_used=member.port.queues_used,
-                vnet_header=member.port.vnet_header,
-                offloads=member.port.offloads,
-                stations=self._core.fdb.port_entries(member.number),
-                counters=counters,
-                drops=drops,
-            )
+            return self._member(name).status(self._core)
 
     def port_statuses(self) -> list[PortStatus]:
         """The same of every port, at one moment: ports over connections come and go."""
         with self._lock:
-            return [self.port_status(name) for name in self._members]
+            return [member.status(self._core) for member in self._members.values()]
 
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""
@@ -460,7 +403,7 @@ class Switch:
         if not self._threads:
             return {}
         pollers = {f"poller-{i}": pulse.rounds for i, pulse in enumerate(self.pulses())}
-        return pollers | {"control": self._control_rounds}
+        return pollers | {"control": self._upkeep.rounds}
 
     def wake(self) -> None:
         """Have every thread make a round soon, whether there is something to do or not."""
@@ -525,7 +468,7 @@ class Switch:
         with self._lock:
             self._upkeep.look()
             total = sum(iter(self.poll_once, 0))
-            self._deliver(self._take_punts())
+            self._punts.deliver(self._punts.take())
             self._upkeep.look()
             self.observer.take()
             return total
@@ -534,29 +477,11 @@ class Switch:
         """Forward one burst of each port, and do nothing else: what `poll` repeats."""
         return int(self._core.datapath.poll(self.clock.now_s()))
 
-    # ------------------------------------------------------------------ the control thread
-
     def _control(self) -> None:
         try:
             while not self._closing.is_set():
                 self._upkeep.wait()
-                self._deliver(self._take_punts())
-                with self._lock:
-                    self._upkeep.look()
-                self._control_rounds += 1
+                self._punts.deliver(self._punts.take())
+                self._upkeep.make_round()
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
-
-    def _take_punts(self) -> list[tuple[str, bytes]]:
-        """What was punted, by the names its ports have now."""
-        with self._lock:
-            names = self._names()
-            return [(names[n], frame) for n, _, frame in self._core.punted() if n in names]
-
-    def _deliver(self, punts: list[tuple[str, bytes]]) -> None:
-        for name, frame in punts:
-            try:
-                if self.on_punt:
-                    self.on_punt(name, frame)
-            except Exception:  # a stranger's frame met a stranger's mistake: go on
-                log.exception("punt handler failed port=%s", name)

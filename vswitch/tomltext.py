@@ -20,7 +20,7 @@ from typing import Any
 
 from vswitch.config import reserved_names
 from vswitch.errors import ConfigError
-from vswitch.options import Reader
+from vswitch.options import Option
 
 STATEMENT_LINES_MAX = 200  # chosen by us: whoever writes longer values gets no lines in his errors
 Table = Mapping[str, Any]
@@ -110,7 +110,7 @@ def _speed(value: float) -> float | str:
     return "max" if math.isinf(value) else value
 
 
-# By what an option's reader returns.
+# By `Option.returns`.
 FORMS: Mapping[str, Form] = {
     "int": Form((int,), "a number"),
     "bool": Form((bool,), "true or false"),
@@ -124,20 +124,20 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def form(reader: Reader) -> Form:
-    """How what *reader* reads is in a file."""
-    return FORMS[reader.__annotations__["return"]]
+def form(option: Option) -> Form:
+    """How values of *option* are in a file."""
+    return FORMS[option.returns]
 
 
-def as_text(what: str, reader: Reader, value: object) -> str:
-    """*value* of a file as the command line spells it, for *reader*.
+def as_text(what: str, option: Option, value: object) -> str:
+    """*value* of a file as the command line spells it, for the reader of *option*.
 
     Raises:
         ConfigError: it is of another type; the sentence begins with *what*.
     """
     if isinstance(value, str):
         return value
-    wanted = form(reader)
+    wanted = form(option)
     if type(value) not in wanted.types:
         raise ConfigError(f"{what} is {wanted.name}, not {_shown(value)}")
     if isinstance(value, bool):

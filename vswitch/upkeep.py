@@ -21,8 +21,9 @@ from vswitch.callers import Callers
 from vswitch.clock import Clock
 from vswitch.core import Core
 from vswitch.guests import Guests
-from vswitch.links import Links, Member
+from vswitch.links import Links
 from vswitch.listeners import Listeners, status
+from vswitch.members import Member
 from vswitch.observer import Observer
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.status import ListenerStatus
@@ -38,11 +39,11 @@ class Upkeep:
         observer: Told of what happens to the ports, and given its turns.
         bell: Eventfd that ends `wait`: pollers ring it, too.
         members: Its ports by name.
-        lock: Held by the callers of every method but `wait`.
+        lock: Held by the callers of every method but `wait` and `make_round`.
         clock: Its clock.
         by_hand: There are no threads, and nothing is waited for.
         paused: Holds the pollers.
-        add: Connects a port with a limit of stations.
+        add: Connects a port with its settings.
         remove: Disconnects and closes the port of a name.
     """
 
@@ -66,6 +67,7 @@ class Upkeep:
         self._clock = clock
         self._by_hand = by_hand
         self._swept_s = clock.now_s()
+        self.rounds = 0  # of the control thread
         self._ready: set[int] = set()  # descriptors that `wait` found ready
         self.bell = bell
         self.observer = observer
@@ -134,6 +136,12 @@ class Upkeep:
         self._ready = {fd for fd, _ in waiter.poll(1000 * longest_s)}
         if self.bell in self._ready:
             os.eventfd_read(self.bell)
+
+    def make_round(self) -> None:
+        """Look once, as the control thread does after each `wait`; takes the lock."""
+        with self._lock:
+            self.look()
+        self.rounds += 1
 
     def look(self) -> None:
         """Do what there is to do now."""

@@ -43,6 +43,7 @@ from support.wait import wait_for
 from vswitch import Clock, FakeClock, MemoryPort, Switch
 from vswitch._fastpath import MTU_EXTRA, OFFLOADS
 from vswitch.errors import FdbFullError
+from vswitch.portsettings import PortSettings
 
 KINDS = {
     "all": {"offloads": tuple(OFFLOADS)},
@@ -107,7 +108,7 @@ class Round:
 
     def add(self, name: str) -> None:
         port = MemoryPort(name, **{"size_bytes": RING_BYTES, **KINDS[name]})
-        self.switch.add_port(port, fdb_limit=int(self.rng.integers(0, 60)))
+        self.switch.add_port(port, PortSettings(fdb_limit=int(self.rng.integers(0, 60))))
         self.sent[name] = self.got[name] = 0
 
     def send(self, name: str) -> int:

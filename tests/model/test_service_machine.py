@@ -58,7 +58,9 @@ class ServiceMachine(RuleBasedStateMachine):
     )  # fmt: skip
     def set_port(self, name: str, **given: int | None) -> None:
         with suppress(VswitchError):
-            self.service.set_port(name, **given)
+            self.service.set_port(
+                name, **{key: value for key, value in given.items() if value is not None}
+            )
 
     @rule(
         ageing_s=st.sampled_from([None, -1, 0, 60]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import string
 from dataclasses import fields
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from vswitch import config as switchconfig
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
-from vswitch.options import ID_MAX, Permissions, Reader
+from vswitch.options import ID_MAX, Number, Option, Permissions
 from vswitch.portconfig import KINDS, LISTENERS, LISTS, OPTIONS, Kind, PortConfig
 from vswitch.tomltext import FORMS
 
@@ -62,14 +61,12 @@ SPECIAL = {"name": NAMES, "core": st.sampled_from(["c", "python"])}
 assert set(WORDS) == set(FORMS) - {"int"}
 
 
-def words(reader: Reader) -> st.SearchStrategy[str]:
-    """Texts that *reader* takes."""
-    kind = reader.__annotations__["return"]
-    if kind != "int":
-        return WORDS[kind]
-    ends = inspect.getclosurevars(reader).nonlocals
-    low, high = ends.get("low", 0), ends.get("high", ID_MAX)
-    return st.integers(low, high).map(str)
+def words(option: Option) -> st.SearchStrategy[str]:
+    """Texts that the reader of *option* takes."""
+    if option.returns != "int":
+        return WORDS[option.returns]
+    numbers = option.reader if isinstance(option.reader, Number) else Number(0, ID_MAX)
+    return st.integers(numbers.low, numbers.high).map(str)
 
 
 @st.composite
@@ -86,7 +83,7 @@ def _member(draw, kinds, make):
         chosen = [*{*chosen, "name"}]
     options = []
     for key in chosen:
-        value = NAMES if key == "name" else words(OPTIONS[key][1])
+        value = NAMES if key == "name" else words(OPTIONS[key])
         if key == "remote":
             value = ADDRESSES[name]
         many = draw(st.lists(value, min_size=1, max_size=3)) if key in LISTS else [draw(value)]
@@ -105,10 +102,10 @@ PLACES_TO_LISTEN = _member(LISTENERS, PortConfig.made_listener).filter(bool)
 def configurations(draw) -> SwitchConfig:
     """Any `SwitchConfig`, with up to three ports and two listeners."""
     switch = {}
-    for key, (field, reader) in switchconfig.OPTIONS.items():
+    for key, option in switchconfig.OPTIONS.items():
         if draw(st.booleans()):
-            said = SPECIAL[key] if key in SPECIAL else words(reader)
-            switch[field] = reader(key, draw(said))
+            said = SPECIAL[key] if key in SPECIAL else words(option)
+            switch[option.field] = option.reader(key, draw(said))
     ports = draw(st.lists(PORTS, max_size=3))
     listeners = draw(st.lists(PLACES_TO_LISTEN, max_size=2))
     stations = []
@@ -125,4 +122,6 @@ def configurations(draw) -> SwitchConfig:
 
 def fields_left_out() -> set[str]:
     """Fields of a port that no option is for."""
-    return {field.name for field in fields(PortConfig)} - {field for field, _ in OPTIONS.values()}
+    return {field.name for field in fields(PortConfig)} - {
+        option.field for option in OPTIONS.values()
+    }

@@ -16,6 +16,7 @@ from support.wait import wait_for
 from vswitch import MemoryPort, QemuPort, Switch
 from vswitch.callers import FIRST_S, LAST_S
 from vswitch.errors import DeviceError
+from vswitch.portsettings import PortSettings
 
 A, VM, PINNED = mac(1), mac(100), mac(101)
 UP, DOWN = frame(BROADCAST, VM, b"up"), frame(BROADCAST, A, b"down")
@@ -82,7 +83,7 @@ def test_where_nobody_listens_yet_the_port_waits(net, place, caplog):
 
 def test_who_comes_again_finds_the_port_as_it_was(net, place, qemu, caplog):
     caplog.set_level("INFO")
-    net.switch.add_port(QemuPort.connect("vm", place), fdb_limit=2)
+    net.switch.add_port(QemuPort.connect("vm", place), PortSettings(fdb_limit=2))
     net.switch.pin(PINNED, "vm")
     peer = connected(net, qemu)
     peer.send(UP)

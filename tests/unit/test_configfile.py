@@ -183,9 +183,9 @@ def test_the_command_line_wins():
 
 
 def test_every_option_has_a_form_in_a_file():
-    readers = [reader for table in (OPTIONS, switchconfig.OPTIONS) for _, reader in table.values()]
+    options = [*OPTIONS.values(), *switchconfig.OPTIONS.values()]
 
-    assert {form(reader).name for reader in readers} == {form.name for form in FORMS.values()}
+    assert {form(option).name for option in options} == {form.name for form in FORMS.values()}
 
 
 def test_every_option_of_a_kind_is_known():

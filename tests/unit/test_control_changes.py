@@ -17,7 +17,7 @@ from support.lab import Lab
 from support.served import served
 from support.stream_peer import StreamPeer
 from vswitch.control import client
-from vswitch.control.schema import FdbEntry, ListenerInfo, PortChange, SwitchChange
+from vswitch.control.schema import FdbEntry, ListenerInfo, SwitchChange
 from vswitch.errors import ApiError
 
 A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -54,7 +54,7 @@ def said(api: Path, method: str, target: str, body: object = None) -> tuple[int,
 
 def test_a_port_is_added_changed_and_removed(ask, tmp_path):
     added = ask.add_port(f"record:{tmp_path}/c.pcap,learning=off")
-    changed = ask.change_port("c", PortChange(forwarding=False, fdb_limit=9, mtu=9000))
+    changed = ask.change_port("c", forwarding=False, fdb_limit=9, mtu=9000)
     ask.remove_port("c")
 
     assert (added.name, added.learning, added.state) == ("c", False, "forwarding")
@@ -114,7 +114,7 @@ def test_the_switch_is_changed(ask):
         ("POST", "/v1/ports", {}, 400, "field 'port' is missing"),
         ("PATCH", "/v1/ports/a", {"fdb_limit": -1}, 400, "fdb_limit must be at least 0"),
         ("PATCH", "/v1/ports/a", {"mtu": 10**30}, 400, ""),
-        ("PATCH", "/v1/ports/a", {"mtu": 1}, 400, "mtu must be in 68..65521, not 1"),
+        ("PATCH", "/v1/ports/a", {"mtu": 1}, 400, "mtu must be at least 68"),
         ("PATCH", "/v1/ports/nix", {}, 404, "no port nix"),
         ("DELETE", "/v1/ports/nix", None, 404, "no port nix"),
         ("POST", "/v1/listeners", {"port": "tap0"}, 400, "--listen 'tap0': not a place to listen"),
@@ -182,7 +182,7 @@ def test_a_port_that_hangs_keeps_no_other_client_waiting_nor_the_end(small, tmp_
 
         with pytest.raises(ApiError, match="slow is being opened by somebody else"):
             other.add_port("qemu:/slow,name=slow")
-        assert other.change_port("a", PortChange(learning=False)).learning is False
+        assert other.change_port("a", learning=False).learning is False
     # The API has ended, and the port hangs still.
     assert not gone.is_set()
     go.set()

@@ -13,6 +13,7 @@ from support.wait import wait_for
 from vswitch import MemoryPort, Switch
 from vswitch.errors import PortError
 from vswitch.ports.handed import HandedListener, open_handed
+from vswitch.portsettings import PortSettings
 
 A, B = mac(1), mac(2)
 SENT = frame(BROADCAST, A)
@@ -77,7 +78,7 @@ def test_a_listening_socket_makes_ports_of_those_who_connect(family):
         s.bind("" if family == socket.AF_UNIX else ("127.0.0.1", 0))
         s.listen()
         place = s.getsockname()
-        switch.listen(HandedListener("lan", [s.detach()], fdb_limit=3))
+        switch.listen(HandedListener("lan", [s.detach()], settings=PortSettings(fdb_limit=3)))
         with socket.socket(family) as far:
             far.connect(place)
             wait_for(lambda: "lan-1" in switch.ports, "the port")

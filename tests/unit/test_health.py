@@ -104,11 +104,15 @@ def test_a_poller_at_the_gate_makes_no_rounds(core):
         assert health.late(switch, threading.Event().wait) == []
 
 
+def _thread(name):
+    return next(thread for thread in threading.enumerate() if thread.name == name)
+
+
 def test_a_control_thread_that_has_ended_is_named(monkeypatch):
     with Switch("lab") as switch:
         monkeypatch.setattr(switch._upkeep, "look", lambda: 1 / 0)
         switch.wake()
-        switch._threads[-1].join(10)
+        _thread("lab-control").join(10)
 
         assert health.late(switch, threading.Event().wait) == ["control"]
 

@@ -21,6 +21,7 @@ from vswitch.errors import PortError, PortLimitError
 from vswitch.linux import inet, peer
 from vswitch.linux.socketfile import SocketFile
 from vswitch.listeners import Listeners
+from vswitch.portsettings import PortSettings
 
 A, VM = mac(1), mac(100)
 
@@ -111,7 +112,7 @@ def test_who_breaks_the_protocol_is_disconnected_and_the_others_stay(lab, place,
 
 def test_options_reach_the_ports(lab, place):
     net = lab("a")
-    net.switch.listen(QemuListener(place, name="vm", mtu=9000, fdb_limit=1))
+    net.switch.listen(QemuListener(place, name="vm", mtu=9000, settings=PortSettings(fdb_limit=1)))
     vm = StreamPeer.connect(place)
     vm.send(frame(BROADCAST, mac(7)), frame(BROADCAST, mac(8)))
     net.switch.poll()
@@ -180,7 +181,7 @@ def test_the_file_of_one_who_lives_is_not(place, kind):
 
 
 def test_a_full_switch_refuses_one_a_second(place, caplog):
-    def full(port, **options):
+    def full(port, settings):
         raise PortLimitError(1024)
 
     listeners = Listeners(None, {}, add=full, remove=lambda name: None)

@@ -7,6 +7,7 @@ import pytest
 from support.frames import BROADCAST, frame, mac
 from vswitch import MemoryPort
 from vswitch.errors import FdbFullError, PortError
+from vswitch.portsettings import PortSettings
 
 pytestmark = pytest.mark.parametrize("lab", ["c", "python"], indirect=True)
 
@@ -221,7 +222,7 @@ def test_a_port_has_its_own_limit_and_the_others_room(lab):
 
 def test_a_port_limit_given_when_adding_holds(lab):
     net = lab("b")
-    net.ports["a"] = net.switch.add_port(MemoryPort("a"), fdb_limit=1)
+    net.ports["a"] = net.switch.add_port(MemoryPort("a"), PortSettings(fdb_limit=1))
 
     net.send("a", frame(BROADCAST, A), frame(BROADCAST, C))
 

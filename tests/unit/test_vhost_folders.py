@@ -15,6 +15,7 @@ from support.lab import Lab
 from support.plugged import PluggedVm
 from vswitch import ListenerStatus, VhostUserFolder
 from vswitch.errors import PortError
+from vswitch.portsettings import PortSettings
 
 A = mac(1)
 DOWN = frame(BROADCAST, A, b"down")
@@ -73,7 +74,7 @@ def test_a_socket_whose_machine_left_waits_for_the_next_one(net, folder, plug):
 
 
 def test_what_is_said_of_a_folder(net, folder, plug):
-    place = VhostUserFolder(folder, mtu=9000, fdb_limit=5)
+    place = VhostUserFolder(folder, mtu=9000, settings=PortSettings(fdb_limit=5))
     net.switch.listen(place)
     net.switch.listen(VhostUserFolder(folder.parent / "other", name="more"))
     plug("lan-1.sock")

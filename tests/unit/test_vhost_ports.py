@@ -21,6 +21,7 @@ from vswitch import VhostUserPort
 from vswitch.callers import FIRST_S, LAST_S
 from vswitch.errors import DeviceError, PortError
 from vswitch.ports.vhost_user import MESSAGES_MAX, MESSAGES_PER_S
+from vswitch.portsettings import PortSettings
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Feature, Request
 
@@ -99,7 +100,7 @@ def test_without_a_machine_frames_are_a_tx_error(net, place):
 
 def test_a_machine_that_left_is_forgotten_and_its_port_is_not(net, place, plug, caplog):
     caplog.set_level("INFO")
-    net.switch.add_port(VhostUserPort("vm", place), fdb_limit=2)
+    net.switch.add_port(VhostUserPort("vm", place), PortSettings(fdb_limit=2))
     net.switch.pin(PINNED, "vm")
     vm = plug().boot()
     talks(net, vm)

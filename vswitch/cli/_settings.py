@@ -75,7 +75,7 @@ def given(ctx: click.Context) -> set[str]:
     from vswitch.config import OPTIONS
 
     words = {
-        **{key.replace("-", "_"): field for key, (field, _) in OPTIONS.items()},
+        **{key.replace("-", "_"): option.field for key, option in OPTIONS.items()},
         "transparent": "forward",
     }
     return {

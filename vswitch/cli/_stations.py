@@ -13,10 +13,10 @@ KINDS = ("static", "permanent", "dynamic")  # what bridge(8) calls them; none is
 
 
 def vid_of(said: Said) -> int | None:
-    from vswitch.options import number
+    from vswitch.options import Number
 
     text = said.get("vlan")
-    return None if text is None else number(1, 4094)("vlan", text)
+    return None if text is None else Number(1, 4094)("vlan", text)
 
 
 def kind_of(entry: FdbEntry) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -10,9 +10,10 @@ from vswitch.cli import _bridge, _names
 from vswitch.cli._asking import Asking, asking, telling
 from vswitch.cli._group import Words
 from vswitch.cli._words import Grammar, Said, one_of
+from vswitch.portconfig import OPTIONS
 
 if TYPE_CHECKING:
-    from vswitch.control.schema import PortChange
+    from vswitch.portsettings import PortChange
 
 SHOW_HELP = """\
 List the ports as "bridge link" does: number, name, flags, MTU, state.
@@ -25,14 +26,24 @@ what a port negotiated, and why frames were dropped, asks "vswitch show".
   vswitch -s link show dev tap0
 """
 
-SET_HELP = """\
+# What a value can be, by `Option.returns`.
+CHOICES = {"bool": ("on", "off"), "State": ("forwarding", "blocking", "disabled")}
+SETTINGS = {key: option for key, option in OPTIONS.items() if option.live}
+
+
+def _listed() -> str:
+    """A line for each setting: how it is said, and what it does."""
+    return "\n".join(
+        f"  {f'{key} ' + '|'.join(CHOICES.get(option.returns, ('N',))[:2]):<27}{option.text}"
+        for key, option in SETTINGS.items()
+    )
+
+
+SET_HELP = f"""\
 Change what a port may do, while frames flow. Nothing is said when it is done.
 
 \b
-  learning on|off            learn stations there
-  state forwarding|blocking  let frames in and out; "disabled" is "blocking"
-  fdb-limit N                stations it may have; 0: no limit of its own
-  mtu BYTES                  the longest frame, as ip(8) counts it
+{_listed()}
 
 \b
   vswitch link set dev tap0 learning off
@@ -48,14 +59,10 @@ HARDWARE = "there is no hardware behind this switch"
 SHOW = Grammar(
     {"dev": _names.ports, "master": _names.switches}, synonyms={"br": "master", "brport": "dev"}
 )
-ON_OFF = one_of("on", "off")
 SET = Grammar(
     {
         "dev": _names.ports,
-        "learning": ON_OFF,
-        "state": one_of("forwarding", "blocking", "disabled"),
-        "fdb-limit": one_of(),
-        "mtu": one_of(),
+        **{key: one_of(*CHOICES.get(option.returns, ())) for key, option in SETTINGS.items()},
     },
     flags=("master", "self"),
     refused={
@@ -112,30 +119,23 @@ def show(asked: Asking, given: tuple[str, ...]) -> None:
 
 
 @command.command("set", help=SET_HELP, short_help="Change what a port may do.")
-@SET.argument("dev PORT [learning on|off] [state STATE] [fdb-limit N] [mtu BYTES]")
+@SET.argument("dev PORT SETTING VALUE [SETTING VALUE...]")
 @telling
 def set_(asked: Asking, given: tuple[str, ...]) -> None:
     said = SET.read(given)
     port, change = said.needed("dev", "the port (dev PORT)"), _change(said)
     with asked.client() as client:
-        client.change_port(port, change)
+        client.change_port(port, **change)
 
 
 def _change(said: Said) -> PortChange:
-    from vswitch.control.schema import PortChange
-    from vswitch.options import number, on_off
-    from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN
-
-    learning, state, limit, mtu = map(said.get, ("learning", "state", "fdb-limit", "mtu"))
-    if learning is state is limit is mtu is None:
-        raise click.UsageError("what to change is missing: learning, state, fdb-limit or mtu")
-    if state in ("learning", "listening", "0", "1", "2", "3", "4"):
-        raise click.UsageError(f"state {state}: {STP}")
-    if state not in (None, "forwarding", "blocking", "disabled"):
-        raise click.UsageError(f"state is forwarding, blocking or disabled, not {state!r}")
-    return PortChange(
-        learning=None if learning is None else on_off("learning", learning),
-        forwarding=None if state is None else state == "forwarding",
-        fdb_limit=None if limit is None else number(0, FDB_LIMIT_MAX)("fdb-limit", limit),
-        mtu=None if mtu is None else number(MTU_MIN, MTU_MAX)("mtu", mtu),
-    )
+    change: dict[str, Any] = {}
+    for key, option in SETTINGS.items():
+        value = said.get(key)
+        if key == "state" and value in ("learning", "listening", "0", "1", "2", "3", "4"):
+            raise click.UsageError(f"state {value}: {STP}")
+        if value is not None:
+            change[option.field] = option.reader(key, value)
+    if not change:
+        raise click.UsageError(f"what to change is missing: {', '.join(SETTINGS)}")
+    return cast("PortChange", change)

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, Unpack
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -31,13 +31,13 @@ from vswitch.control.schema import (
     NewConfig,
     NewEntry,
     NewPort,
-    PortChange,
     PortInfo,
     Reloaded,
     SwitchChange,
     SwitchInfo,
 )
 from vswitch.errors import ApiError
+from vswitch.portsettings import PortChange
 
 T = TypeVar("T")
 TIMEOUT_S = 10
@@ -129,7 +129,8 @@ class Client:
         port = paths.absolute(port, os.getcwd())
         return self._ask("POST", "/v1/ports", PortInfo, body=NewPort(port))
 
-    def change_port(self, name: str, change: PortChange) -> PortInfo:
+    def change_port(self, name: str, **change: Unpack[PortChange]) -> PortInfo:
+        """Change what is given of a port."""
         return self._ask("PATCH", f"/v1/ports/{quote(name, safe='')}", PortInfo, body=change)
 
     def remove_port(self, name: str) -> None:

@@ -5,9 +5,13 @@ Every body is JSON. A failed request answers with `Error` and a status of 400 or
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, defstruct
+
+from vswitch.options import Number, Option
+from vswitch.portconfig import LIVE
 
 
 class Health(Struct, frozen=True):
@@ -97,14 +101,27 @@ class NewPort(Struct, frozen=True, forbid_unknown_fields=True):
     port: str
 
 
-class PortChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """PATCH /v1/ports/{port}: what is given is changed."""
+def _of(option: Option) -> Any:
+    """The type of an option's value in JSON, for msgspec."""
+    kind = JSON_TYPES.get(option.returns, str)
+    if isinstance(option.reader, Number):
+        return Annotated[kind, Meta(ge=option.reader.low, le=option.reader.high)] | None
+    return kind | None
 
-    learning: bool | None = None
-    forwarding: bool | None = None
-    # Stations it may have; 0: no limit of its own.
-    fdb_limit: Annotated[int, Meta(ge=0, le=1 << 22)] | None = None
-    mtu: int | None = None  # bytes; of a device, and of a socket
+
+# By `Option.returns`; everything else is text, as the command line has it.
+JSON_TYPES: Mapping[str, Any] = {"bool": bool, "State": bool, "int": int}
+PortChange = defstruct(
+    "PortChange",
+    [
+        (name, Annotated[_of(option), Meta(description=option.text)], None)
+        for name, option in LIVE.items()
+    ],
+    namespace={"__doc__": "PATCH /v1/ports/{port}: what is given is changed."},
+    module=__name__,
+    frozen=True,
+    forbid_unknown_fields=True,
+)
 
 
 class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from vswitch._fastpath import OFFLOADS
 from vswitch.errors import PortError
+from vswitch.portsettings import PortSettings
 
 
 class Wire(Protocol):
@@ -52,7 +53,7 @@ class Place(Protocol):
     name: str
     kind: str  # of its ports
     mtu: int  # bytes, of its ports
-    fdb_limit: int  # stations behind each, 0 for no limit of its own
+    settings: PortSettings  # of each
 
     address: str  # its path, or HOST:PORT; a folder's has a "/" at its end
 

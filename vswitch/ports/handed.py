@@ -22,6 +22,7 @@ from vswitch.ports.dgram import DgramPort
 from vswitch.ports.ends import DeviceEnd, FileEnd, InterfaceEnd
 from vswitch.ports.qemu import QemuPort, accept, accepted
 from vswitch.ports.settings import is_tun
+from vswitch.portsettings import DEFAULT, PortSettings
 
 TAKES = "a port is a TAP, a packet socket, or a connected stream or datagram socket"
 
@@ -105,7 +106,7 @@ class HandedListener:
         name: What the ports are called after.
         fds: The descriptor, one; closed with the listener.
         mtu: Longest payload of the ports, bytes.
-        fdb_limit: Stations behind each, 0 for no limit of its own.
+        settings: Of each port.
 
     Raises:
         PortError: it is no such socket.
@@ -114,7 +115,7 @@ class HandedListener:
     kind = "qemu"
 
     def __init__(
-        self, name: str, fds: Sequence[int], *, mtu: int = 1500, fdb_limit: int = 0
+        self, name: str, fds: Sequence[int], *, mtu: int = 1500, settings: PortSettings = DEFAULT
     ) -> None:
         found = _one(_look(fds))
         if found.kind != "listener":
@@ -124,7 +125,7 @@ class HandedListener:
             )
         self.name = name
         self.mtu = mtu
-        self.fdb_limit = fdb_limit
+        self.settings = settings
         self._socket = socket.socket(fileno=found.fd)
         self._socket.setblocking(False)
         self.address = _text(self._socket.getsockname())

@@ -47,13 +47,14 @@ def open_listener(config: PortConfig) -> Listener | VhostUserFolder:
         PortError: it cannot be.
     """
     if config.kind == "vhost-user":
-        path, limit = Path(config.address), config.fdb_limit
-        return VhostUserFolder(path, name=config.name, fdb_limit=limit, **_guest_options(config))
+        path, options = Path(config.address), _guest_options(config)
+        return VhostUserFolder(path, name=config.name, settings=config.settings, **options)
     if config.kind == "fd":
         from vswitch.ports.handed import HandedListener
 
         mtu = config.mtu or SOCKET_MTU
-        return HandedListener(config.name, config.descriptors, mtu=mtu, fdb_limit=config.fdb_limit)
+        settings = config.settings
+        return HandedListener(config.name, config.descriptors, mtu=mtu, settings=settings)
     return QemuListener(
         _place(config),
         name=config.name,
@@ -61,7 +62,7 @@ def open_listener(config: PortConfig) -> Listener | VhostUserFolder:
         owner=config.owner,
         group=config.group,
         mtu=config.mtu or SOCKET_MTU,
-        fdb_limit=config.fdb_limit,
+        settings=config.settings,
     )
 
 

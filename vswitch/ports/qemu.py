@@ -25,6 +25,7 @@ from vswitch.linux.dial import MAY_PASS, Dialler
 from vswitch.linux.socketfile import BACKLOG, SocketFile
 from vswitch.options import path_text
 from vswitch.ports.base import Core, LinkState, Port
+from vswitch.portsettings import DEFAULT, PortSettings
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +196,7 @@ class QemuListener:
         owner: User id of the file, -1: ours.
         group: Group id, -1: ours.
         mtu: Longest payload of the ports, bytes.
-        fdb_limit: Stations behind each, 0 for no limit of its own.
+        settings: Of each port.
 
     Raises:
         PortError: it cannot be.
@@ -212,10 +213,10 @@ class QemuListener:
         owner: int = -1,
         group: int = -1,
         mtu: int = 1500,
-        fdb_limit: int = 0,
+        settings: PortSettings = DEFAULT,
     ) -> None:
         self.mtu = mtu
-        self.fdb_limit = fdb_limit
+        self.settings = settings
         self._file: SocketFile | None = None
         if isinstance(place, Path):
             self.name = name or place.name.removesuffix(".sock")

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from vswitch.errors import PortError, SocketInUseError
 from vswitch.ports.base import Port
 from vswitch.ports.vhost_user import VhostUserPort
+from vswitch.portsettings import DEFAULT, PortSettings
 
 
 class VhostUserFolder:
@@ -23,7 +24,7 @@ class VhostUserFolder:
     Args:
         folder: Where; made, if it is not there.
         name: What the ports are called after; by default as the folder.
-        fdb_limit: Stations behind each, 0 for no limit of its own.
+        settings: Of each port.
         options: Of each port, as `VhostUserPort` has them.
 
     Raises:
@@ -33,7 +34,12 @@ class VhostUserFolder:
     kind = "vhost-user"
 
     def __init__(
-        self, folder: Path, *, name: str | None = None, fdb_limit: int = 0, **options: Any
+        self,
+        folder: Path,
+        *,
+        name: str | None = None,
+        settings: PortSettings = DEFAULT,
+        **options: Any,
     ) -> None:
         try:
             self._made = not folder.exists()
@@ -43,7 +49,7 @@ class VhostUserFolder:
         self.path = folder
         self.name = name or folder.name
         self.address = f"{folder}/"
-        self.fdb_limit = fdb_limit
+        self.settings = settings
         self.mtu = int(options.get("mtu", 1500))
         self._options = options
         self._spare: VhostUserPort | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+from msgspec.structs import asdict
 
 from vswitch import paths
 from vswitch.control.api import Call, Nothing, Route
 from vswitch.control.schema import NewPort, PortChange, PortInfo
-from vswitch.portconfig import PortConfig
+from vswitch.portconfig import LIVE, PortConfig
 from vswitch.service import Service
 
 
@@ -29,7 +32,12 @@ def add(service: Service, call: Call) -> PortInfo:
 
 
 def change(service: Service, call: Call) -> PortInfo:
-    given = msgspec.structs.asdict(call.body)
+    said = asdict(call.body)
+    given: dict[str, Any] = {
+        key: LIVE[key].reader(key, value) if isinstance(value, str) else value
+        for key, value in said.items()
+        if value is not None
+    }
     service.set_port(call.path["port"], **given)
     return show_one(service, call)
 

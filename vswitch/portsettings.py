@@ -1,0 +1,39 @@
+"""What a port may do, and is told while frames flow.
+
+A setting is written down here, with its default and its type, and in `portconfig.OPTIONS`, which
+says how it is spelled, what can be, and what it does. The rest follows from these: ports and
+listeners of every kind take it, on the command line and in a configuration file; it is changed by
+``vswitch link set``, by ``PATCH /v1/ports/{port}`` and by a reload; `PortStatus` tells it. What
+remains is ``set_port`` of the datapath, which does it, and `control.schema.PortInfo`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TypedDict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSettings:
+    """What is set of a port; its state in IEEE 802.1Q-2018 8.4 is the first two."""
+
+    learning: bool = True  # from what enters here
+    forwarding: bool = True  # or blocked: nothing enters or leaves
+    fdb_limit: int = 0  # stations; 0: only the switch's limit counts
+
+    @property
+    def settings(self) -> PortSettings:
+        """Of something that has more than settings, only these."""
+        return PortSettings(**{f.name: getattr(self, f.name) for f in fields(PortSettings)})
+
+
+class PortChange(TypedDict, total=False):
+    """Those of a port's settings, and of what else is changed while it is open, that are given."""
+
+    learning: bool
+    forwarding: bool
+    fdb_limit: int
+    mtu: int  # bytes
+
+
+DEFAULT = PortSettings()
