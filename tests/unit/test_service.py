@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.frames import BROADCAST, frame, mac
-from support.plugged import PluggedVm
-from support.stream_peer import StreamPeer
-from vswitch import FakeClock, MemoryPort, openfiles, paths
-from vswitch.config import StationConfig, SwitchConfig
+from support.services import descriptors, qemu, recordings, services, unchanged
+from vswitch import MemoryPort, openfiles
+from vswitch.config import StationConfig
 from vswitch.errors import (
     ConfigError,
-    FdbError,
-    FdbFullError,
     PortError,
     PortExistsError,
     PortLimitError,
     PortNotFoundError,
-    StationExistsError,
-    StationNotFoundError,
 )
 from vswitch.portconfig import PortConfig
-from vswitch.ports import QemuPort
 from vswitch.service import Service
 
 A, B = mac(1), mac(2)
@@ -39,17 +31,8 @@ LEARNED = frame(BROADCAST, A)
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Service]]:
-    """Factory of services under a clock that stands still: open, and closed after the test."""
-    made: list[Service] = []
-
-    def one(config: SwitchConfig | None = None) -> Service:
-        made.append(Service.made(config or SwitchConfig("lab"), clock=FakeClock(1000)))
-        made[-1].open()
-        return made[-1]
-
-    yield one
-    for service in made:
-        service.switch.close()
+    with services() as make:
+        yield make
 
 
 @pytest.fixture
@@ -59,35 +42,7 @@ def service(make: Callable[..., Service]) -> Service:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Callable[..., PortConfig]:
-    """Factory of ports that need nobody: recordings in a folder of the test."""
-    return lambda name, *options: PortConfig.parse(
-        ",".join([f"record:{tmp_path}/{name}.pcap", *options])
-    )
-
-
-def qemu(path: Path, *options: str) -> PortConfig:
-    return PortConfig.parse_listener(",".join([f"qemu:{path}", *options]))
-
-
-def descriptors() -> list[str]:
-    gc.collect()  # the ports of earlier tests
-    return sorted(os.listdir("/proc/self/fd"))
-
-
-def unchanged(service: Service) -> tuple[object, ...]:
-    """What a refusal must leave as it is."""
-    ports = [(s.name, s.mtu, s.learning, s.state, s.fdb_limit) for s in
-             service.switch.port_statuses()]  # fmt: skip
-    return (
-        service.config,
-        ports,
-        service.switch.stations(),
-        service.switch.listener_status(),
-        descriptors(),
-    )
-
-
-# ---------------------------------------------------------------------- ports
+    return recordings(tmp_path)
 
 
 def test_a_port_that_was_added_is_part_of_the_configuration(service, out):
@@ -370,305 +325,3 @@ def test_a_switch_that_closes_while_a_port_is_opened_leaves_nothing(service, out
 
     assert (type(error), str(error)) == (PortError, "switch lab is closed")
     assert set(descriptors()) <= set(before)
-
-
-# ---------------------------------------------------------------------- where VMs connect
-
-
-def test_a_listener_comes_and_goes_with_the_configuration(service, tmp_path):
-    place = qemu(tmp_path / "lan.sock", "mtu=9000")
-
-    status = service.listen(place)
-
-    assert (status.name, status.address, status.mtu) == ("lan", f"{tmp_path}/lan.sock", 9000)
-    assert service.config.listeners == (place,)
-    service.unlisten("lan")
-    assert service.config.listeners == ()
-    assert list(tmp_path.iterdir()) == []
-    assert service.listen(place) == status
-
-
-def test_vms_stay_when_their_listener_goes(service, tmp_path):
-    service.listen(qemu(tmp_path / "lan.sock"))
-    a = service.switch.add_port(MemoryPort("a"))
-    with closing(StreamPeer.connect(tmp_path / "lan.sock")) as vm:
-        service.switch.poll()
-
-        service.unlisten("lan")
-        vm.send(LEARNED)
-        service.switch.poll()
-
-        assert a.receive() == [LEARNED]
-    service.switch.poll()
-    assert [*service.switch.ports] == ["a"]
-
-
-def test_who_knocked_and_was_not_let_in_yet_is_hung_up_on(service, tmp_path):
-    service.listen(qemu(tmp_path / "lan.sock"))
-    with closing(StreamPeer.connect(tmp_path / "lan.sock")) as vm:
-        service.unlisten("lan")
-        service.switch.poll()
-
-        assert vm.hung_up()
-    assert service.switch.ports == {}
-
-
-def test_a_vm_whose_port_is_removed_is_hung_up_on_and_may_come_again(service, tmp_path):
-    service.listen(qemu(tmp_path / "lan.sock", "name=lan"))
-    for _ in range(3):
-        with closing(StreamPeer.connect(tmp_path / "lan.sock")) as vm:
-            service.switch.poll()
-            (name,) = service.switch.ports
-
-            service.remove_port(name)
-
-            assert vm.hung_up()
-    assert service.config.ports == ()
-
-
-def test_a_folder_keeps_its_vms_and_goes_with_the_last(service, tmp_path):
-    folder = tmp_path / "lan"
-    service.listen(PortConfig.parse_listener(f"vhost-user:{folder}/"))
-    with closing(PluggedVm(folder / "lan-1.sock", service.switch.poll)) as vm:
-        vm.boot()
-        service.unlisten("lan")
-
-        assert [*service.switch.ports] == ["lan-1"]
-        assert os.listdir(folder) == ["lan-1.sock"]
-    service.switch.poll()
-
-    assert service.switch.ports == {}
-    assert not folder.exists()
-
-
-def test_a_port_beside_the_sockets_of_a_folder_is_not_the_folders(service, tmp_path):
-    service.listen(PortConfig.parse_listener(f"vhost-user:{tmp_path}/lan/"))
-    service.add_port(PortConfig.parse(f"vhost-user:{tmp_path}/lan/own.sock"))
-
-    service.unlisten("lan")
-
-    assert [*service.switch.ports] == ["own"]
-    assert os.listdir(tmp_path / "lan") == ["own.sock"]
-
-
-def test_of_listeners_with_one_name_one_is_named_by_its_address(service, tmp_path):
-    for folder in ("x", "y"):
-        (tmp_path / folder).mkdir()
-        service.listen(qemu(tmp_path / folder / "lan.sock"))
-    before = unchanged(service)
-
-    with pytest.raises(PortError, match="2 listeners are called lan") as caught:
-        service.unlisten("lan")
-
-    assert f"{tmp_path}/x/lan.sock, {tmp_path}/y/lan.sock" in caught.value.hint
-    assert unchanged(service) == before
-    service.unlisten("lan", address=f"{tmp_path}/x/lan.sock")
-    assert service.config.listeners == (qemu(tmp_path / "y" / "lan.sock"),)
-
-
-@pytest.mark.parametrize(
-    ("text", "error", "said"),
-    [
-        ("qemu:{0}/lan.sock", PortExistsError, "listener qemu:.*lan.sock is there already"),
-        ("qemu:{0}/none/x.sock", PortError, "cannot make the socket"),
-        ("vhost-user:{0}/none/x/", PortError, "cannot make the folder"),
-        ("fd:3", PortError, "a descriptor is handed to a process when that starts"),
-    ],
-)
-def test_a_listener_that_cannot_be_changes_nothing(service, tmp_path, text, error, said):
-    service.listen(qemu(tmp_path / "lan.sock"))
-    before = unchanged(service)
-
-    with pytest.raises(error, match=said):
-        service.listen(PortConfig.parse_listener(text.format(tmp_path)))
-
-    assert unchanged(service) == before
-
-
-def test_a_listener_that_is_not_there_cannot_be_closed(service, tmp_path):
-    service.listen(qemu(tmp_path / "lan.sock"))
-
-    with pytest.raises(PortNotFoundError, match="no listener wan") as caught:
-        service.unlisten("wan")
-
-    assert caught.value.hint == "listeners are: lan"
-
-
-# ---------------------------------------------------------------------- stations, the switch
-
-
-def test_static_stations_are_part_of_the_configuration(service, out):
-    for name in "ab":
-        service.add_port(out(name))
-    service.pin(StationConfig(A, "a"), move=False)
-    service.pin(StationConfig(B, "b"), move=False)
-
-    service.pin(StationConfig(A, "b"), move=True)
-    service.unpin(B, 0)
-
-    assert service.config.stations == (StationConfig(A, "b"),)
-    assert [(s.mac, s.port, s.static) for s in service.switch.stations()] == [(A, "b", True)]
-    assert service.switch.fdb_counters()["static"] == 1
-    service.remove_port("b")
-    assert service.config.stations == ()
-    assert service.switch.fdb_counters()["static"] == 0
-
-
-@pytest.mark.parametrize("port", ["a", "b"])
-def test_a_station_that_is_static_already_is_not_added(service, out, port):
-    for name in "ab":
-        service.add_port(out(name))
-    service.pin(StationConfig(A, "a"), move=False)
-    before = unchanged(service)
-
-    with pytest.raises(StationExistsError, match=f"station {A.hex(':')} is static already"):
-        service.pin(StationConfig(A, port), move=False)
-
-    assert unchanged(service) == before
-
-
-def test_a_learned_station_becomes_static(service):
-    a = service.switch.add_port(MemoryPort("a"))
-    service.switch.add_port(MemoryPort("b"))
-    a.send([LEARNED])
-    service.switch.poll()
-
-    service.pin(StationConfig(A, "b"), move=False)
-
-    assert [(s.port, s.static) for s in service.switch.stations()] == [("b", True)]
-    service.unpin(A, 0)
-    assert service.switch.stations() == []
-
-
-def test_a_station_that_is_not_known_cannot_be_deleted(service):
-    with pytest.raises(StationNotFoundError, match=f"no station {A.hex(':')}"):
-        service.unpin(A, 0)
-
-
-def test_a_limit_holds_for_static_stations(service, out):
-    service.add_port(out("a", "fdb-limit=1"))
-    service.pin(StationConfig(A, "a"), move=False)
-    before = unchanged(service)
-
-    with pytest.raises(FdbFullError):
-        service.pin(StationConfig(B, "a"), move=True)
-
-    assert unchanged(service) == before
-
-
-def test_a_port_that_is_a_station_itself_keeps_it(service):
-    host = MemoryPort("host")
-    host.station = A
-    service.switch.add_port(host)
-    service.switch.add_port(MemoryPort("b"))
-    before = unchanged(service)
-
-    with pytest.raises(FdbError, match="is port host itself"):
-        service.pin(StationConfig(A, "b"), move=True)
-    with pytest.raises(FdbError, match="is port host itself"):
-        service.unpin(A, 0)
-
-    assert unchanged(service) == before
-
-
-def test_a_port_whose_station_is_pinned_elsewhere_is_refused(service):
-    service.switch.add_port(MemoryPort("b"))
-    service.pin(StationConfig(A, "b"), move=False)
-    before = unchanged(service)
-    host = MemoryPort("host")
-    host.station = A
-
-    with pytest.raises(StationExistsError, match="is static already, at port b"):
-        service.switch.add_port(host)
-
-    host.close()
-    del host  # its wire has a descriptor of its own
-    assert unchanged(service) == before
-
-
-def test_a_station_at_a_vms_port_is_not_configuration(service, tmp_path):
-    service.listen(qemu(tmp_path / "lan.sock"))
-    with closing(StreamPeer.connect(tmp_path / "lan.sock")):
-        service.switch.poll()
-        (name,) = service.switch.ports
-        service.pin(StationConfig(A, name), move=False)
-
-        assert service.config.stations == ()
-        assert service.switch.stations()[0].static
-    service.switch.poll()
-    assert service.switch.fdb_counters()["static"] == 0
-
-
-@pytest.mark.parametrize(
-    ("stations", "said"),
-    [
-        ([StationConfig(A, "x")], "is behind x, which is no port"),
-        ([StationConfig(A, "a"), StationConfig(A, "a")], "is given twice"),
-        ([StationConfig(BROADCAST, "a")], "unicast and not zero"),
-        ([StationConfig(bytes(6), "a")], "unicast and not zero"),
-    ],
-)
-def test_stations_are_checked_with_the_configuration(out, stations, said):
-    with pytest.raises(ConfigError, match=said):
-        SwitchConfig(ports=(out("a"),), stations=tuple(stations))
-
-
-def test_a_switch_begins_with_its_stations(make, out):
-    config = SwitchConfig(ports=(out("a"),), stations=(StationConfig(A, "a"),))
-
-    assert [(s.mac, s.port, s.static) for s in make(config).switch.stations()] == [(A, "a", True)]
-
-
-def test_the_switch_is_changed_as_a_whole_or_not(service):
-    service.set_switch(ageing_s=0, forward=["lldp", "05"])
-    before = unchanged(service)
-    assert (service.config.ageing_s, service.config.forward) == (0, {0xE, 5})
-    assert {n for n, v in service.switch.reserved.items() if v == "forward"} == {0xE, 5}
-
-    with pytest.raises(ConfigError, match="unknown reserved address 'nix'"):
-        service.set_switch(ageing_s=7, forward=["nix"])
-    with pytest.raises(ConfigError):
-        service.set_switch(ageing_s=-1, forward=[])
-
-    assert unchanged(service) == before
-
-
-# ---------------------------------------------------------------------- paths
-
-
-@pytest.mark.parametrize(
-    ("text", "absolute"),
-    [
-        ("tap0", "tap0"),
-        ("qemu:./vm.sock,mtu=9000", "qemu:/here/vm.sock,mtu=9000"),
-        ("qemu:localhost:1234", "qemu:localhost:1234"),
-        ("udp:127.0.0.1:1,remote=127.0.0.1:2", "udp:127.0.0.1:1,remote=127.0.0.1:2"),
-        ("vhost-user:lan/", "vhost-user:/here/lan/"),
-        ("vhost-user:/tmp/vm.sock,client", "vhost-user:/tmp/vm.sock,client"),
-        ("dgram:a,remote=../b,name=x", "dgram:/here/a,remote=/b,name=x"),
-        ("pcap:in.pcap,out=out.pcapng", "pcap:/here/in.pcap,out=/here/out.pcapng"),
-        ("nix:x", "nix:x"),
-        ("record:", "record:"),
-    ],
-)
-def test_paths_are_seen_from_the_folder_of_who_asks(text, absolute):
-    assert paths.absolute(text, "/here") == absolute
-
-
-@pytest.mark.parametrize(
-    "text", ["qemu:./vm.sock", "record:a.pcap", "pcap:/a,out=b", "dgram:/a,remote=b"]
-)
-def test_a_relative_path_is_told_from_an_absolute_one(text):
-    with pytest.raises(ConfigError, match="is relative"):
-        paths.check_absolute(PortConfig.parse(text))
-    paths.check_absolute(PortConfig.parse(paths.absolute(text, "/here")))
-
-
-def test_a_listeners_port_has_what_it_says_of_itself(service, tmp_path):
-    service.listen(qemu(tmp_path / "lan.sock", "fdb-limit=3"))
-    with closing(StreamPeer.connect(tmp_path / "lan.sock")):
-        service.switch.poll()
-        (port,) = service.switch.ports.values()
-
-        assert isinstance(port, QemuPort)
-        assert service.switch.port_status(port.name).fdb_limit == 3
