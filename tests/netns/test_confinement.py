@@ -6,6 +6,7 @@ import pwd
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,43 @@ def test_the_socket_of_a_user_is_his_and_goes_with_the_switch(two):
             process.terminate()
             assert process.wait(10) == 0
         assert not (given / f"{name}.sock").exists()
+
+
+@pytest.mark.parametrize(("user", "status"), [(USER, 0), ("1:1", 1)])
+def test_on_a_socket_that_was_handed_in_the_user_is_asked_all_the_same(two, user, status):
+    with tempfile.TemporaryDirectory(prefix="vsw") as folder, socket.socket(socket.AF_UNIX) as api:
+        place = f"{folder}/api.sock"
+        api.bind(place)
+        api.listen()
+        os.chmod(place, 0o666)  # who made it decides who gets to the door
+        os.chmod(folder, 0o755)
+        process = subprocess.Popen(
+            command("run", *ports(*two), "--user", user, "--api", f"fd:{api.fileno()}"),
+            stdout=subprocess.PIPE, text=True, env=environment(), pass_fds=[api.fileno()],
+        )  # fmt: skip
+        with process:
+            assert [process.stdout.readline() for _ in range(3)][2].endswith(f"api {place})\n")
+            for task in tasks(process.pid):
+                assert set(task["Uid"].split()) == {str(NOBODY if user == USER else 1)}
+            assert vswitch("show", "--api", place)[0] == 0
+            asked = as_user("show", "--api", place)
+            process.terminate()
+            assert process.wait(10) == 0
+
+        assert asked[0] == status, asked[2]
+        assert Path(place).exists()
+
+
+def test_what_is_given_up_can_be_said_in_a_file(two, tmp_path):
+    file = tmp_path / "lab.toml"
+    file.write_text(
+        "".join(f'[[port]]\nname = "{name}"\n' for name in two)
+        + f'[run]\nuser = "{USER}"\nlock = true\nseccomp = "on"\n'
+    )
+    with running("--config", str(file)) as switch:
+        for task in tasks(switch.process.pid):
+            assert (task["CapEff"], task["Seccomp"]) == ("0" * 16, "2")
+            assert set(task["Uid"].split()) == {str(NOBODY)}
 
 
 def test_a_user_who_is_not_there_is_refused_before_anything_is_touched(two):

@@ -2,12 +2,14 @@
 
 import json
 import stat
+from types import SimpleNamespace
 
 import pytest
 
 from support.configured import dgram, from_file
 from support.served import served
 from vswitch import cli, configfile
+from vswitch.cli import run
 from vswitch.control import client
 from vswitch.errors import ApiError
 
@@ -75,6 +77,12 @@ def test_each_mistake_is_a_line(vswitch, file):
         ("verbose = 1", "run.verbose is true or false"),
         ("api = true", "run.api is text or a number"),
         ("stats = 0", "run.stats: 0.0 is not in the range x>=0.1"),
+        ("user = 'nosuchuser'", "run.user: no such user: 'nosuchuser'"),
+        ("user = '0:nosuch'", "run.user: no such group: 'nosuch'"),
+        ("user = '4000001'", "run.user: 4000001 has no group of its own"),
+        ("lock = 'yes'", "run.lock is true or false"),
+        ("seccomp = 'maybe'", "run.seccomp: 'maybe' is not one of 'auto', 'on', 'off'"),
+        ("seccomp = true", "run.seccomp is text or a number"),
         ("port = 'a'", "run has no option 'port'"),
         ("ageing = 5", "run has no option 'ageing'"),
     ],
@@ -94,6 +102,42 @@ def test_run_refuses_the_same_file_with_the_same_words(vswitch, file):
     assert vswitch("run", "--config", file) == (
         2, "", f"vswitch: {file}:2: run.verbose is true or false\n",
     )  # fmt: skip
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What ``vswitch run`` would have started: the arguments of `daemon.run`."""
+    calls = []
+    daemon = SimpleNamespace(run=lambda config, **options: calls.append(options))
+    monkeypatch.setattr(run, "load", lambda name: daemon)
+    monkeypatch.setattr("vswitch.logs.set_up", lambda **options: None)
+    return calls
+
+
+def given_up(started):
+    confinement = started[-1]["confinement"]
+    account = confinement.account
+    return account and account.uid, confinement.lock, confinement.seccomp
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ([], (1, True, "off")),
+        (["--no-lock"], (1, False, "off")),
+        (["--seccomp", "auto"], (1, True, "auto")),
+        (["--user", "0:0"], (0, True, "off")),
+    ],
+)
+def test_what_is_given_up_is_said_in_the_file_and_the_command_line_wins(
+    vswitch, file, started, monkeypatch, options, wanted
+):
+    monkeypatch.setattr("vswitch.linux.privilege.held", lambda: {6, 7})  # who may become anybody
+    with file.open("a") as more:
+        more.write('[run]\nuser = "1:1"\nlock = true\nseccomp = "off"\n')
+
+    assert vswitch("run", "--config", file, *options) == (0, "", "")
+    assert given_up(started) == wanted
 
 
 # ---------------------------------------------------------------------- show, diff, reload

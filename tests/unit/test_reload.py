@@ -123,11 +123,17 @@ def test_the_command_line_wins_after_a_reload_too(tmp_path):
         service.switch.close()
 
 
-def test_how_it_is_run_cannot_change(service, tmp_path):
-    (tmp_path / "lab.toml").write_text(dgram(tmp_path, "one") + "[run]\nstats = 1\n")
+@pytest.mark.parametrize("said", ["stats = 1", 'user = "1"', "lock = true", 'seccomp = "on"'])
+def test_how_it_is_run_cannot_change(service, tmp_path, said):
+    file, key = tmp_path / "lab.toml", said.partition(" ")[0]
+    file.write_text(f"[run]\n{said}\n" + dgram(tmp_path, "two"))
 
-    with pytest.raises(ConfigError, match=r"lab\.toml:\d+: run\.stats cannot be changed while"):
+    with pytest.raises(ConfigError) as caught:
         service.reload()
+
+    assert str(caught.value) == f"{file}:2: run.{key} cannot be changed while the switch runs"
+    assert caught.value.hint == "end the switch and start it again for that"
+    assert list(service.switch.ports) == ["one"]
 
 
 def test_a_switch_without_a_file_says_so(tmp_path):

@@ -13,18 +13,31 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class AccountType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
+    """Whoever a process can become; the text, once that is seen."""
+
+    name = "account"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from vswitch.confinement import Account
+
+        Account.parse(value)
+        return value
+
+
 def privilege_options(command: Command) -> Command:
     """Add ``--user``, ``--lock`` and ``--seccomp``: the arguments of `confinement`."""
     for option in reversed(
         (
             click.option(
                 "--user",
+                type=AccountType(),
                 metavar="USER[:GROUP]",
                 help="Become that user when the ports are open, with the right to add more.",
             ),
             click.option(
-                "--lock",
-                is_flag=True,
+                "--lock/--no-lock",
+                default=False,
                 help="When the ports are open, add no more, and give up every privilege.",
             ),
             click.option(

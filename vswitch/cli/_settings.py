@@ -67,6 +67,9 @@ def _value(ctx: click.Context, option: click.Option, what: str, value: object) -
         option.type.convert(given, option, ctx)
     except click.BadParameter as e:
         raise ConfigError(f"{what}: {e.message.rstrip('.')}") from e
+    except ConfigError as e:
+        said = str(e).removeprefix(f"{option.opts[-1]}: ")
+        raise ConfigError(f"{what}: {said}", hint=e.hint) from e
     return given
 
 

@@ -39,8 +39,8 @@ A switch's configuration as a file, for "vswitch run --config FILE".
   kind = "qemu"
   address = "/run/lan.sock"
   mode = "0660"
-  [run]                         # --api, --stats, --verbose, --log-format
-  log-format = "json"
+  [run]                         # all else: --api, --user, --lock, --seccomp,
+  log-format = "json"           # --stats, --verbose, ...
 
 Keys are the options of "vswitch run" and of its ports, listed by "vswitch config keys"; of a port
 that is no device, "address" is what stands behind "kind:". Paths are relative to where the switch
