@@ -9,7 +9,10 @@ STATION_KINDS = ("learned", "moved", "expired", "flushed", "deleted", "pinned")
 GROUPS = {
     "fdb": (*STATION_KINDS, "limit_reached", "flapping", "flapping_ended"),
     "link": ("link_up", "link_down"),
-    "port": ("port_added", "port_removed", "drop_storm", "drop_storm_ended"),
+    "port": (
+        *("port_added", "port_removed", "listener_added", "listener_removed"),
+        *("drop_storm", "drop_storm_ended"),
+    ),
 }
 KINDS = tuple(kind for kinds in GROUPS.values() for kind in kinds)
 
@@ -28,6 +31,8 @@ class Event:
     flapping_ended    not any more, after *count* moves
     link_up, _down    of *port*; *count* stations were flushed
     port_added, port_removed
+    listener_added    *listener* is a place, at *address*, where VMs connect
+    listener_removed  it is closed; the ports of those who are there stay
     drop_storm        *port* drops *rate* frames a second for *reason*
     drop_storm_ended  not any more, after *count* frames
     ================= =============================================================================
@@ -45,3 +50,5 @@ class Event:
     reason: str | None = None
     count: int | None = None
     rate: float | None = None  # per second
+    listener: str | None = None  # its name
+    address: str | None = None

@@ -67,6 +67,7 @@ class Step:
     do: Callable[[Changing], object]
     undo: Callable[[Changing], object]
     opens: bool = False
+    logged: bool = False  # by who does it
 
 
 def apply(service: Changing, new: SwitchConfig) -> list[str]:
@@ -96,7 +97,8 @@ def apply(service: Changing, new: SwitchConfig) -> list[str]:
         raise
     service.config = new
     for step in steps:
-        log.info("changed what=%r", step.text)
+        if not step.logged:
+            log.info("changed what=%r", step.text)
     return [step.text for step in steps]
 
 
@@ -234,6 +236,7 @@ def _add_port(port: PortConfig) -> Step:
         lambda service: service.add_port(port),
         lambda service: service.remove_port(port.name),
         opens=True,
+        logged=True,
     )
 
 
@@ -245,7 +248,9 @@ def _remove_port(port: PortConfig, stations: Iterable[StationConfig]) -> Step:
         for station in its:
             service.pin(station, move=True)
 
-    return Step(f"port {port.name}: closed", lambda s: s.remove_port(port.name), put_back)
+    return Step(
+        f"port {port.name}: closed", lambda s: s.remove_port(port.name), put_back, logged=True
+    )
 
 
 def _listen(place: PortConfig) -> Step:
@@ -254,6 +259,7 @@ def _listen(place: PortConfig) -> Step:
         lambda service: service.listen(place),
         lambda service: service.close_place(place),
         opens=True,
+        logged=True,
     )
 
 
@@ -262,6 +268,7 @@ def _unlisten(place: PortConfig) -> Step:
         f"listener {place.kind}:{place.address}: closed",
         lambda service: service.close_place(place),
         lambda service: service.listen(place),
+        logged=True,
     )
 
 

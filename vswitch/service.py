@@ -7,6 +7,7 @@ comes with a VM's connection, and what is set of its port, is not in the configu
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from vswitch.switch import Switch
 
 if TYPE_CHECKING:
     from vswitch.configsource import Source
+
+log = logging.getLogger(__name__)
 
 
 class Service:
@@ -120,6 +123,7 @@ class Service:
             self._opening.append(port)
         with self._until_open(self._opening, port):
             self._open(port)
+        log.info("port added name=%s", port.name)
 
     @contextmanager
     def _until_open(self, opening: list[PortConfig], what: PortConfig) -> Iterator[None]:
@@ -147,6 +151,7 @@ class Service:
             finally:  # also if its device could not be put back: it is not ours any more
                 if name not in self.switch.ports:
                     self._forget(name)
+            log.info("port removed name=%s", name)
 
     def _forget(self, name: str) -> None:
         self.config = replace(
@@ -212,7 +217,9 @@ class Service:
             openfiles.allow(replace(self.config, listeners=(*self.config.listeners, place)))
             self._preparing.append(place)
         with self._until_open(self._preparing, place):
-            return self._listen(place)
+            status = self._listen(place)
+        log.info("listener added name=%s address=%s", status.name, status.address)
+        return status
 
     def _listen(self, config: PortConfig) -> ListenerStatus:
         """Open a listener; one that is new joins the configuration."""
@@ -224,10 +231,13 @@ class Service:
                 if config in self._preparing:
                     listeners = (*self.config.listeners, config)
                     self.config = replace(self.config, listeners=listeners)
-                return self.switch.listener_status()[self.switch.places.index(place)]
+                return self._status(place)
         except BaseException:
             place.close()
             raise
+
+    def _status(self, place: Place) -> ListenerStatus:
+        return self.switch.listener_status()[self.switch.places.index(place)]
 
     def unlisten(self, name: str, *, address: str | None = None) -> None:
         """Close a place; the ports of those who are there stay until they leave.
@@ -267,7 +277,9 @@ class Service:
             self._unlisten(next(places))
 
     def _unlisten(self, place: Place) -> None:
+        status = self._status(place)
         self.switch.unlisten(place)
+        log.info("listener removed name=%s address=%s", status.name, status.address)
         self._listening = [known for known in self._listening if known[0] is not place]
         left = tuple(config for _, config in self._listening)
         self.config = replace(self.config, listeners=left)

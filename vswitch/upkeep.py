@@ -95,6 +95,7 @@ class Upkeep:
             self.guests.add_folder(place)
         else:
             self.listeners.add(place)
+        self._tell("listener_added", place)
         self.ring()
 
     def unlisten(self, place: Place) -> None:
@@ -103,7 +104,11 @@ class Upkeep:
             self.guests.remove_folder(place)
         else:
             self.listeners.remove(cast("Listener", place))
+        self._tell("listener_removed", place)
         self.ring()
+
+    def _tell(self, kind: str, place: Place) -> None:
+        self.observer.tell(kind, listener=place.name, address=status(place, []).address)
 
     @property
     def places(self) -> list[Place]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from contextlib import closing
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -16,7 +17,7 @@ from support.command import command, environment
 from support.frames import BROADCAST, frame, mac
 from support.served import served
 from support.wait import PATIENCE_S, wait_for
-from vswitch import cli
+from vswitch import QemuListener, VhostUserFolder, cli
 from vswitch.cli._moment import moment
 from vswitch.cli.monitor import as_bridge, line
 from vswitch.control import client
@@ -80,6 +81,29 @@ def test_each_event_is_a_message(net, api):
         {"kind": "learned", "time": 1000.0, "port": "a", "mac": MAC_A},
         {"kind": "moved", "time": 1000.0, "port": "b", "old_port": "a", "mac": MAC_A},
     ]
+
+
+@pytest.mark.parametrize("query", ["", "kinds=port", "kinds=listener_added,listener_removed"])
+def test_places_where_machines_connect_come_and_go(net, api, tmp_path, monkeypatch, query):
+    monkeypatch.chdir(tmp_path)
+    place = Path("lan.sock")
+
+    def happen():
+        net.switch.unlisten(net.switch.listen(QemuListener(place)))
+
+    facts = {"time": 1000.0, "listener": "lan", "address": f"{tmp_path}/lan.sock"}
+    assert told(api, query, happen, 2) == [
+        {"kind": "listener_added", **facts},
+        {"kind": "listener_removed", **facts},
+    ]
+
+
+def test_who_watches_a_port_hears_of_no_place(net, api, tmp_path):
+    def happen():
+        net.switch.unlisten(net.switch.listen(VhostUserFolder(tmp_path / "lan")))
+        hear(net, "a", A)
+
+    assert told(api, "port=a", happen, 1)[0]["kind"] == "learned"
 
 
 @pytest.mark.parametrize(
@@ -237,6 +261,10 @@ def test_monitor_ends_with_ctrl_c(net, api):
         (EventInfo("limit_reached", 0, port="a", mac="m", count=9),
          "m dev a master br0 refused, 9 stations"),
         (EventInfo("port_removed", 0, port="a"), "Deleted a master br0 "),
+        (EventInfo("listener_added", 0, listener="lan", address="/lan.sock"),
+         "listener lan at /lan.sock master br0 "),
+        (EventInfo("listener_removed", 0, listener="lan", address="/lan.sock"),
+         "Deleted listener lan at /lan.sock master br0 "),
         (EventInfo("link_down", 0, port="a", reason="x"), "a master br0 state disabled "),
         (EventInfo("drop_storm", 0, port="a", reason="runt", rate=5e3),
          "a drop storm, runt: 5000 frames/s"),

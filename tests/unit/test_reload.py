@@ -103,6 +103,17 @@ def test_a_mistake_in_the_file_touches_nothing(service, tmp_path):
     assert service.switch.ports == {"one": before}
 
 
+def test_each_change_is_one_log_line(service, tmp_path, caplog):
+    caplog.set_level("INFO")
+    place = f'[[listen]]\nkind = "qemu"\naddress = "{tmp_path}/lan.sock"\n'
+    (tmp_path / "lab.toml").write_text("[switch]\nageing = 7\n" + dgram(tmp_path, "two") + place)
+
+    changes = service.reload()
+
+    assert len(changes) == len(caplog.messages) == 4
+    assert caplog.messages[-1] == "changed what='switch: ageing 300 -> 7'"
+
+
 def test_what_was_changed_by_hand_is_undone(service, tmp_path):
     service.add_port(PortConfig.parse(f"dgram:{tmp_path}/x,remote=/y"))
 

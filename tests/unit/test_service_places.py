@@ -58,6 +58,22 @@ def test_a_listener_comes_and_goes_with_the_configuration(service, tmp_path):
     assert service.listen(place) == status
 
 
+def test_what_comes_and_goes_by_command_is_a_log_line(service, out, tmp_path, caplog):
+    caplog.set_level("INFO")
+    service.listen(qemu(tmp_path / "lan.sock"))
+    service.unlisten("lan")
+    service.add_port(out("a"))
+    service.remove_port("a")
+
+    place = f"name=lan address={tmp_path}/lan.sock"
+    assert caplog.messages == [
+        f"listener added {place}",
+        f"listener removed {place}",
+        "port added name=a",
+        "port removed name=a",
+    ]
+
+
 def test_vms_stay_when_their_listener_goes(service, tmp_path):
     service.listen(qemu(tmp_path / "lan.sock"))
     a = service.switch.add_port(MemoryPort("a"))

@@ -23,7 +23,7 @@ Say what happens in a running switch, until Ctrl-C.
   fdb    stations: learned, moved, "Deleted" when they expired or were forgotten;
          stations that move to and fro; a limit that is reached
   link   ports whose link goes up or down
-  port   ports that come and go; storms of drops
+  port   ports, and places where VMs connect, that come and go; storms of drops
   all    all of these, each line with its label: [NEIGH], [LINK], [PORT]
 
 The lines of stations are those of "bridge monitor fdb". Who reads too slowly loses events, and is
@@ -90,7 +90,9 @@ def line(event: EventInfo, master: str) -> str:
         rate = f"{event.rate:.0f} frames/s" if event.rate is not None else ""
         over = f" over, {event.count} frames" if event.kind.endswith("ended") else f" {rate}"
         return f"{event.port} drop storm, {event.reason}:{over}"
-    deleted = "Deleted " if event.kind == "port_removed" else ""
+    deleted = "Deleted " if event.kind.endswith("_removed") else ""
+    if event.listener is not None:
+        return f"{deleted}listener {event.listener} at {event.address} master {master} "
     return f"{deleted}{event.port} master {master} "
 
 

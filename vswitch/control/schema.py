@@ -163,6 +163,8 @@ class EventInfo(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     count: int | None = None  # stations, moves or frames; of "lost": events
     rate: float | None = None  # moves or frames a second
+    listener: str | None = None  # the name of a place where VMs connect
+    address: str | None = None  # its path, absolute, or HOST:PORT
 
 
 class FlushResult(Struct, frozen=True):

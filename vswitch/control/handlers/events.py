@@ -169,6 +169,8 @@ def _info(event: Event) -> EventInfo:
         reason=event.reason,
         count=event.count,
         rate=None if event.rate is None else round(event.rate, 1),
+        listener=event.listener,
+        address=event.address,
     )
 
 
