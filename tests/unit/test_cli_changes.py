@@ -45,6 +45,22 @@ def test_a_station_is_added_moved_and_forgotten(vswitch):
     assert vswitch("fdb show") == (0, "", "")
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        (f"fdb add {MAC} dev a vlan 7", 2, "vid: the switch is VLAN-unaware, and knows no VLAN 7"),
+        (f"fdb replace {MAC} dev a vlan 7", 2, "vid: the switch is VLAN-unaware"),
+        ("reload", 2, "this switch has no configuration file"),
+        (f"fdb add {MAC} dev nix", 1, "no port nix"),
+    ],
+)
+def test_what_the_switch_finds_wrong_with_the_input_is_status_2(vswitch, line, status, said):
+    answered, out, err = vswitch(line)
+
+    assert (answered, out) == (status, "")
+    assert err.startswith(f"vswitch: {said}")
+
+
 def test_what_a_port_may_do_is_set_and_shown(vswitch):
     assert vswitch("link set dev b learning off state blocking fdb-limit 7") == (0, "", "")
 

@@ -104,8 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except click.ClickException as e:
         return _fail(*_sentence(e), BAD_INPUT)
-    except ApiError as e:
-        return _fail(str(e), e.hint, FAILED)
+    except ApiError as e:  # a switch judges as well what only it can: vlan, what is taken by others
+        return _fail(str(e), e.hint, BAD_INPUT if e.code == "bad-input" else FAILED)
     except VswitchError as e:
         return _fail(str(e), e.hint, BAD_INPUT)
     except (BrokenPipeError, ReaderLeft):  # vswitch fdb show | head
