@@ -117,3 +117,11 @@ def _try(cases, names):
         case.validate_response(case.call(headers=HEADERS), headers=HEADERS, checks=CHECKS)
 
     asked()
+
+
+def test_a_parameter_says_its_range_and_what_it_is_by_default(document):
+    parameters = document["paths"]["/v1/events/history"]["get"]["parameters"]
+    [limit] = [one for one in parameters if one["name"] == "limit"]
+
+    assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 110000, "default": 1000}
+    assert not limit["required"]

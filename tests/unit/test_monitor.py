@@ -184,8 +184,36 @@ def test_history_is_what_happened(net, ask):
     hear(net, "a", A, B)
     hear(net, "b", A)
 
-    assert [(e.kind, e.port) for e in ask.events(mac=MAC_A)] == [("learned", "a"), ("moved", "b")]
-    assert [e.kind for e in ask.events(kinds="port", port="b")] == ["port_added"]
+    found = ask.events(mac=MAC_A)
+    assert [(e.kind, e.port) for e in found.events] == [("learned", "a"), ("moved", "b")]
+    assert found.more == 0
+    assert [e.kind for e in ask.events(kinds="port", port="b").events] == ["port_added"]
+
+
+def test_history_is_the_newest_and_says_how_many_more_there_are(net, ask):
+    for _ in range(600):
+        net.clock.advance(1)
+        hear(net, "a", A)
+        net.switch.flush()
+
+    for limit, kept in ((None, 1000), (1, 1), (1199, 1199), (1200, 1200), (5000, 1200)):
+        found = ask.events(mac=MAC_A, limit=limit)
+
+        assert (len(found.events), found.more) == (kept, 1200 - kept)
+        assert (found.events[-1].kind, found.events[-1].time) == ("flushed", 1600.0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        (0, "limit must be at least 1"),
+        (110_001, "limit must be at most 110000"),
+        ("all", "limit must be a whole number"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_said_in_one_sentence(ask, limit, sentence):
+    with pytest.raises(ApiError, match=sentence):
+        ask.events(limit=limit)
 
 
 def test_the_table_of_a_moment(net, ask):
@@ -304,6 +332,10 @@ def test_history_and_the_past_on_the_command_line(net, api, capsys):
     out = capsys.readouterr().out
     assert re.fullmatch(rf"\[.*\] learned +{MAC_A} dev a master lab \n"
                         rf"\[.*\] flushed +Deleted {MAC_A} dev a master lab \n", out)  # fmt: skip
+    assert cli.main(["fdb", "history", MAC_A, "--limit", "1", "--api", str(api)]) == 0
+    said = capsys.readouterr()
+    assert said.out == out.splitlines(keepends=True)[1]
+    assert said.err == "vswitch: 1 older events are not shown: --limit 2\n"
     assert cli.main(["fdb", "show", "--at", "@1005", "--api", str(api)]) == 0
     assert capsys.readouterr().out == f"{MAC_A} dev a master lab \n"
     assert cli.main(["fdb", "show", "--at", "@1010", "--api", str(api)]) == 0

@@ -35,7 +35,7 @@ dynamic" static ones, too.
 
 HISTORY_HELP = """\
 Say what happened to a station, the oldest first: learned, moved, expired, flushed, deleted, pinned,
-flapping. The switch keeps the last 100,000 such events.
+flapping. The switch keeps the last 100,000 such events; the newest 1,000 are said, or --limit.
 
 \b
   vswitch fdb history 52:54:00:12:34:56
@@ -136,8 +136,11 @@ def stats(asked: Asking, form: str) -> None:
 
 @command.command(help=HISTORY_HELP, short_help="Say where a station was, and since when.")
 @HISTORY.argument("MAC [br NAME]")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Events at most, the newest."
+)
 @asking
-def history(asked: Asking, given: tuple[str, ...]) -> None:
+def history(asked: Asking, given: tuple[str, ...], limit: int | None) -> None:
     from vswitch.cli.monitor import line, short_stamp
     from vswitch.options import mac
 
@@ -146,14 +149,20 @@ def history(asked: Asking, given: tuple[str, ...]) -> None:
     mac("MAC", address)
     with asked.client(said.get("br")) as client:
         master = client.switch().name
-        events = client.events(mac=address)
+        found = client.events(mac=address, limit=limit)
     if asked.as_json:
         import msgspec
 
-        asked.print_json(msgspec.to_builtins(events))
-        return
-    for event in events:
-        click.echo(f"{short_stamp(event.time)}{event.kind:<14} {line(event, master)}")
+        asked.print_json(msgspec.to_builtins(found.events))
+    else:
+        for event in found.events:
+            click.echo(f"{short_stamp(event.time)}{event.kind:<14} {line(event, master)}")
+    if found.more:
+        shown = len(found.events)
+        click.echo(
+            f"vswitch: {found.more} older events are not shown: --limit {found.more + shown}",
+            err=True,
+        )
 
 
 for _member in _fdbchange.COMMANDS:

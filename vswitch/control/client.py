@@ -27,6 +27,7 @@ from vswitch.control.schema import (
     FdbEntry,
     FdbInfo,
     FlushResult,
+    History,
     ListenerInfo,
     NewConfig,
     NewEntry,
@@ -155,11 +156,17 @@ class Client:
         return self._ask("GET", "/v1/fdb", list[FdbEntry], port=port, at=when)
 
     def events(
-        self, *, mac: str | None = None, port: str | None = None, kinds: str | None = None
-    ) -> list[EventInfo]:
-        """What happened, as far as it is kept, the oldest first."""
+        self,
+        *,
+        mac: str | None = None,
+        port: str | None = None,
+        kinds: str | None = None,
+        limit: int | None = None,
+    ) -> History:
+        """What happened, the newest *limit* that are kept, the oldest of them first."""
+        said = None if limit is None else str(limit)
         route = "/v1/events/history"
-        return self._ask("GET", route, list[EventInfo], mac=mac, port=port, kinds=kinds)
+        return self._ask("GET", route, History, mac=mac, port=port, kinds=kinds, limit=said)
 
     def watch(
         self, *, mac: str | None = None, port: str | None = None, kinds: str | None = None

@@ -117,6 +117,8 @@ def _in_query(route: Route, known: dict[str, Json], components: Json) -> Iterabl
         # A parameter is absent, never null.
         kinds = [kind for kind in what.get("anyOf", [what]) if kind != {"type": "null"}]
         kind = {k: v for k, v in kinds[0].items() if k not in ("default", "description")}
+        if what.get("default") is not None:
+            kind["default"] = what["default"]
         parameter = {
             "name": name,
             "in": "query",

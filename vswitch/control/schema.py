@@ -150,7 +150,7 @@ class FdbEntry(Struct, frozen=True, omit_defaults=True):
 
 
 class EventInfo(Struct, frozen=True, omit_defaults=True):
-    """A message of GET /v1/events, and an element of GET /v1/events/history"""
+    """A message of GET /v1/events, and of GET /v1/events/history"""
 
     kind: str  # one of `vswitch.events.KINDS`, or "lost"
     time: float  # seconds since 1970
@@ -165,6 +165,13 @@ class EventInfo(Struct, frozen=True, omit_defaults=True):
     rate: float | None = None  # moves or frames a second
     listener: str | None = None  # the name of a place where VMs connect
     address: str | None = None  # its path, absolute, or HOST:PORT
+
+
+class History(Struct, frozen=True):
+    """GET /v1/events/history"""
+
+    events: list[EventInfo]  # the newest that were asked for, the oldest of them first
+    more: int  # older ones that are kept: ask with a higher limit
 
 
 class FlushResult(Struct, frozen=True):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Annotated
 
 import msgspec
 from aiohttp import WSCloseCode, WSMessageTypeError, web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vswitch import options
 from vswitch.control.api import Call, Handler, Route
-from vswitch.control.schema import EventInfo
+from vswitch.control.schema import EventInfo, History
 from vswitch.errors import ConfigError, PortError
 from vswitch.events import GROUPS, KINDS, Event
+from vswitch.journal import OTHERS_MAX, STATIONS_MAX
 from vswitch.service import Service
 from vswitch.subscription import Subscription
 
@@ -24,6 +26,7 @@ HEARTBEAT_S = 20.0  # a client that answers no ping for half of this is gone
 SEND_S = 10.0  # one that reads nothing for so long, too
 MESSAGE_MAX = 1024  # bytes; clients have nothing to say
 CLIENTS_MAX = 64  # each has a queue of events
+HISTORY_MAX = STATIONS_MAX + OTHERS_MAX  # as many as are kept
 LIVE: web.AppKey[set[web.WebSocketResponse]] = web.AppKey("live", set)
 
 
@@ -31,6 +34,12 @@ class Watched(Struct, frozen=True):
     kinds: str | None = None  # names of kinds or of their groups (fdb, link, port), with commas
     port: str | None = None
     mac: str | None = None
+
+
+class Past(Watched, frozen=True):
+    """The same of what happened."""
+
+    limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX, description="events at most")] = 1000
 
 
 class EventRoute(Route):
@@ -63,14 +72,15 @@ def live(service: Service, call: Call) -> None:
     """Each message is an event, as JSON; `EventRoute` sends them, this gives them a name."""
 
 
-def history(service: Service, call: Call) -> list[EventInfo]:
+def history(service: Service, call: Call) -> History:
     kinds, mac = _kinds(call.query.kinds), _mac(call.query.mac)
-    port = call.query.port
-    return [
-        _info(event)
+    port, limit = call.query.port, call.query.limit
+    found = [
+        event
         for event in service.switch.observer.events(mac=mac)
         if event.kind in kinds and port in (None, event.port, event.old_port)
     ]
+    return History([_info(event) for event in found[-limit:]], max(0, len(found) - limit))
 
 
 async def _stream(
@@ -179,7 +189,7 @@ ROUTES = (
         "GET", "/v1/events", live, "What happens: a WebSocket", EventInfo, query=Watched,
     ),
     Route(
-        "GET", "/v1/events/history", history, "What happened, the oldest first", list[EventInfo],
-        query=Watched, slow=True,
+        "GET", "/v1/events/history", history, "What happened, the oldest first", History,
+        query=Past, slow=True,
     ),
 )  # fmt: skip
