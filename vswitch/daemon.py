@@ -93,8 +93,8 @@ def run(
     config = activation.resolved(config, os.environ)
     if source:
         source.was_resolved(config)
-    _check(config)
     confinement = confinement or Confinement()
+    _check(config, confinement)
     for place in config.listeners:
         if place.kind == "vhost-user":
             confinement.check_folder(Path(place.address), owner=place.owner, group=place.group)
@@ -125,9 +125,12 @@ def run(
         _say(f"\n{text.counters_table(ports, REASONS)}")
 
 
-def _check(config: SwitchConfig) -> None:
-    if not config.ports and not config.listeners:
-        raise ConfigError("a switch needs ports", hint="vswitch --port tap0 --port tap1")
+def _check(config: SwitchConfig, confinement: Confinement) -> None:
+    if not config.ports and not config.listeners and confinement.lock:
+        raise ConfigError(
+            "--lock: a switch without ports could never get one",
+            hint="give it ports: --port tap0 --port tap1; or leave --lock away",
+        )
     if len(config.ports) > PORTS_MAX:
         raise PortLimitError(PORTS_MAX)
     openfiles.allow(config)
@@ -194,6 +197,8 @@ def _announce(switch: Switch, api: str, listeners: Sequence[PortConfig]) -> None
             min(mtus),
             " ".join(f"{port.name}={port.mtu}" for port in ports),
         )
+    if not ports and not listeners:
+        log.info("no ports yet, and each that is added takes part hint='vswitch port add PORT'")
     among = "on" if len(ports) == 1 else "between"
     _say(
         f"{switch.name}: forwarding {among} {text.plural(len(ports), 'port')} "

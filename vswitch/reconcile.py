@@ -133,8 +133,12 @@ def opens(old: SwitchConfig, new: SwitchConfig) -> bool:
 
 def plan(old: SwitchConfig, new: SwitchConfig) -> list[Step]:
     """The steps from *old* to *new*, in their order."""
-    if not new.ports and not new.listeners:  # a file that an editor has just emptied
-        raise ConfigError("a switch needs ports", hint="end the switch if it is to have none")
+    has = len(old.ports) + len(old.listeners)
+    if has and not new.ports and not new.listeners:  # a file that an editor has just emptied
+        raise ConfigError(
+            f"no port is left, and the switch has {has}",
+            hint="if it is to have none, close them: vswitch port del PORT",
+        )
     _check_fixed(old, new)
     mtus = (old.mtu, new.mtu)
     ports = _Members(old.ports, new.ports, mtus, key=_port_key, settable=_settable)

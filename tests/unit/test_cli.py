@@ -218,7 +218,11 @@ def test_no_switch_is_status_1(vswitch, nobody):
         ("--prot a", "no option --prot\nhint: did you mean --port?\n"),
         ("show --frob", "no option --frob\nhint: see vswitch show --help\n"),
         ("show x", "got unexpected extra argument (x)\nhint: see vswitch show --help\n"),
-        ("run", "a switch needs ports\nhint: vswitch --port tap0 --port tap1\n"),
+        (
+            "run --lock",
+            "--lock: a switch without ports could never get one\n"
+            "hint: give it ports: --port tap0 --port tap1; or leave --lock away\n",
+        ),
         ("--port", "option '--port' requires an argument\nhint: see vswitch --help\n"),
         (
             "--ageing soon --port a",

@@ -169,8 +169,13 @@ def test_what_cannot_change_is_refused_and_nothing_is_touched(line, named):
 
 
 def test_an_emptied_file_is_no_reason_to_close_all_ports():
-    with pytest.raises(ConfigError, match="a switch needs ports"):
+    with pytest.raises(ConfigError, match="no port is left, and the switch has 5"):
         lines(OLD, "")
+
+
+def test_a_switch_without_ports_may_stay_so_and_get_some():
+    assert lines("", "[switch]\nageing = 7") == ["switch: ageing 300 -> 7"]
+    assert lines("", "[[port]]\nname = 'a'") == ["port a: opened"]
 
 
 def test_the_mtu_of_the_switch_is_that_of_the_ports_without_one():

@@ -28,6 +28,23 @@ def open_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_switch_may_begin_without_ports_and_get_them_later(tmp_path):
+    folder = open_folder(tmp_path)
+    with running("--name", "lab", "--core", "c", nobody=NOBODY) as switch:
+        assert "lab: forwarding between 0 ports (core c, pid" in switch.out
+        assert switch.err.endswith(
+            " info: no ports yet, and each that is added takes part hint='vswitch port add PORT'\n"
+        )
+        for name in "ab":
+            switch.ask("port", "add", f"qemu:127.0.0.1:1,name={name}")
+        switch.ask("port", "add", "--listen", f"qemu:{folder}/lan.sock")
+        assert set(switch.ports()) == {"a", "b"}
+        for name in "ab":
+            switch.ask("port", "del", name)
+        assert switch.ports() == {}
+        assert switch.end() == 0
+
+
 def test_vms_talk_over_every_kind_of_socket(tmp_path):
     folder = open_folder(tmp_path)
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -20,7 +20,8 @@ HELP = """\
 Run a switch in the foreground, until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
 
 With --config FILE all of this is in a file, see "vswitch config --help"; SIGHUP has it read again
-then, and does not end the switch. What the command line says as well wins over the file.
+then, and does not end the switch. What the command line says as well wins over the file. Ports come
+and go later, too ("vswitch port add"): a switch may begin without any.
 
 A device that does not exist is made, a TAP, and goes when the switch ends. One that exists is left
 as it was found: of a TAP that nobody holds the file end is taken; of one that QEMU holds, of a veth
