@@ -2,11 +2,12 @@
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 from contextlib import closing, contextmanager
 
-from support.command import ip, persistent_tap, ports, running, vswitch
+from support.command import command, environment, ip, persistent_tap, ports, running, vswitch
 from support.wait import wait_for
 from vswitch.control import address
 from vswitch.linux import tun
@@ -21,7 +22,10 @@ def doctor(switch):
 
 
 def paste(line):
-    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        f"vswitch() {{ {shlex.join(command())} \"$@\"; }}; {line}",
+        shell=True, capture_output=True, text=True, timeout=30, check=False, env=environment(),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 

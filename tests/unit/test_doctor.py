@@ -51,10 +51,8 @@ def facts(*ports, devices=(), holders=None, host=(), switch=()):
     return Facts(made, (replace(lab, **dict(switch)),))
 
 
-def curl(method, name="", body=""):
-    data = f""" --json '{{"port": "{body}"}}'""" if body else ""
-    place = f"ports/{name}" if name else "ports"
-    return f"curl --fail-with-body -sX {method} --unix-socket {API}{data} http://vswitch/v1/{place}"
+def port_(verb, spelled):
+    return f"vswitch port {verb} --api {API} -- {spelled}"
 
 
 def found(given):
@@ -124,7 +122,7 @@ FAULTS = {
         facts(netdev("a", driver="tap"), port("b"), holders={},
               devices=[Device("a", 1, MAC_A, kind="tun", carrier=False)]),
         ("holders", "warning", "a",
-         f"{curl('DELETE', 'a')} && {curl('POST', body='tap:a')}"),
+         f"{port_('del', 'a')} && {port_('add', 'tap:a')}"),
     ),
     "down": (
         facts(devices=[Device("a", 1, MAC_A, kind="tun", up=False)]),
@@ -143,7 +141,7 @@ FAULTS = {
     ),
     "gone": (
         facts(port("c", state="gone"), port("a")),
-        ("carrier", "error", "c", curl("DELETE", "c")),
+        ("carrier", "error", "c", port_("del", "c")),
     ),
     "an address on a device": (
         facts(netdev("a"), port("b"),
@@ -168,7 +166,7 @@ FAULTS = {
     ),
     "wireless": (
         facts(netdev("a"), port("b"), devices=[Device("a", 1, MAC_A, wireless=True)]),
-        ("wireless", "warning", "a", curl("DELETE", "a")),
+        ("wireless", "warning", "a", port_("del", "a")),
     ),
     "not read in time": (
         facts(port("a", drops={"rx_full": 500}), port("b")),
@@ -192,8 +190,7 @@ FAULTS = {
     ),
     "a shorter MTU": (
         facts(port("a"), port("b"), port("vm", kind="qemu", end="", mtu=1400)),
-        ("mtu", "warning", "vm", "curl --fail-with-body -sX PATCH "
-         "--unix-socket /run/vswitch/lab.sock --json '{\"mtu\": 1500}' http://vswitch/v1/ports/vm"),
+        ("mtu", "warning", "vm", f"vswitch link set --api {API} -- dev vm mtu 1500"),
     ),
     "a longer MTU": (
         facts(port("a"), port("b", mtu=9000)),
@@ -201,7 +198,7 @@ FAULTS = {
     ),
     "offloads at one end": (
         facts(port("a"), port("b", offloads=[])),
-        ("offloads", "note", "b", f"{curl('DELETE', 'b')} && {curl('POST', body='b')}"),
+        ("offloads", "note", "b", f"{port_('del', 'b')} && {port_('add', 'b')}"),
     ),
     "two devices with one address": (
         facts(devices=[Device("b", 2, MAC_A, kind="tun")]),
@@ -227,18 +224,18 @@ FAULTS = {
         facts(netdev("a"), netdev("b"), devices=[
             Device("a", 1, MAC_A, kind="veth", below=2),
             Device("b", 2, MAC_B, kind="veth", below=1)]),
-        ("loop", "error", "b", curl("DELETE", "b")),
+        ("loop", "error", "b", port_("del", "b")),
     ),
     "macvlans of one device": (
         facts(netdev("a"), netdev("b"), devices=[
             Device("a", 1, MAC_A, kind="macvlan", below=9),
             Device("b", 2, MAC_B, kind="macvlan", below=9), Device("eth0", 9)]),
-        ("loop", "error", "b", curl("DELETE", "b")),
+        ("loop", "error", "b", port_("del", "b")),
     ),
     "a macvlan and its parent": (
         facts(netdev("a"), netdev("b"), devices=[
             Device("a", 1, MAC_A), Device("b", 2, MAC_B, kind="macvlan", below=1)]),
-        ("loop", "error", "b", curl("DELETE", "b")),
+        ("loop", "error", "b", port_("del", "b")),
     ),
     "stations that move": (
         facts(switch={"moved": 5000, "uptime_s": 60}),

@@ -36,7 +36,7 @@ def _set_mtu(facts: Facts, switch: SwitchFacts, port: PortInfo, mtu: int) -> str
     if any(port is other for _, other, _ in facts.attached()):
         return command("ip", "link", "set", "dev", port.name, "mtu", mtu)
     # A socket's, or that of a device in another namespace: the switch can.
-    return change_port(switch, port.name, mtu=mtu)
+    return change_port(switch, port.name, "mtu", mtu)
 
 
 def offloads(facts: Facts) -> Iterator[Finding]:

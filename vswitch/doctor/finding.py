@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from vswitch.doctor.facts import SwitchFacts
 
@@ -31,22 +29,19 @@ def command(*words: str | int) -> str:
 
 def remove_port(switch: SwitchFacts, port: str) -> str:
     """The line that takes a port out of a running switch."""
-    return _ask(switch, "DELETE", f"ports/{quote(port, safe='')}")
+    return _vswitch(switch, "port", "del", port)
 
 
 def add_port(switch: SwitchFacts, port: str) -> str:
     """The line that opens a port of a running switch; *port* as for ``--port``."""
-    return _ask(switch, "POST", "ports", {"port": port})
+    return _vswitch(switch, "port", "add", port)
 
 
-def change_port(switch: SwitchFacts, port: str, **what: int) -> str:
-    """The line that sets what is given of a port."""
-    return _ask(switch, "PATCH", f"ports/{quote(port, safe='')}", what)
+def change_port(switch: SwitchFacts, port: str, setting: str, value: int) -> str:
+    """The line that changes a setting of a port."""
+    return _vswitch(switch, "link", "set", "dev", port, setting, value)
 
 
-def _ask(switch: SwitchFacts, method: str, place: str, body: object = None) -> str:
-    data = [] if body is None else ["--json", json.dumps(body)]
-    url = f"http://vswitch/v1/{place}"
-    return command(
-        "curl", "--fail-with-body", "-sX", method, "--unix-socket", switch.api, *data, url
-    )
+def _vswitch(switch: SwitchFacts, noun: str, verb: str, *words: str | int) -> str:
+    # "--", for a device may be called "-x".
+    return command("vswitch", noun, verb, "--api", switch.api, "--", *words)
