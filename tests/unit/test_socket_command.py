@@ -29,15 +29,14 @@ def open_folder(tmp_path: Path) -> Path:
 
 
 def test_a_switch_may_begin_without_ports_and_get_them_later(tmp_path):
-    folder = open_folder(tmp_path)
-    with running("--name", "lab", "--core", "c", nobody=NOBODY) as switch:
+    with running("--name", "lab") as switch:
         assert "lab: forwarding between 0 ports (core c, pid" in switch.out
         assert switch.err.endswith(
             " info: no ports yet, and each that is added takes part hint='vswitch port add PORT'\n"
         )
         for name in "ab":
             switch.ask("port", "add", f"qemu:127.0.0.1:1,name={name}")
-        switch.ask("port", "add", "--listen", f"qemu:{folder}/lan.sock")
+        switch.ask("port", "add", "--listen", f"qemu:{tmp_path}/lan.sock")
         assert set(switch.ports()) == {"a", "b"}
         for name in "ab":
             switch.ask("port", "del", name)
