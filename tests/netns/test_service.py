@@ -57,7 +57,8 @@ def test_a_switch_works_within_the_limits_of_its_service(core):
     given = [f"{name}{offloads}" for name in names]
     with running(*ports(*given), "--core", core, before=confined(SERVICE)) as switch:
         limits = Path(f"/proc/{switch.process.pid}/status").read_text().split("\n")
-        assert {"Seccomp:\t2", "NoNewPrivs:\t1", "CapBnd:\t0000000000003000"} <= set(limits)
+        assert {"Seccomp:\t2", "NoNewPrivs:\t1", "CapBnd:\t0000000000003800"} <= set(limits)
+        assert "CapInh:\t0000000000000000" in limits  # given up by the switch, and nothing was kept
         for name in names:
             ip("link", "set", name, "up")
         wait_for(
@@ -70,4 +71,5 @@ def test_a_switch_works_within_the_limits_of_its_service(core):
             lambda: switch.ports()[names[1]]["counters"]["tx_frames"] >= 3, "frames at the other"
         )
         assert switch.end() == 0
+        assert switch.err == ""
     assert devices() == set()

@@ -23,9 +23,8 @@ os.execvp(command[0], command)
 
 def confined(service: Path) -> list[str]:
     """What to put before a command that is to run with the limits of the unit file *service*."""
-    lines = [line.partition("=") for line in service.read_text().splitlines()]
-    filters = [value for name, _, value in lines if name == "SystemCallFilter"]
-    calls = _expanded(filters[0]) - _expanded(filters[1].removeprefix("~"))
+    lines = _lines(service)
+    calls = allowed(service)
     kept = next(value for name, _, value in lines if name == "CapabilityBoundingSet")
     bounding = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in kept.split())
     return [
@@ -34,13 +33,31 @@ def confined(service: Path) -> list[str]:
     ]
 
 
-def _expanded(groups: str) -> set[str]:
-    """The system calls of *groups*, which may have groups."""
+def allowed(service: Path) -> set[str]:
+    """The system calls that a unit file lets its service make."""
+    lines = _lines(service)
+    filters = [value for name, _, value in lines if name == "SystemCallFilter"]
+    calls: set[str] = set()
+    for value in filters:  # each adds to those before, or takes from them
+        named = _expanded(value.removeprefix("~"))
+        calls = calls - named if value.startswith("~") else calls | named
+    return calls
+
+
+def _lines(service: Path) -> list[tuple[str, str, str]]:
+    return [line.partition("=") for line in service.read_text().splitlines()]
+
+
+def _expanded(words: str) -> set[str]:
+    """The system calls of *words*: names, and groups, which may have groups."""
+    groups = [word for word in words.split() if word.startswith("@")]
+    found = set(words.split()) - {*groups}
+    if not groups:
+        return found
     done = subprocess.run(
-        ["systemd-analyze", "syscall-filter", "--no-pager", *groups.split()],
+        ["systemd-analyze", "syscall-filter", "--no-pager", *groups],
         capture_output=True, text=True, timeout=30, check=True,
     )  # fmt: skip
-    found: set[str] = set()
     for line in done.stdout.splitlines():
         word = line.strip()
         if line.startswith(" ") and word.startswith("@"):

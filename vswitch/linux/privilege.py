@@ -38,10 +38,17 @@ def alone() -> bool:
 
 def held() -> frozenset[int]:
     """The capabilities the calling thread may use (its permitted set)."""
+    return _set("CapPrm")
+
+
+def bounding() -> frozenset[int]:
+    """The capabilities that the calling thread, or a program it starts, could ever gain."""
+    return _set("CapBnd")
+
+
+def _set(name: str) -> frozenset[int]:
     status = Path("/proc/thread-self/status").read_text()
-    bits = int(
-        next(line for line in status.splitlines() if line.startswith("CapPrm")).split()[1], 16
-    )
+    bits = int(next(line for line in status.splitlines() if line.startswith(name)).split()[1], 16)
     return frozenset(number for number in range(32 * _WORDS) if bits >> number & 1)
 
 
@@ -66,10 +73,9 @@ def bound(keep: Set[int]) -> None:
     """Take all but *keep* out of the bounding set, which limits what any program can gain.
 
     Raises:
-        OSError: EPERM without CAP_SETPCAP.
+        OSError: there is something to take, which needs CAP_SETPCAP.
     """
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    for number in set(range(last + 1)) - keep:
+    for number in bounding() - keep:
         _prctl(PR_CAPBSET_DROP, number)
 
 
