@@ -4,12 +4,14 @@ import json
 import os
 import socket
 import stat
+import threading
 from contextlib import ExitStack
 
 import pytest
 
 from support.raw_http import ask_json, connected, is_closed, read_answer, request
 from support.served import answering, served
+from support.wait import wait_for
 from vswitch.cli import main
 from vswitch.control import access, doors
 from vswitch.control.access import Access, group_id, read_token
@@ -21,6 +23,7 @@ from vswitch.service import Service
 
 TOKEN = "0123456789abcdef"
 STRANGER = 4711
+STATION = bytes([2, 0, 0, 0, 0, 1])
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def tcp(lab):
     with ExitStack() as stack:
 
         def serve(host="127.0.0.1"):
-            made = lab("a")
+            made = serve.lab = lab("a")
             listener = stack.enter_context(inet.listening((host, 0), 50))
             opened = doors.Doors((listener,), Access(token=TOKEN))
             stack.enter_context(answering(Service(made.switch, made.switch.config), opened))
@@ -158,6 +161,50 @@ def test_over_tcp_nothing_else_does(tcp, said):
 
     assert (status, json.loads(body)["code"]) == (401, "unauthorized")
     assert headers["www-authenticate"] == 'Bearer realm="vswitch"'
+
+
+def test_over_tcp_events_are_told_to_who_says_the_token(tcp, token_file):
+    remote = Remote.at(f"http://{inet.text(tcp())}", token_file)
+    switch = tcp.lab.switch
+
+    def happen():
+        wait_for(lambda: switch.observer._subscriptions, "somebody who watches")
+        switch.pin(STATION, "a")
+
+    thread = threading.Thread(target=happen)
+    thread.start()
+    with connect(remote=remote) as client:
+        event = next(client.watch(kinds="pinned"))
+    thread.join()
+
+    assert (event.kind, event.mac, event.port) == ("pinned", STATION.hex(":"), "a")
+
+
+@pytest.mark.parametrize("token", ["", f"Bearer {TOKEN[::-1]}"])
+def test_over_tcp_events_are_told_to_nobody_else(tcp, token):
+    said = {"Authorization": token} if token else {}
+    with connected(tcp()) as connection:
+        connection.sendall(
+            request(
+                "GET", "/v1/events", Connection="Upgrade", Upgrade="websocket",
+                Sec_WebSocket_Version="13", Sec_WebSocket_Key="MDEyMzQ1Njc4OWFiY2RlZg==", **said,
+            )
+        )  # fmt: skip
+        status, _, body = read_answer(connection)
+
+    assert (status, json.loads(body)["code"]) == (401, "unauthorized")
+    assert tcp.lab.switch.observer._subscriptions == []
+
+
+def test_a_wrong_token_is_no_traceback_for_who_watches(tcp, token_file):
+    token_file.write_text(TOKEN[::-1])
+    remote = Remote.at(f"http://{inet.text(tcp())}", token_file)
+
+    with connect(remote=remote) as client, pytest.raises(ApiError, match="cannot watch") as e:
+        next(client.watch())
+
+    assert "401" in str(e.value)
+    assert TOKEN[::-1] not in str(e.value)
 
 
 def test_without_the_token_a_body_is_not_looked_at(tcp):
