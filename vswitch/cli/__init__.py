@@ -112,8 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())  # or Python complains again when it exits
         return OK
-    except (KeyboardInterrupt, click.Abort):  # first: an Abort is a RuntimeError
-        return INTERRUPTED
+    except (KeyboardInterrupt, click.Abort) as e:  # first: an Abort is a RuntimeError
+        what = str(e.__cause__ or e)  # click makes an Abort of Ctrl-C
+        return _fail(what, None, INTERRUPTED) if what else INTERRUPTED
     except UnicodeEncodeError as e:  # bytes of the command line that are no text
         return _fail(f"not text: {e.object!r}", None, BAD_INPUT)
     except (OSError, MemoryError, RuntimeError) as e:  # a full disk, no memory, no thread

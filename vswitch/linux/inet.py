@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from vswitch.linux import lookup
+
 Address = tuple[str, int]  # host, port
 SockAddr = tuple[str, int] | tuple[str, int, int, int]  # as getaddrinfo() gives it
 
@@ -29,13 +31,14 @@ def resolve(
     """The addresses of a host, best first, each with its family; asks the resolver for a name.
 
     Raises:
+        KeyboardInterrupt: as `lookup.addresses`.
         OSError: there is none.
     """
     try:
-        found = socket.getaddrinfo(*address, family, kind)
+        found = lookup.addresses(*address, family, kind)
     except UnicodeError:  # a name that cannot be asked for: a part is empty, or has 64 letters
         raise socket.gaierror(socket.EAI_NONAME, "not the name of a host") from None
-    return [(its_family, there) for its_family, _, _, _, there in found]  # type: ignore[misc]
+    return [(its_family, there) for its_family, _, _, _, there in found]
 
 
 def text(address: Sequence[Any]) -> str:
