@@ -13,13 +13,29 @@ from support.served import served
 from vswitch import cli
 from vswitch.control import address, client
 
-BASH = """\
+# How each shell is asked what the last word of a line could be. bash and zsh call the function with
+# the words as their line editors do; of zsh's completion, only what it is told is looked at.
+ASKED = {
+    "bash": """\
 eval "$(vswitch completion bash)"
 COMP_WORDS=({line})
 COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _vswitch_completion vswitch
-echo "${{COMPREPLY[@]}}"
-"""
+printf '%s\\n' "${{COMPREPLY[@]}}"
+""",
+    "zsh": """\
+compdef() {{ completer=$1 }}
+compadd() {{ print -l ${{(P)@[-1]}} }}
+eval "$(vswitch completion zsh)"
+words=({line})
+CURRENT=$#words
+$completer
+""",
+    "fish": """\
+vswitch completion fish | source
+complete -C "{line}"
+""",
+}
 
 
 def completed(*words):
@@ -92,18 +108,27 @@ def test_the_script_of_a_shell_is_printed(capsys, shell, word):
     assert err == ""
 
 
-def test_bash_completes_ports_of_a_running_switch(lab, tmp_path):
+@pytest.mark.parametrize("shell", ASKED)
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("link set --api {api} dev l", ["left", "lower"]), ("completion z", ["zsh"])],
+)
+def test_a_shell_completes_words_and_ports_of_a_running_switch(lab, tmp_path, shell, words, found):
     program = tmp_path / "vswitch"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m vswitch "$@"\n')
     program.chmod(0o755)
-    made = lab("left", "right")
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    line = f"vswitch link set --api {tmp_path}/s dev l"
+    made = lab("left", "lower", "right")
+    given = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": ":".join(sys.path),
+        "HOME": str(tmp_path),
+    }
+    line = f"vswitch {words.format(api=tmp_path / 's')}"
     with served(made.switch, tmp_path / "s"):
         done = subprocess.run(
-            ["bash", "-c", BASH.format(line=line)],
+            [shell, *(["-f"] if shell == "zsh" else []), "-c", ASKED[shell].format(line=line)],
             capture_output=True, text=True, timeout=30, check=False,
-            env=os.environ | {"PATH": path, "PYTHONPATH": ":".join(sys.path)},
+            env=os.environ | given,
         )  # fmt: skip
 
-    assert (done.stdout, done.stderr) == ("left\n", "")
+    assert (done.stdout.split(), done.stderr) == (found, "")
