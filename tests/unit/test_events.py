@@ -1,5 +1,7 @@
 """What a switch tells of what happens, on both cores, by a clock that stands still."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from support.frames import BROADCAST, frame, mac
@@ -205,6 +207,29 @@ def test_a_full_journal_forgets_the_oldest_and_says_so(lab):
     assert len(net.switch.observer.stations_at(1001)) == 60
     assert len(net.switch.observer.stations_at(1004)) == 150
     assert len(kinds(net, "port_added")) == 2, "kept apart"
+
+
+def test_pollers_do_not_wait_until_each_station_was_looked_at(lab):
+    net = lab("a", "b")
+    hear(net, "a", A, B)
+    observer, held = net.switch.observer, net.switch.paused
+    running = [True]
+
+    class Names(dict):
+        def __getitem__(self, number):
+            assert running[0], "a million stations would stop forwarding for seconds"
+            return super().__getitem__(number)
+
+    @contextmanager
+    def paused():
+        with held():
+            running[0] = False
+            yield
+            running[0] = True
+
+    observer._names, observer._paused = Names(observer._names), paused
+
+    assert [place.mac for place in observer.stations_at(net.clock.precise_s())] == [A, B]
 
 
 def test_what_a_full_ring_loses_is_counted(lab):
