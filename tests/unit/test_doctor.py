@@ -398,6 +398,17 @@ def test_a_switch_that_was_named_and_does_not_run_is_status_1(capsys, monkeypatc
     assert "no switch answers at" in capsys.readouterr().err
 
 
+def test_a_switch_that_root_gave_to_a_user_is_found_by_its_name(lab, monkeypatch, tmp_path):
+    monkeypatch.setattr(address, "directory", lambda: tmp_path)
+    monkeypatch.setattr(address, "ROOT_DIR", tmp_path)
+    with served(lab("a", "b").switch, tmp_path / "lab.sock") as made:
+        (tmp_path / "alice").mkdir()
+        path = made.rename(tmp_path / "alice" / "lab.sock")
+        [switch] = gather("lab").switches
+
+    assert (switch.name, switch.api, switch.silent) == ("lab", str(path), "")
+
+
 def test_a_running_switch_is_asked_without_root(lab, monkeypatch, tmp_path):
     monkeypatch.setattr(address, "directory", lambda: tmp_path)
     with served(lab("a", "b").switch, tmp_path / "lab.sock"):
