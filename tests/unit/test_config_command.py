@@ -96,6 +96,18 @@ def test_run_refuses_the_same_file_with_the_same_words(vswitch, file):
     )  # fmt: skip
 
 
+def test_run_refuses_every_mistake_in_a_line_of_its_own(vswitch, file):
+    file.write_text("[switch]\nmtu = 1\nageing = 'soon'\n")
+
+    status, out, err = vswitch("run", "--config", file)
+
+    assert (status, out) == (2, "")
+    assert [line.partition(": switch.")[0] for line in err.splitlines()] == [
+        f"vswitch: {file}:2",
+        f"{file}:3",
+    ]
+
+
 # ---------------------------------------------------------------------- show, diff, reload
 
 
@@ -221,6 +233,18 @@ def test_a_reload_that_failed_has_not_read_the_file(vswitch, api, file):
 
     assert vswitch("reload", *api)[0] == 1
     assert vswitch("config", "save", *api)[0] == 2
+
+
+def test_a_switch_whose_file_is_gone_is_saved(vswitch, api, file, tmp_path):
+    file.unlink()
+    other = tmp_path / "other.toml"
+
+    assert vswitch("config", "save", other, *api) == (0, "", "")
+    assert "ageing = 5" in other.read_text()
+    status, _, err = vswitch("config", "save", other, *api)
+    assert (status, "the switch has not read it" in err) == (2, True)
+    assert vswitch("config", "save", *api) == (0, "", ""), "where it was"
+    assert file.read_text() == other.read_text()
 
 
 def test_a_save_that_fails_leaves_the_file_and_nothing_else(vswitch, api, file, monkeypatch):

@@ -142,7 +142,8 @@ def _sentence(error: click.ClickException) -> tuple[str, str | None]:
 
 
 def _fail(message: str, hint: str | None, status: int) -> int:
-    click.echo(f"vswitch: {_in_one_line(message)}", err=True)
+    for i, line in enumerate(message.split("\n")):  # of a configuration file each mistake is one
+        click.echo(f"{'' if i else 'vswitch: '}{_in_one_line(line)}", err=True)
     if hint:
         click.echo(f"hint: {_in_one_line(hint)}", err=True)
     return status
