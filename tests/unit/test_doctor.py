@@ -327,6 +327,18 @@ def test_the_worst_comes_first_and_decides():
     assert report.wrong
 
 
+def test_a_loop_comes_before_what_it_looks_like():
+    bridge = Device("br0", 9, kind="bridge")
+    ends = [
+        Device("a", 1, mac="02:00:00:00:00:0a", master="br0"),
+        Device("b", 2, mac="02:00:00:00:00:0b", master="br0"),
+    ]
+    heard = FdbEntry("02:00:00:00:00:0a", "b", age_s=1)
+    given = facts(port("a"), port("b"), devices=(*ends, bridge), switch={"stations": (heard,)})
+
+    assert [check for check, *_ in found(given)] == ["loop", "duplicates"]
+
+
 def test_an_ordinary_user_is_given_a_command_with_sudo():
     given = facts(port("a"), port("b", mtu=9000), host={"uid": 7})
 
