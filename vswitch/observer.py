@@ -233,10 +233,10 @@ class Observer:
         Right from `Journal.complete_since_s` on; before, what is known.
         """
         with self._lock:
+            now_s = self._clock.now_s()
+            self._core.fdb.expire(now_s)  # those whose time is over have an event, too
             self.take()  # most of it, so that the pollers are held for the rest only
             with self._paused():
-                now_s = self._clock.now_s()
-                self._core.fdb.expire(now_s)  # those whose time is over have an event, too
                 self.take()
                 rows = self._core.fdb.rows(now_s)
             names, journal = self._names, self.journal.copy()

@@ -116,7 +116,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except UnicodeEncodeError as e:  # bytes of the command line that are no text
         return _fail(f"not text: {e.object!r}", None, BAD_INPUT)
-    except (OSError, MemoryError, RuntimeError) as e:  # a full disk, no memory, no thread
+    except OSError as e:  # a full disk
+        what = f"{e.filename}: " if e.filename else ""
+        return _fail(f"{what}{e.strerror or e}", None, FAILED)
+    except (MemoryError, RuntimeError) as e:  # no memory, no thread
         return _fail(str(e) or type(e).__name__, None, FAILED)
     return status or OK
 
