@@ -261,6 +261,14 @@ def test_a_save_that_fails_leaves_the_file_and_nothing_else(vswitch, api, file, 
     assert (file.read_text(), sorted(file.parent.iterdir())) == (before, folder)
 
 
+def test_a_folder_that_is_not_there_is_said_with_the_file_that_was_named(vswitch, api, tmp_path):
+    path = tmp_path / "none" / "lab.toml"
+
+    status, _, err = vswitch("config", "save", path, *api)
+
+    assert (status, err) == (1, f"vswitch: {path}: No such file or directory\n")
+
+
 def test_a_folder_is_not_a_file_to_save_to(vswitch, api, tmp_path):
     status, _, err = vswitch("config", "save", "--force", tmp_path, *api)
 

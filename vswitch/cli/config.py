@@ -232,7 +232,10 @@ def write(path: Path, content: str) -> None:
         raise ConfigError(f"{path} is a folder", hint=f"name a file: {path / 'saved.toml'}")
     path = path.resolve()  # a link goes on being one
     mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as e:  # about a file that nobody asked for
+        raise OSError(e.errno, e.strerror, str(path)) from e
     try:
         with open(number, "w", encoding="utf-8") as file:
             file.write(content)
