@@ -128,7 +128,8 @@ class Service:
             yield
         finally:
             with self._lock:
-                opening.remove(what)
+                if what in opening:  # it could not be opened
+                    opening.remove(what)
 
     def _with(self, *ports: PortConfig) -> SwitchConfig:
         return replace(self.config, ports=(*self.config.ports, *ports))
@@ -196,6 +197,7 @@ class Service:
                     forwarding=config.forwarding,
                 )
                 if config in self._opening:
+                    self._opening.remove(config)  # it is never in both: names are there once
                     self.config = self._with(config)
         except BaseException:
             port.close()
@@ -241,6 +243,7 @@ class Service:
                 self.switch.listen(place)
                 self._listening.append((place, config))
                 if config in self._preparing:
+                    self._preparing.remove(config)
                     listeners = (*self.config.listeners, config)
                     self.config = replace(self.config, listeners=listeners)
                 return self.switch.listener_status()[self.switch.places.index(place)]
