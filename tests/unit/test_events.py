@@ -5,9 +5,12 @@ from contextlib import contextmanager
 import pytest
 
 from support.frames import BROADCAST, frame, mac
+from vswitch.control.api import Call
+from vswitch.control.handlers import fdb
 from vswitch.events import STATION_KINDS, Event
 from vswitch.flapping import MOVES_MIN, STATIONS_MAX, WINDOW_S, Flapping
 from vswitch.journal import Journal
+from vswitch.service import Service
 from vswitch.storms import CALM_FPS, STORM_FPS, Storms
 
 A, B = mac(1), mac(2)
@@ -285,3 +288,14 @@ def test_what_a_full_ring_loses_is_counted(lab):
     assert net.switch.fdb_counters()["learned"] == sent
     assert (len(journal), journal.lost) == (16384, sent - 16384)
     assert journal.complete_since_s == 1005
+
+
+def test_stations_of_before_are_sent_a_few_at_a_time(lab, monkeypatch):
+    monkeypatch.setattr(fdb, "LIST_LENGTH", 2)
+    net = lab("a", "b")
+    hear(net, "a", *(mac(n) for n in range(1, 6)))
+    asked = Call({}, fdb.Shown(at=net.clock.wall_s()), None)
+
+    lists = [*fdb.show(Service(net.switch, net.switch.config), asked)]
+
+    assert [[entry.mac[-1] for entry in few] for few in lists] == [["1", "2"], ["3", "4"], ["5"]]
