@@ -163,11 +163,17 @@ OPTIONS: Mapping[str, Option] = {
 LIVE = read.live(OPTIONS.values())
 
 
+def _about(member: str, sentence: str, hint: str | None = None) -> ConfigError:
+    error = ConfigError(sentence, hint=hint)
+    error.member = member
+    return error
+
+
 def _check_unique(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ConfigError(f"port {name} is given twice", hint="each port has its own name")
+            raise _about(name, f"port {name} is given twice", "each port has its own name")
         seen.add(name)
 
 
@@ -178,9 +184,10 @@ def _check_macs(ports: Iterable[PortConfig]) -> None:
         if not port.mac:
             continue
         if other := seen.get(port.mac):
-            raise ConfigError(
+            raise _about(
+                port.name,
                 f"ports {other} and {port.name} have the same address {port.mac.hex(':')}",
-                hint="a station is behind one port: give each its own mac=",
+                "a station is behind one port: give each its own mac=",
             )
         seen[port.mac] = port.name
 
@@ -194,9 +201,11 @@ def _check_files(ports: Sequence[PortConfig]) -> None:
             continue
         path = os.path.abspath(port.recording)
         if other := recorded.get(path):
-            raise ConfigError(f"ports {other} and {port.name} both record to {port.recording}")
+            raise _about(
+                port.name, f"ports {other} and {port.name} both record to {port.recording}"
+            )
         if path in replayed:
-            raise ConfigError(f"{port.recording}: what is replayed cannot be recorded to")
+            raise _about(port.name, f"{port.recording}: what is replayed cannot be recorded to")
         recorded[path] = port.name
 
 
@@ -204,7 +213,7 @@ def _check_places(listeners: Iterable[PortConfig]) -> None:
     seen: set[tuple[str, str]] = set()
     for place in listeners:
         if (place.kind, place.address) in seen:
-            raise ConfigError(f"--listen {place.kind}:{place.address} is given twice")
+            raise _about(place.name, f"--listen {place.kind}:{place.address} is given twice")
         seen.add((place.kind, place.address))
 
 
@@ -214,11 +223,11 @@ def _check_stations(stations: Iterable[StationConfig], ports: Iterable[PortConfi
     for station in stations:
         mac = station.mac.hex(":")
         if station.mac[0] & 1 or not any(station.mac):
-            raise ConfigError(f"a station's address is unicast and not zero, not {mac}")
+            raise _about(mac, f"a station's address is unicast and not zero, not {mac}")
         if station.port not in names:
-            raise ConfigError(f"station {mac} is behind {station.port}, which is no port")
+            raise _about(mac, f"station {mac} is behind {station.port}, which is no port")
         if (station.vid, station.mac) in seen:
-            raise ConfigError(f"station {mac} is given twice", hint="it is behind one port")
+            raise _about(mac, f"station {mac} is given twice", "it is behind one port")
         seen.add((station.vid, station.mac))
 
 

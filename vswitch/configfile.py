@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ class Contents:
     stations: tuple[StationConfig, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
     run_places: Mapping[str, str] = field(default_factory=dict)  # where each of those stands
+    # Says where a port or station stands, by its name or address (the last of those), which takes
+    # a while.
+    member_places: Mapping[str, Callable[[], str]] = field(default_factory=dict, compare=False)
 
     def config(self) -> SwitchConfig:
         """
@@ -75,7 +79,8 @@ class Contents:
                 **self.switch,
             )
         except ConfigError as e:
-            raise ConfigError(f"{self.label}: {e}", hint=e.hint) from e
+            place = self.member_places.get(e.member or "", lambda: self.label)
+            raise ConfigError(f"{place()}: {e}", hint=e.hint) from e
 
     def with_(
         self,
@@ -161,6 +166,7 @@ class _Reading:
         self._listeners: list[PortConfig] = []
         self._stations: list[StationConfig] = []
         self._places: dict[tuple[str, str], str] = {}  # of (table, key), to be given once
+        self._members: dict[str, Callable[[], str]] = {}  # places of ports and stations
 
     def add(self, document: Document) -> None:
         for name, table in document.table.items():
@@ -179,6 +185,7 @@ class _Reading:
             tuple(self._stations),
             self._run,
             places,
+            self._members,
         )
 
     def _is_table(self, document: Document, name: str, table: object) -> bool:
@@ -241,6 +248,7 @@ class _Reading:
             try:
                 kind, address, options = parts(what, name, rest)
                 made = make(kind, address, options, what=what, dot=".")
+                self._members[made.name] = partial(document.place, name, index)
                 return [] if wrong else [made]
             except ConfigError as e:
                 if e.key is None and wrong:  # it may only follow from what was left out
@@ -268,6 +276,8 @@ class _Reading:
                     self._wrong(f"{document.place('station', i)}: {what}: {key} is missing")
             if len(self._errors) == errors:
                 self._stations.append(StationConfig(**found))
+                mac = self._stations[-1].mac.hex(":")
+                self._members[mac] = partial(document.place, "station", i)
 
     def _value(self, place: str, what: str, option: Option, value: object) -> Any:
         """A value read; None if it is wrong."""

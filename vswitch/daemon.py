@@ -199,9 +199,8 @@ def _announce(switch: Switch, api: str, listeners: Sequence[PortConfig]) -> None
         )
     if not ports and not listeners:
         log.info("no ports yet, and each that is added takes part hint='vswitch port add PORT'")
-    among = "on" if len(ports) == 1 else "between"
     _say(
-        f"{switch.name}: forwarding {among} {text.plural(len(ports), 'port')} "
+        f"{switch.name}: {_status(switch)} "
         f"(core {switch.config.core}, pid {os.getpid()}, api {api})"
     )
 
@@ -236,8 +235,9 @@ def _serve(service: Service, opened: doors.Doors, stop: int) -> None:
 
 
 def _status(switch: Switch) -> str:
-    """What the service manager says of us."""
-    return f"forwarding between {text.plural(len(switch.ports), 'port')}"
+    """What we and the service manager say of it."""
+    ports = len(switch.ports)
+    return f"forwarding {'on' if ports == 1 else 'between'} {text.plural(ports, 'port')}"
 
 
 def _wait(

@@ -1,8 +1,9 @@
 """What happened, kept for a while: bounded, the oldest goes first.
 
 Records of stations are kept as the datapath wrote them (``datapath/event.h``), 32 bytes each, and
-read when somebody asks: so a storm of new stations costs the control thread a copy. Everything
-else is kept apart, where no storm of stations can push it out.
+read when somebody asks: so a storm of new stations costs the control thread a copy. What is
+reported of stations, and everything else, is each kept apart: no storm of stations, nor thousands
+that flap, can push out when a port came.
 
 Each record has what was before. So the forwarding database as it was at a time is the one of now,
 with every station that changed since put back to what was before its first change.
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
-from vswitch.events import Event
+from vswitch.events import GROUPS, Event
 
 RECORD = struct.Struct("=QQIHHBB6x")  # struct vsw_event
 KIND_AT = 24
@@ -28,7 +29,8 @@ WAS_STATIC, IS_STATIC, BY_COMMAND = 1, 2, 4
 NOWHERE = 0xFFFF
 
 STATIONS_MAX = 100_000  # records, 3.2 MB
-OTHERS_MAX = 10_000
+OTHERS_MAX = 10_000  # events; as many again that are reported of stations
+CHUNKS_MAX = 10_000  # where ports come and go between any two stations; 5 MB
 CHUNK_BYTES = 1 << 16  # records that came together or soon after share their names
 WALL_STEP_S = 0.01  # a wall clock that was set by more begins a chunk of its own
 
@@ -81,6 +83,11 @@ class Chunk:
             return ns / 1e9
         return float(self.hand_s if flags & BY_COMMAND else at_s)
 
+    def forget_names(self) -> None:
+        """Know only the ports that records are about: of a thousand, a chunk may need one."""
+        used = {number for record in RECORD.iter_unpack(self.records) for number in record[3:5]}
+        self.names = {number: self.names[number] for number in used & self.names.keys()}
+
     def time_s(self, at: int) -> float:
         """When the record at byte *at* was written."""
         _, ns, at_s, _, _, _, flags = RECORD.unpack_from(self.records, at)
@@ -102,6 +109,7 @@ class Journal:
         self.lost = 0  # never came here, as the datapath had no room for them
         self._max = stations_max
         self._chunks: deque[Chunk] = deque()
+        self._reports: deque[Event] = deque(maxlen=others_max)  # of stations
         self._others: deque[Event] = deque(maxlen=others_max)
 
     def __len__(self) -> int:
@@ -110,8 +118,9 @@ class Journal:
     # ------------------------------------------------------------ writing
 
     def add(self, event: Event) -> None:
-        """Keep what did not happen to a station."""
-        self._others.append(event)
+        """Keep what the control plane tells."""
+        kept = self._reports if event.kind in GROUPS["fdb"] else self._others
+        kept.append(event)
 
     def record(self, chunk: Chunk) -> None:
         """Keep what the datapath wrote."""
@@ -120,8 +129,12 @@ class Journal:
         if last and _alike(last, chunk):
             last.records += chunk.records
         else:
+            if last and last.names is not chunk.names:
+                last.forget_names()
             self._chunks.append(replace(chunk, records=bytearray(chunk.records)))
         self._drop_oldest(len(self) - self._max)
+        if len(self._chunks) > CHUNKS_MAX:
+            self._drop_oldest(len(self._chunks[0].records) // RECORD.size)
 
     def note_lost(self, total: int, now_s: float) -> None:
         """The datapath has lost so many records, ever."""
@@ -149,13 +162,13 @@ class Journal:
         copied._chunks = deque(
             replace(chunk, records=bytearray(chunk.records)) for chunk in self._chunks
         )
-        copied._others = self._others.copy()
+        copied._reports, copied._others = self._reports.copy(), self._others.copy()
         return copied
 
     def events(self, *, mac: bytes | None = None) -> list[Event]:
         """What is kept, the oldest first; of one address, if given."""
         stations = [event for _, event in self._stations(mac) if event.kind != "refused"]
-        others = [event for event in self._others if mac in (None, event.mac)]
+        others = [event for event in (*self._reports, *self._others) if mac in (None, event.mac)]
         return sorted(stations + others, key=lambda event: event.time_s)
 
     def rewound(self, present: Mapping[Key, State], time_s: float) -> dict[Key, State]:

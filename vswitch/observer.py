@@ -232,18 +232,19 @@ class Observer:
 
         Right from `Journal.complete_since_s` on; before, what is known.
         """
-        with self._lock, self._paused():
+        with self._lock:
             now_s = self._clock.now_s()
             self._core.fdb.expire(now_s)  # those whose time is over have an event, too
-            self.take()
-            present: dict[tuple[int, bytes], State] = {
-                (vid, mac): (self._names[port], bool(static))
-                for mac, vid, port, static, _ in struct.iter_unpack(
-                    "6sHHHI", self._core.fdb.rows(now_s)
-                )
-                if port in self._names
-            }
-            journal = self.journal.copy()
+            self.take()  # most of it, so that the pollers are held for the rest only
+            with self._paused():
+                self.take()
+                rows = self._core.fdb.rows(now_s)
+            names, journal = self._names, self.journal.copy()
+        present: dict[tuple[int, bytes], State] = {
+            (vid, mac): (names[port], bool(static))
+            for mac, vid, port, static, _ in struct.iter_unpack("6sHHHI", rows)
+            if port in names
+        }
         past = journal.rewound(present, time_s)
         found = [Place(mac, vid, port, static) for (vid, mac), (port, static) in past.items()]
         return sorted(found, key=lambda place: (place.mac, place.vid))

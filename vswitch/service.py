@@ -132,7 +132,8 @@ class Service:
             yield
         finally:
             with self._lock:
-                opening.remove(what)
+                if what in opening:  # it could not be opened
+                    opening.remove(what)
 
     def _with(self, *ports: PortConfig) -> SwitchConfig:
         return replace(self.config, ports=(*self.config.ports, *ports))
@@ -182,6 +183,7 @@ class Service:
             with self._lock:
                 self.switch.add_port(port, config.settings)
                 if config in self._opening:
+                    self._opening.remove(config)  # it is never in both: names are there once
                     self.config = self._with(config)
         except BaseException:
             port.close()
@@ -229,6 +231,7 @@ class Service:
                 self.switch.listen(place)
                 self._listening.append((place, config))
                 if config in self._preparing:
+                    self._preparing.remove(config)
                     listeners = (*self.config.listeners, config)
                     self.config = replace(self.config, listeners=listeners)
                 return self._status(place)

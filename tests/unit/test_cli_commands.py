@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from support.fake_api import FakeApi, port
@@ -102,6 +103,9 @@ def test_options_of_bridge_stand_before_the_object(vswitch, api, line):
         ("port add fd:3", "port 'fd:3': descriptors are this process's own"),
         ("port add nix:/a", "port 'nix:/a': unknown kind 'nix'"),
         ("port del a/b", "port 'a/b': an interface name has no"),
+        ("show -S ../x", "-S '../x': a switch's name has"),
+        ("doctor ../x", "NAME '../x': a switch's name has"),
+        ("doctor --api http://127.0.0.1:1", "doctor looks at this host"),
         ("top -d 0", "invalid value for '-d' / '--delay'"),
         ("completion tcsh", "invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
     ],
@@ -388,3 +392,39 @@ def test_a_name_the_terminal_cannot_write_is_no_failure(api, tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "1: t\\u65e5p: <" in done.stdout
+
+
+def test_a_full_disk_is_a_sentence(vswitch, api, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "/x")
+
+    monkeypatch.setattr("vswitch.cli._asking.Asking.print_json", full)
+
+    assert vswitch("-j fdb show") == (1, "", "vswitch: /x: No space left on device\n")
+
+
+def test_a_port_with_all_offloads_fits_a_terminal(vswitch, api):
+    offloads = ["csum", "tso4", "tso6", "ecn", "uso", "ufo"]
+    api.ports = [port("tap0", 0, created=True, vnet_header=True, offloads=offloads)]
+
+    lines = vswitch("port show")[1].splitlines()
+
+    assert lines[-1] == "        ufo"
+    assert max(map(len, lines)) <= 80
+
+
+def every_command(group, path=()):
+    yield path
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        member = group.get_command(ctx, name)
+        nested = isinstance(member, click.Group)
+        yield from every_command(member, (*path, name)) if nested else [(*path, name)]
+
+
+def test_help_fits_a_terminal(vswitch):
+    for path in every_command(cli.command):
+        status, out, err = vswitch(" ".join([*path, "--help"]))
+
+        assert (status, err) == (0, "")
+        assert [line for line in out.splitlines() if len(line) > 80] == []

@@ -140,6 +140,18 @@ def test_what_is_given_up_is_said_in_the_file_and_the_command_line_wins(
     assert given_up(started) == wanted
 
 
+def test_run_refuses_every_mistake_in_a_line_of_its_own(vswitch, file):
+    file.write_text("[switch]\nmtu = 1\nageing = 'soon'\n")
+
+    status, out, err = vswitch("run", "--config", file)
+
+    assert (status, out) == (2, "")
+    assert [line.partition(": switch.")[0] for line in err.splitlines()] == [
+        f"vswitch: {file}:2",
+        f"{file}:3",
+    ]
+
+
 # ---------------------------------------------------------------------- show, diff, reload
 
 
@@ -267,6 +279,18 @@ def test_a_reload_that_failed_has_not_read_the_file(vswitch, api, file):
     assert vswitch("config", "save", *api)[0] == 2
 
 
+def test_a_switch_whose_file_is_gone_is_saved(vswitch, api, file, tmp_path):
+    file.unlink()
+    other = tmp_path / "other.toml"
+
+    assert vswitch("config", "save", other, *api) == (0, "", "")
+    assert "ageing = 5" in other.read_text()
+    status, _, err = vswitch("config", "save", other, *api)
+    assert (status, "the switch has not read it" in err) == (2, True)
+    assert vswitch("config", "save", *api) == (0, "", ""), "where it was"
+    assert file.read_text() == other.read_text()
+
+
 def test_a_save_that_fails_leaves_the_file_and_nothing_else(vswitch, api, file, monkeypatch):
     before, folder = file.read_text(), sorted(file.parent.iterdir())
 
@@ -279,6 +303,14 @@ def test_a_save_that_fails_leaves_the_file_and_nothing_else(vswitch, api, file, 
 
     assert (status, "No space left" in err) == (1, True)
     assert (file.read_text(), sorted(file.parent.iterdir())) == (before, folder)
+
+
+def test_a_folder_that_is_not_there_is_said_with_the_file_that_was_named(vswitch, api, tmp_path):
+    path = tmp_path / "none" / "lab.toml"
+
+    status, _, err = vswitch("config", "save", path, *api)
+
+    assert (status, err) == (1, f"vswitch: {path}: No such file or directory\n")
 
 
 def test_a_folder_is_not_a_file_to_save_to(vswitch, api, tmp_path):

@@ -101,7 +101,20 @@ def test_a_comma_in_a_path_is_part_of_it():
             "[[listen]]\nkind='qemu'\naddress='/a/b'\nmode=0o660",
             'lab.toml:4: listen[1].mode is text, as "0660", not 432',
         ),
-        ("[[port]]\nname='a'\n[[port]]\nname='a'", "lab.toml: port a is given twice"),
+        ("[[port]]\nname='a'\n[[port]]\nname='a'", "lab.toml:3: port a is given twice"),
+        (
+            "[[port]]\nname='a'\nmac='02:00:00:00:00:01'\n[[port]]\nname='b'\n\n"
+            "[[port]]\nname='c'\nmac='02:00:00:00:00:01'",
+            "lab.toml:7: ports a and c have the same address 02:00:00:00:00:01",
+        ),
+        (
+            "[[port]]\nname='a'\n[[station]]\nmac='02:00:00:00:00:01'\nport='b'",
+            "lab.toml:3: station 02:00:00:00:00:01 is behind b, which is no port",
+        ),
+        (
+            "[[listen]]\nkind='qemu'\naddress='/a'\n[[listen]]\nkind='qemu'\naddress='/a'",
+            "lab.toml:4: --listen qemu:/a is given twice",
+        ),
         ("[port]\nname='a'", "lab.toml:1: port is a table for each: [[port]]"),
         ("[[switch]]", "lab.toml:1: switch is a table: [switch]"),
         ("[prot]", "lab.toml:1: unknown table 'prot'"),

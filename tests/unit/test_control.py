@@ -5,7 +5,8 @@ import json
 import os
 import socket
 import stat
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -286,3 +287,43 @@ def test_of_several_switches_one_is_named(small, monkeypatch, tmp_path):
         client.connect()
 
     assert caught.value.hint == "name one: -S one"
+
+
+@pytest.fixture
+def crowded(tmp_path):
+    """(path, socket that listens there) with a queue so full that nobody can connect at once."""
+    path = tmp_path / "crowded.sock"
+    with ExitStack() as open_:
+        listener = open_.enter_context(closing(socket.socket(socket.AF_UNIX)))
+        listener.bind(str(path))
+        listener.listen(0)
+        listener.settimeout(5)
+        while True:
+            waiting = open_.enter_context(closing(socket.socket(socket.AF_UNIX)))
+            waiting.setblocking(False)
+            try:
+                waiting.connect(str(path))
+            except BlockingIOError:
+                break
+        yield path, listener
+
+
+def test_who_asks_waits_for_a_queue_that_is_full_for_a_moment(crowded):
+    path, listener = crowded
+    connection = client._UnixConnection(path, 5)
+    later = threading.Timer(0.1, lambda: listener.accept()[0].close())
+    later.start()
+
+    connection.connect()
+
+    later.join()
+    assert connection.sock.getpeername() == str(path)
+    connection.close()
+
+
+def test_a_queue_that_stays_full_is_no_answer_in_time(crowded):
+    path, _ = crowded
+    with client.connect(path=path, timeout_s=0.05) as asking, pytest.raises(ApiError) as refused:
+        asking.switch()
+
+    assert str(refused.value) == f"the switch at {path} did not answer in time"

@@ -324,6 +324,18 @@ def test_the_worst_comes_first_and_decides():
     assert report.wrong
 
 
+def test_a_loop_comes_before_what_it_looks_like():
+    bridge = Device("br0", 9, kind="bridge")
+    ends = [
+        Device("a", 1, mac="02:00:00:00:00:0a", master="br0"),
+        Device("b", 2, mac="02:00:00:00:00:0b", master="br0"),
+    ]
+    heard = FdbEntry("02:00:00:00:00:0a", "b", age_s=1)
+    given = facts(port("a"), port("b"), devices=(*ends, bridge), switch={"stations": (heard,)})
+
+    assert [check for check, *_ in found(given)] == ["loop", "duplicates"]
+
+
 def test_an_ordinary_user_is_given_a_command_with_sudo():
     given = facts(port("a"), port("b", mtu=9000), host={"uid": 7})
 
@@ -393,6 +405,17 @@ def test_a_switch_that_was_named_and_does_not_run_is_status_1(capsys, monkeypatc
 
     assert cli.main(["doctor", "nobody"]) == 1
     assert "no switch answers at" in capsys.readouterr().err
+
+
+def test_a_switch_that_root_gave_to_a_user_is_found_by_its_name(lab, monkeypatch, tmp_path):
+    monkeypatch.setattr(address, "directory", lambda: tmp_path)
+    monkeypatch.setattr(address, "ROOT_DIR", tmp_path)
+    with served(lab("a", "b").switch, tmp_path / "lab.sock") as made:
+        (tmp_path / "alice").mkdir()
+        path = made.rename(tmp_path / "alice" / "lab.sock")
+        [switch] = gather("lab").switches
+
+    assert (switch.name, switch.api, switch.silent) == ("lab", str(path), "")
 
 
 def test_a_running_switch_is_asked_without_root(lab, monkeypatch, tmp_path):

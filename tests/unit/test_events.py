@@ -1,10 +1,16 @@
 """What a switch tells of what happens, on both cores, by a clock that stands still."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from support.frames import BROADCAST, frame, mac
+from vswitch.control.api import Call
+from vswitch.control.handlers import fdb
 from vswitch.events import STATION_KINDS, Event
 from vswitch.flapping import MOVES_MIN, STATIONS_MAX, WINDOW_S, Flapping
+from vswitch.journal import Journal
+from vswitch.service import Service
 from vswitch.storms import CALM_FPS, STORM_FPS, Storms
 
 A, B = mac(1), mac(2)
@@ -207,6 +213,67 @@ def test_a_full_journal_forgets_the_oldest_and_says_so(lab):
     assert len(kinds(net, "port_added")) == 2, "kept apart"
 
 
+def test_thousands_that_flap_push_out_nothing_else(lab):
+    net = lab("a", "b")
+    net.switch.observer.journal = Journal(0.0, others_max=10)
+    net.switch.observer.tell("link_down", port="a")
+    for i in range(2 * MOVES_MIN):
+        hear(net, "ab"[i % 2], *(mac(n) for n in range(30)))
+
+    assert len(kinds(net, "flapping")) == 10, "the last"
+    assert len(kinds(net, "link_down")) == 1
+
+
+def test_machines_that_come_and_go_cost_the_journal_little(lab):
+    net = lab(*(f"p{n}" for n in range(50)))
+    for n in range(20):
+        net.add("vm")
+        hear(net, "vm", mac(n))
+        net.switch.remove_port("vm")
+    *closed, _ = net.switch.observer.journal._chunks
+
+    assert stations(net) == [("learned", None, "vm"), ("flushed", "vm", None)] * 20
+    assert {tuple(chunk.names.values()) for chunk in closed} == {("vm",)}
+
+
+def test_a_journal_of_single_events_forgets_the_oldest(lab, monkeypatch):
+    monkeypatch.setattr("vswitch.journal.CHUNKS_MAX", 5)
+    net = lab("a")
+    for n in range(20):
+        net.add("vm")
+        hear(net, "vm", mac(n))
+        net.clock.advance(1)
+        net.switch.remove_port("vm")
+    journal = net.switch.observer.journal
+
+    assert (len(journal._chunks), journal.recorded) == (5, 40)
+    assert len(journal) + journal.dropped == 40
+    assert journal.complete_since_s == 1017, "each second has a chunk of its own, and the flush"
+
+
+def test_pollers_do_not_wait_until_each_station_was_looked_at(lab):
+    net = lab("a", "b")
+    hear(net, "a", A, B)
+    observer, held = net.switch.observer, net.switch.paused
+    running = [True]
+
+    class Names(dict):
+        def __getitem__(self, number):
+            assert running[0], "a million stations would stop forwarding for seconds"
+            return super().__getitem__(number)
+
+    @contextmanager
+    def paused():
+        with held():
+            running[0] = False
+            yield
+            running[0] = True
+
+    observer._names, observer._paused = Names(observer._names), paused
+
+    assert [place.mac for place in observer.stations_at(net.clock.precise_s())] == [A, B]
+
+
 def test_what_a_full_ring_loses_is_counted(lab):
     net = lab("a", "b", fdb_limit=60_000)
     sent = 20_000
@@ -221,3 +288,14 @@ def test_what_a_full_ring_loses_is_counted(lab):
     assert net.switch.fdb_counters()["learned"] == sent
     assert (len(journal), journal.lost) == (16384, sent - 16384)
     assert journal.complete_since_s == 1005
+
+
+def test_stations_of_before_are_sent_a_few_at_a_time(lab, monkeypatch):
+    monkeypatch.setattr(fdb, "LIST_LENGTH", 2)
+    net = lab("a", "b")
+    hear(net, "a", *(mac(n) for n in range(1, 6)))
+    asked = Call({}, fdb.Shown(at=net.clock.wall_s()), None)
+
+    lists = [*fdb.show(Service(net.switch, net.switch.config), asked)]
+
+    assert [[entry.mac[-1] for entry in few] for few in lists] == [["1", "2"], ["3", "4"], ["5"]]

@@ -21,7 +21,7 @@ from support.frames import BROADCAST, frame, mac
 from support.plugged import PluggedVm
 from support.stream_peer import StreamListener, prefixed
 from support.wait import wait_for
-from vswitch import Switch
+from vswitch import MemoryPort, Switch
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.control import client
 from vswitch.errors import ApiError, PortNotFoundError
@@ -368,3 +368,21 @@ def test_a_closed_switch_takes_no_listener(tmp_path):
 
     assert os.listdir(tmp_path) == []
     assert service.config.listeners == ()
+
+
+def test_a_port_that_has_just_been_opened_is_in_nobody_s_way(monkeypatch):
+    config = SwitchConfig()
+    with Switch(config.name) as switch:
+        service = Service(switch, config, opener=lambda port: MemoryPort(port.name))
+        opened = service._open
+
+        def another_meanwhile(port):
+            opened(port)
+            if port.name == "one":
+                service.add_port(PortConfig.parse("two"))
+
+        monkeypatch.setattr(service, "_open", another_meanwhile)
+
+        service.add_port(PortConfig.parse("one"))
+
+        assert [port.name for port in service.config.ports] == ["one", "two"]

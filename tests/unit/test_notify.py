@@ -15,7 +15,7 @@ import pytest
 
 from support.command import activated, environment, running
 from support.manager import FakeManager, fake_manager
-from vswitch import activation, logs
+from vswitch import activation, daemon, logs
 from vswitch.control.client import connect
 from vswitch.errors import ConfigError
 from vswitch.linux import descriptor
@@ -278,3 +278,8 @@ def test_the_journal_is_known_by_its_device_and_inode(monkeypatch, tmp_path):
         assert logs._is_journal({"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"})
         assert not logs._is_journal({"JOURNAL_STREAM": f"{found.st_dev}:1"})
         assert not logs._is_journal({})
+
+
+def test_a_switch_with_one_port_does_not_forward_between_ports(lab):
+    assert daemon._status(lab("a").switch) == "forwarding on 1 port"
+    assert daemon._status(lab("a", "b").switch) == "forwarding between 2 ports"

@@ -117,7 +117,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(what, None, INTERRUPTED) if what else INTERRUPTED
     except UnicodeEncodeError as e:  # bytes of the command line that are no text
         return _fail(f"not text: {e.object!r}", None, BAD_INPUT)
-    except (OSError, MemoryError, RuntimeError) as e:  # a full disk, no memory, no thread
+    except OSError as e:  # a full disk
+        what = f"{e.filename}: " if e.filename else ""
+        return _fail(f"{what}{e.strerror or e}", None, FAILED)
+    except (MemoryError, RuntimeError) as e:  # no memory, no thread
         return _fail(str(e) or type(e).__name__, None, FAILED)
     return status or OK
 
@@ -143,7 +146,8 @@ def _sentence(error: click.ClickException) -> tuple[str, str | None]:
 
 
 def _fail(message: str, hint: str | None, status: int) -> int:
-    click.echo(f"vswitch: {_in_one_line(message)}", err=True)
+    for i, line in enumerate(message.split("\n")):  # of a configuration file each mistake is one
+        click.echo(f"{'' if i else 'vswitch: '}{_in_one_line(line)}", err=True)
     if hint:
         click.echo(f"hint: {_in_one_line(hint)}", err=True)
     return status

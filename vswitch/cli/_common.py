@@ -38,7 +38,7 @@ def ask(switch: str | None, api: Path | None) -> Client:
     if switch is not None:
         from vswitch.config import check_switch_name
 
-        check_switch_name(switch)
+        check_switch_name(switch, "-S")
     from vswitch.control.client import connect
 
     return connect(switch, path=api, remote=there)

@@ -191,7 +191,7 @@ def save(file: Path | None, force: bool, switch: str | None, api: Path | None) -
         if not force:
             _check_known(path, config)
         write(path, config.toml)
-        if config.file is not None and path.samefile(config.file):
+        if _is_own(path, config):
             client.check_config()  # so it knows the file, and the next save needs no --force
 
 
@@ -201,13 +201,19 @@ def _own_file(config: ConfigInfo) -> Path:
     return Path(config.file)
 
 
+def _is_own(path: Path, config: ConfigInfo) -> bool:
+    """Whether it is the file of the switch, which may be gone."""
+    own = Path(config.file) if config.file else None
+    return own is not None and own.exists() and path.samefile(own)
+
+
 def _check_known(path: Path, config: ConfigInfo) -> None:
     """Raise ConfigError when something there would be lost that the switch does not know of."""
     from vswitch.configsource import digest
 
     if not path.exists():
         return
-    if config.file is None or not os.path.samefile(path, config.file):
+    if not _is_own(path, config):
         why = "the switch has not read it"
     elif digest(path) != config.digest:
         why = "it was changed since the switch read it"
@@ -226,7 +232,10 @@ def write(path: Path, content: str) -> None:
         raise ConfigError(f"{path} is a folder", hint=f"name a file: {path / 'saved.toml'}")
     path = path.resolve()  # a link goes on being one
     mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as e:  # about a file that nobody asked for
+        raise OSError(e.errno, e.strerror, str(path)) from e
     try:
         with open(number, "w", encoding="utf-8") as file:
             file.write(content)

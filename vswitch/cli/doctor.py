@@ -39,20 +39,20 @@ Exit status:
 @click.argument("name", required=False)
 @click.option("-j", "--json", "as_json", is_flag=True, help="The findings as a list.")
 @click.option("-S", "--switch", metavar="NAME", help="The same as NAME.")
-@click.option(
-    "--api", type=click.Path(path_type=Path), metavar="PATH", help="The switch at this socket."
-)
-def command(name: str | None, as_json: bool, switch: str | None, api: Path | None) -> int:
+@click.option("--api", type=click.Path(), metavar="PATH", help="The switch at this socket.")
+def command(name: str | None, as_json: bool, switch: str | None, api: str | None) -> int:
     from vswitch.config import check_switch_name
     from vswitch.doctor import diagnose, gather
 
     given = {word for word in (name, switch) if word is not None}
     if len(given) + (api is not None) > 1:
         raise click.UsageError("one of NAME, -S and --api says which switch")
+    if api is not None and "://" in api:
+        raise click.UsageError("doctor looks at this host: --api is the path of a socket here")
     one = next(iter(given), None)
     if one is not None:
-        check_switch_name(one)
-    facts = gather(one, api=api)
+        check_switch_name(one, "NAME")
+    facts = gather(one, api=None if api is None else Path(api))
     report = diagnose(facts)
     if as_json:
         print_json([asdict(finding) for finding in report.findings])

@@ -20,8 +20,8 @@ HELP = """\
 Say what happens in a running switch, until Ctrl-C.
 
 \b
-  fdb    stations: learned, moved, "Deleted" when they expired or were forgotten;
-         stations that move to and fro; a limit that is reached
+  fdb    stations: learned, moved, "Deleted" when they expired or were
+         forgotten; stations that move to and fro; a limit that is reached
   link   ports whose link goes up or down
   port   ports, and places where VMs connect, that come and go; storms of drops
   all    all of these, each line with its label: [NEIGH], [LINK], [PORT]

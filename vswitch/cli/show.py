@@ -71,7 +71,7 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
     ]
     for port in ports:
-        lines += [f"    {line}" for line in port_lines(port)]
+        lines += [f"    {line}" for line in _of_port(port)]
     for place in listeners:
         lines.append(f"    listener {place.name}: {plural(place.ports, 'port')}")
         lines.append(f"        {place.kind}:{place.address}, mtu {place.mtu}")
@@ -81,7 +81,11 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
 
 
 def port_lines(port: PortInfo) -> list[str]:
-    """A port in two lines: how it is, and what it got."""
+    """A port: a line on how it is, and below it what it got."""
+    return [part for line in _of_port(port) for part in _wrapped(line)]
+
+
+def _of_port(port: PortInfo) -> list[str]:
     state = port.state + waiting(port.state, port.address, port.remote)
     return [
         f"port {port.name}: {state}, {plural(port.stations, 'station')}",

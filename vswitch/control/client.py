@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar, Unpack
@@ -86,8 +87,12 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self._timeout_s)
+        # With Python's own timeout a queue that is full for a moment is an error at once.
+        seconds, rest = divmod(self._timeout_s, 1)
+        limit = struct.pack("ll", int(seconds), int(rest * 1e6))  # struct timeval
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self.sock.connect(os.fspath(self._path))
+        self.sock.settimeout(self._timeout_s)
 
 
 class Client:
@@ -260,6 +265,6 @@ class Client:
                 f"not allowed to ask the switch at {self._place}",
                 hint="be the user who started it, or root",
             )
-        if isinstance(cause, TimeoutError):
+        if isinstance(cause, (TimeoutError, BlockingIOError)):
             return ApiError(f"the switch at {self._place} did not answer in time")
         return ApiError(f"cannot ask the switch at {self._place}: {cause}")

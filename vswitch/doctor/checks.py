@@ -29,11 +29,11 @@ CHECKS: tuple[Check, ...] = (
     on_ports.wireless,
     on_ports.drops,
     on_ports.tap_queues,
+    between_ports.segments,  # before what a loop looks like: addresses heard everywhere
     between_ports.mtus,
     between_ports.offloads,
     between_ports.stations,
     between_ports.host_addresses,
-    between_ports.segments,
     between_ports.moves,
 )
 

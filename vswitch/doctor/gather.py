@@ -36,7 +36,7 @@ def _places(name: str | None, api: Path | None) -> Mapping[str, Path]:
     if api is not None:
         return {"": api}
     if name is not None:
-        return {name: address.path_of(name)}
+        return {name: address.find(name)}
     return address.running()
 
 

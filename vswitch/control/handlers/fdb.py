@@ -40,7 +40,9 @@ def show(service: Service, call: Call) -> Iterator[list[FdbEntry]]:
     asked = call.query
     mac = None if asked.mac is None else options.mac("mac", asked.mac)
     if asked.at is not None:
-        return iter([[_place(p) for p in _at(service, asked.at) if _is_meant(p, asked, mac)]])
+        meant = [place for place in _at(service, asked.at) if _is_meant(place, asked, mac)]
+        starts = range(0, len(meant), LIST_LENGTH)
+        return ([_place(place) for place in meant[i : i + LIST_LENGTH]] for i in starts)
     lists = service.switch.station_lists(
         LIST_LENGTH, port=asked.port, mac=mac, vid=asked.vid, static=asked.static
     )
