@@ -10,12 +10,17 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
 from support.guest_rig import Rig
 from support.lab import Lab
 from support.namespaces import Netns
 
 FILES_MANY = 150
+
+# Every run tries something else; a failure says how to have it again (@reproduce_failure).
+settings.register_profile("vswitch", print_blob=True)
+settings.load_profile("vswitch")
 
 
 def pytest_configure() -> None:
@@ -32,6 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("netns"):
                 item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests and all they import are never garbage: a collection, which took half a
+    # second, has no need to look at them.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

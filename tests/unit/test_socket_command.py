@@ -22,8 +22,9 @@ NOBODY = os.geteuid() == 0  # or we are an ordinary user already
 
 def open_folder(tmp_path: Path) -> Path:
     """A folder that the other user reaches, too."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o755)
     tmp_path.chmod(0o777)
     return tmp_path
 
