@@ -6,7 +6,7 @@
 #   make build   the compiled modules, in place
 #   make asan    unit and model tests with the address and undefined behaviour sanitizers
 #   make fuzz    arbitrary frames, rings and messages under the sanitizers (FRAMES=10000000
-#                EXECUTIONS=10000000 MESSAGES=300000)
+#                EXECUTIONS=10000000 MESSAGES=300000 EXAMPLES=20)
 #   make bench   comparison with other switches, and the datapath alone (about an hour)
 
 PY = .venv/bin/python
@@ -20,6 +20,9 @@ FUZZ_PACKAGES = clang libclang-rt-dev
 FRAMES = 10000000
 EXECUTIONS = 10000000
 MESSAGES = 300000
+EXAMPLES = 20
+# Tests wait more than they compute; each worker that is done takes from the other's.
+WORKERS = -n 2 --dist worksteal
 SANITIZED = LD_PRELOAD="$$(cc -print-file-name=libasan.so)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 # What is Python alone the sanitizers need not see, which make it three times as slow.
@@ -34,7 +37,7 @@ demo:
 test:
 	@$(SETUP) $(TEST_PACKAGES)
 	@tests/vms/image.sh || echo "the tests with virtual machines are left out" >&2
-	@$(PY) -m pytest $(PYTEST)
+	@$(PY) -m pytest $(WORKERS) $(PYTEST)
 
 check:
 	@$(SETUP)
@@ -53,14 +56,16 @@ debug:
 
 asan:
 	@VSWITCH_BUILD=asan $(SETUP)
-	$(SANITIZED) $(PY) -m pytest -q tests/unit tests/model -m "not netns" $(NO_C) $(PYTEST); \
+	$(SANITIZED) $(PY) -m pytest -q tests/unit tests/model -m "not netns" $(NO_C) $(WORKERS) $(PYTEST); \
 		status=$$?; $(SETUP); exit $$status
 
 fuzz:
 	@VSWITCH_BUILD=asan $(SETUP) $(FUZZ_PACKAGES)
 	$(PY) tests/fuzz/fuzz_vhost.py --executions $(EXECUTIONS) && \
 	$(SANITIZED) $(PY) tests/fuzz/fuzz_vhost_session.py --messages $(MESSAGES) && \
-	$(SANITIZED) $(PY) tests/fuzz/fuzz_poll.py --frames $(FRAMES); \
+	$(SANITIZED) $(PY) tests/fuzz/fuzz_poll.py --frames $(FRAMES) && \
+	VSWITCH_EXAMPLES=$(EXAMPLES) $(SANITIZED) $(PY) -m pytest -q -m "not netns" tests/model \
+		tests/fuzz/test_fuzz_captures.py $(WORKERS) $(PYTEST); \
 		status=$$?; $(SETUP); exit $$status
 
 bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import logging
 import os
@@ -10,20 +11,29 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
+from support.command import ROOT
 from support.guest_rig import Rig
 from support.lab import Lab
 from support.namespaces import Netns
 
 FILES_MANY = 150
 
+# Every run tries something else; a failure says how to have it again (@reproduce_failure).
+settings.register_profile("vswitch", print_blob=True)
+settings.load_profile("vswitch")
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
     # What we start inherits a signal that is ignored, as under nohup(1) or behind a shell's "&",
     # and a switch respects that: then it would not end with the signal that is tested.
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    if not hasattr(config, "workerinput"):
+        # For the hundreds of commands that are started; scripts/setup.sh does it, too.
+        compileall.compile_dir(ROOT / "vswitch", quiet=2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("netns"):
                 item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests and all they import are never garbage: a collection, which took half a
+    # second, has no need to look at them.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.captures import Blocks, classic_header, classic_record
 from vswitch.errors import CaptureError
 from vswitch.wire import capture
@@ -34,7 +35,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.one_of(damaged(), st.binary(max_size=200)))
 @example(
     LITTLE.section() + LITTLE.interface(options=((9, b"\xff"),)) + LITTLE.enhanced(2**64 - 1, b"")

@@ -30,6 +30,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from support.budget import examples
 from support.wait import wait_for
 from tests.model.traffic import STATIONS, frames, stations
 from vswitch._fastpath import Datapath
@@ -286,7 +287,7 @@ def test_three_switches_do_the_same(bridge):
     run_state_machine_as_test(
         lambda: BridgeMachine(bridge),
         settings=settings(
-            max_examples=100,
+            max_examples=examples(25),
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from support.budget import examples
 from tests.model.traffic import LONGEST, RESERVED, frames, stations
 from vswitch import _fastpath, _ports, _slowpath, _tables
 from vswitch.errors import FdbFullError
@@ -227,9 +228,11 @@ class PythonMachine(SwitchMachine):
 
 
 CompiledMachine.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None
+    max_examples=examples(60), stateful_step_count=40, deadline=None
 )
-PythonMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+PythonMachine.TestCase.settings = settings(
+    max_examples=examples(15), stateful_step_count=30, deadline=None
+)
 TestCompiled = CompiledMachine.TestCase
 TestPython = PythonMachine.TestCase
 

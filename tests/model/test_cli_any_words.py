@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.fake_api import FakeApi
 from vswitch import cli
 from vswitch.cli import _screen
@@ -68,7 +69,7 @@ def run(argv: list[str]) -> tuple[int, str, str]:
 
 
 @settings(
-    max_examples=400, deadline=None,
+    max_examples=examples(150), deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(argv=lines(), refuses=st.sampled_from([None, "exists", "not-found", "refused"]))

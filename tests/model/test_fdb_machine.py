@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from support.budget import examples
 from vswitch import _fastpath, _ports, _slowpath, _tables, reference
 from vswitch.errors import FdbFullError
 
@@ -133,10 +134,10 @@ class PythonFdbMachine(FdbMachine):
 
 
 CompiledFdbMachine.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None
+    max_examples=examples(40), stateful_step_count=40, deadline=None
 )
 PythonFdbMachine.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=30, deadline=None
+    max_examples=examples(10), stateful_step_count=30, deadline=None
 )
 TestCompiledFdb = CompiledFdbMachine.TestCase
 TestPythonFdb = PythonFdbMachine.TestCase

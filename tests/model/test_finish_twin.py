@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.super_frames import Finisher, Super, build, datagrams, super_frames
 from vswitch._slowfinish import FINISHED, finish
 
@@ -29,7 +30,7 @@ def by_c(c: Finisher, vnet: bytes, frame: bytes) -> list[bytes]:
     return [vnet + frame] if done is None else [FINISHED + f for f in done]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(given_frame=super_frames())
 def test_super_frames_are_cut_alike(c, given_frame: Super):
     vnet, frame = given_frame.vnet, given_frame.frame
@@ -37,7 +38,7 @@ def test_super_frames_are_cut_alike(c, given_frame: Super):
     assert finish(vnet + frame) == by_c(c, vnet, frame)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(given_frame=datagrams(("", "h", "d", "r", "hdr", "hdrd")))
 def test_datagrams_are_fragmented_alike(c, given_frame: Super):
     vnet, frame = given_frame.vnet, given_frame.frame
@@ -45,7 +46,7 @@ def test_datagrams_are_fragmented_alike(c, given_frame: Super):
     assert by_python(vnet + frame) == by_c(c, vnet, frame)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     is_v6=st.booleans(),
     is_udp=st.booleans(),
@@ -62,7 +63,7 @@ def test_checksums_are_summed_alike(c, is_v6, is_udp, tags, payload_len, seed):
     assert finish(vnet + frame) == by_c(c, vnet, frame)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     given_frame=super_frames() | datagrams(),
     spoilt=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), min_size=1, max_size=3),

@@ -12,6 +12,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from support.budget import examples
 from support.judge import finished, is_fragment, reassembled
 from support.super_frames import Finisher, build, datagrams, super_frames
 
@@ -48,7 +49,7 @@ def tcp_of(segment: bytes) -> Packet:
     return Ether(segment)[TCP]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(50))
 @given(s=super_frames())
 def test_segments_are_what_scapy_would_build(finisher, s):
     segments = finisher.finish(s.vnet, s.frame)
@@ -61,7 +62,7 @@ def test_segments_are_what_scapy_would_build(finisher, s):
         assert same_but_zero(field, f, recomputed(f))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(50))
 @given(s=datagrams())
 def test_fragments_are_the_datagram_for_who_reassembles_them(finisher, s):
     fragments = finisher.finish(s.vnet, s.frame)
@@ -73,7 +74,7 @@ def test_fragments_are_the_datagram_for_who_reassembles_them(finisher, s):
     assert len(fragments) == max(1, -(-(len(s.frame) - s.l4) // s.gso_size))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(25))
 @given(s=super_frames().filter(lambda s: not s.is_udp))
 def test_tcp_segments_continue_one_another(finisher, s):
     segments = [tcp_of(f) for f in finisher.finish(s.vnet, s.frame)]
@@ -89,7 +90,7 @@ def test_tcp_segments_continue_one_another(finisher, s):
             assert getattr(t.flags, flag) == expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(25))
 @given(s=super_frames().filter(lambda s: not s.is_v6))
 def test_ipv4_segments_count_their_identification(finisher, s):
     segments = finisher.finish(s.vnet, s.frame)
@@ -100,7 +101,7 @@ def test_ipv4_segments_count_their_identification(finisher, s):
     ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     is_v6=st.booleans(),
     is_udp=st.booleans(),
@@ -117,7 +118,7 @@ def test_a_finished_checksum_is_the_one_scapy_computes(finisher, **shape):
     assert len(finished) == len(s.frame)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     vnet=st.binary(min_size=10, max_size=10),
     frame=st.binary(min_size=14, max_size=200),
@@ -130,7 +131,7 @@ def test_arbitrary_bytes_are_refused_or_finished(finisher, vnet, frame, flags, g
     assert finished is None or [len(f) for f in finished] == [len(frame)]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(50))
 @given(
     s=super_frames() | datagrams(),
     hits=st.lists(st.tuples(st.integers(0, 150), st.integers(0, 255)), max_size=3),

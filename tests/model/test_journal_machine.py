@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from support.budget import examples
 from support.frames import FINISHED
 from support.lab import Lab
 from vswitch.errors import FdbFullError
@@ -115,10 +116,10 @@ class PythonJournalMachine(JournalMachine):
 
 
 CompiledJournalMachine.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None
+    max_examples=examples(50), stateful_step_count=40, deadline=None
 )
 PythonJournalMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None
+    max_examples=examples(20), stateful_step_count=40, deadline=None
 )
 TestCompiledJournal = CompiledJournalMachine.TestCase
 TestPythonJournal = PythonJournalMachine.TestCase

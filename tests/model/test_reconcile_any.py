@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.configurations import configurations
 from support.fake_service import FakeService
 from vswitch import reconcile
@@ -38,7 +39,7 @@ def pairs(draw):
 
 
 @given(pairs())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_any_configuration_becomes_any_other(pair):
     old, new = pair
     service = FakeService(old)
@@ -51,7 +52,7 @@ def test_any_configuration_becomes_any_other(pair):
 
 
 @given(pairs(), st.integers(0, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_any_step_that_fails_is_taken_back(pair, step):
     old, new = pair
     service = FakeService(old, fails_at=step)

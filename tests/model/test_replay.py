@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.captures import read_back, write_pcap
 from tests.model.traffic import frames
 from vswitch.config import SwitchConfig
@@ -47,7 +48,7 @@ def expected(captures: list[list[tuple[int, bytes]]], fdb_limit: int, n_ports: i
     return list(found.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(capture, min_size=1, max_size=3), st.sampled_from([1, 2, 100]))
 def test_both_cores_do_what_the_reference_switch_does(given_captures, fdb_limit):
     captures = [timed(c) for c in given_captures]

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from support.budget import examples
 from vswitch import FakeClock
 from vswitch.config import RESERVED, StationConfig, SwitchConfig
 from vswitch.errors import VswitchError
@@ -158,4 +159,4 @@ def _key(place: object) -> tuple[str, str]:
 
 
 TestService = ServiceMachine.TestCase
-TestService.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestService.settings = settings(max_examples=examples(20), stateful_step_count=40, deadline=None)

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from support.budget import examples
 from support.frames import BROADCAST, frame, mac
 from support.guest_memory import BASE, GuardedMemory
 from support.guest_rig import Rig
@@ -383,5 +384,7 @@ class EvilGuest(RuleBasedStateMachine):
             self.net.stack.close()
 
 
-EvilGuest.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+EvilGuest.TestCase.settings = settings(
+    max_examples=examples(20), stateful_step_count=40, deadline=None
+)
 TestEvilGuest = EvilGuest.TestCase

@@ -8,6 +8,7 @@ import struct
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.front_end import FEATURES, FRAME, Machine, open_fds, region
 from support.guest_memory import USER
 from vswitch._guest import Guest
@@ -70,7 +71,9 @@ messages = st.lists(
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(messages, st.booleans(), st.booleans())
 def test_no_words_do_more_than_end_the_conversation(rig, said, runs, packed):

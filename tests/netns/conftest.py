@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,7 +56,8 @@ def wired(netns) -> Iterator[Callable[..., VethNet]]:
 
 @pytest.fixture
 def nothing_left():
-    """Whatever a test does, no device and no socket stays; those of other switches may."""
+    """Whatever a test does, no device and no socket stays; those of others, as of the tests that
+    another worker runs, may."""
     found = _dead_sockets()
     yield
     assert devices() == set()
@@ -63,10 +65,10 @@ def nothing_left():
 
 
 def _dead_sockets() -> set[Path]:
-    """The files of switches that are no more."""
+    """The files of this process's switches that are no more."""
     return {
         path
-        for path in address.ROOT_DIR.glob("*")
+        for path in address.ROOT_DIR.glob(f"vsw{os.getpid()}*")
         if address.holder(path) is None and path.exists()
     }
 

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.super_frames import (
     Finisher,
     build,
@@ -172,14 +173,14 @@ def test_segments_are_the_kernels(kernel, finisher, shape):
     assert ours == kernel.finish(s.vnet, s.frame)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(s=super_frames())
 def test_segments_of_any_shape_are_the_kernels(kernel, finisher, s):
     assert finisher.finish(s.vnet, s.frame) == kernel.finish(s.vnet, s.frame)
 
 
 # Behind extension headers Linux (6.18) counts their length into the offsets of its fragments.
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(s=datagrams(("",)))
 def test_fragments_are_the_kernels(kernel, finisher, s):
     ours = finisher.finish(s.vnet, s.frame)
@@ -196,7 +197,7 @@ def test_the_kernels_identifications_are_random_too(kernel):
     assert len(seen) == 4
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(60))
 @given(s=super_frames(), field=st.sampled_from(["ip length", "udp length", "pseudo"]),
        value=st.binary(min_size=2, max_size=2))  # fmt: skip
 def test_lengths_and_pseudo_headers_of_liars_give_the_kernels_segments(
@@ -220,7 +221,7 @@ def without_tcp_zero(s, frames: list[bytes]) -> list[bytes]:
     return [frames[0][:field] + b"\xff\xff" + frames[0][field + 2 :]]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     is_v6=st.booleans(),
     is_udp=st.booleans(),

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from support.wait import PATIENCE_S, wait_for
 from vswitch.control.client import connect
 from vswitch.control.schema import PortInfo
@@ -181,11 +183,13 @@ class Running:
         return out
 
     def ports(self) -> dict[str, dict[str, object]]:
-        """`vswitch show -j`, ports by name."""
-        return {port["name"]: port for port in json.loads(self.ask("show", "-j"))["ports"]}
+        """Ports by name, as `vswitch show -j` has them; asked without a process, which costs a
+        quarter of a second."""
+        with connect(path=self.api) as client:
+            return {port["name"]: port for port in msgspec.to_builtins(client.ports())}
 
     def port(self, name: str) -> PortInfo:
-        """One port; asked without a process, which costs a quarter of a second."""
+        """One port, asked in the same way."""
         with connect(path=self.api) as client:
             return next(port for port in client.ports() if port.name == name)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aiohttp import web_app
+
 from vswitch import Switch
 from vswitch.control import doors, server
 from vswitch.control.connection import Limits
@@ -51,4 +53,7 @@ def answering(
         os.eventfd_write(stop, 1)
         thread.join(5)
         os.close(stop)
+        # It remembers handlers, and they their switch with all its descriptors: a process has one
+        # server, but tests have hundreds.
+        web_app._cached_build_middleware.cache_clear()
     assert not thread.is_alive()

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from support.budget import examples
 from support.raw_http import ask, request
 from support.served import answering, served
 from vswitch import MemoryPort
@@ -26,7 +27,7 @@ from vswitch.service import Service
 
 TOKEN = "0123456789abcdef"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-EXAMPLES = 8  # of each operation, right ones and wrong ones
+EXAMPLES = examples(3)  # of each operation, right ones and wrong ones
 NAMES = st.sampled_from([None, "a", "b", "tap7", "tap8"])  # or what it makes up
 CHECKS = [
     not_a_server_error,

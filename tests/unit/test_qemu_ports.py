@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.budget import examples
 from support.frames import BROADCAST, frame, mac, unfinished
 from support.lab import Lab
 from support.stream_peer import StreamPeer, prefixed
@@ -18,7 +19,9 @@ from vswitch._fastpath import FRAME_MAX
 
 A, B, VM = mac(1), mac(2), mac(100)
 BIG = frame(BROADCAST, A, pad_to=1514)
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(params=["c", "python"])

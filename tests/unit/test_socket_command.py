@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,24 @@ A, B, C = mac(1), mac(2), mac(3)
 NOBODY = os.geteuid() == 0  # or we are an ordinary user already
 
 
-def open_folder(tmp_path: Path) -> Path:
-    """A folder that the other user reaches, too."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    tmp_path.chmod(0o777)
-    return tmp_path
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """A folder in which every user may do everything: not below that of pytest, which every other
+    session of it closes to others when it starts."""
+    with tempfile.TemporaryDirectory(prefix="vsw") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
+@pytest.fixture
+def there(room: Path) -> Iterator[socket.socket]:
+    """What a datagram port sends to, at "there"."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.bind(str(room / "there"))
+        (room / "there").chmod(0o666)
+        made.settimeout(PATIENCE_S)
+        yield made
 
 
 def test_a_switch_may_begin_without_ports_and_get_them_later(tmp_path):
@@ -44,12 +58,8 @@ def test_a_switch_may_begin_without_ports_and_get_them_later(tmp_path):
         assert switch.end() == 0
 
 
-def test_vms_talk_over_every_kind_of_socket(tmp_path):
-    folder = open_folder(tmp_path)
-    there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    there.bind(str(folder / "there"))
-    (folder / "there").chmod(0o666)
-    there.settimeout(PATIENCE_S)
+def test_vms_talk_over_every_kind_of_socket(room, there):
+    folder = room
     with running(
         "--listen", f"qemu:{folder}/lan.sock,mode=0666",
         "--port", f"dgram:{folder}/here,remote={folder}/there,name=vm0",
@@ -73,7 +83,6 @@ def test_vms_talk_over_every_kind_of_socket(tmp_path):
     assert not (folder / "lan.sock").exists()
     assert not (folder / "here").exists()
     vms[1].close()
-    there.close()
 
 
 def test_a_port_whose_peer_is_not_there_waits_and_comes_up(tmp_path):
