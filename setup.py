@@ -51,6 +51,7 @@ setup(
             extension("_fastpath", []),
             extension("_guest", ["vswitch/datapath/mapping.c"]),
             extension("_memory", []),
+            extension("_rules", []),
             extension("_ports", sorted(glob("vswitch/datapath/port_*.c"))),
             extension("_tables", []),
         ],

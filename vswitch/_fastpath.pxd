@@ -7,6 +7,7 @@ from vswitch.datapath.frame cimport vsw_frame
 from vswitch.datapath.poller cimport vsw_gate, vsw_poller
 from vswitch.datapath.port cimport VSW_PORTS_MAX, vsw_counters, vsw_port, vsw_port_ops, vsw_queue
 from vswitch.datapath.ring cimport vsw_ring
+from vswitch.datapath.rules cimport vsw_question
 
 
 cdef class Datapath:
@@ -19,6 +20,7 @@ cdef class Datapath:
     cdef vsw_gate *_gate
     cdef bint _gate_ready
     cdef unsigned _n_flood
+    cdef bint _flood_rules  # one of them has rules
     cdef uint16_t[VSW_PORTS_MAX] _flood  # forwarding ports, in order of their numbers
     cdef uint8_t[16] _reserved           # enum vsw_verdict by last nibble of 01-80-C2-00-00-0x
     cdef readonly object counter_memory  # vsw_counters[pollers][PORTS_MAX]
@@ -27,9 +29,17 @@ cdef class Datapath:
     cdef unsigned _receive(self, vsw_poller *p, vsw_queue *q) noexcept nogil
     cdef void _round(self, vsw_poller *p) noexcept nogil
     cdef void _count_lost(self, vsw_poller *p, vsw_counters *c) noexcept nogil
-    cdef void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil
+    cdef void _admit(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n
+    ) noexcept nogil
+    cdef void _sift(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, vsw_question may
+    ) noexcept nogil
     cdef void _learn(self, vsw_poller *p, vsw_port *src) noexcept nogil
     cdef void _decide(self, vsw_poller *p, vsw_counters *c, vsw_port *src) noexcept nogil
+    cdef void _forward_by_rule(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, uint16_t dst, const vsw_frame *f
+    ) noexcept nogil
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil
@@ -46,5 +56,6 @@ cdef class Datapath:
     cdef vsw_poller *_poller_at(self, unsigned poller) except NULL
     cdef vsw_port *_new_port(self, unsigned offloads, uint32_t mtu) except NULL
     cdef int _attach(self, vsw_port *port, const vsw_port_ops *ops, fds) except -1
+    cdef void _list_flood(self) noexcept
     cdef void _reset_counters(self, uint16_t port)
     cdef vsw_port *_port_at(self, unsigned port) except NULL

@@ -2,8 +2,9 @@
 
 Read `Datapath._receive` first: it is the whole path of one burst, and each stage is one method
 below it.  What the stages call is in ``datapath/``: ``admit.h`` (what may enter), ``fdb.h`` (who
-is where), ``finish.h`` (what a port cannot do itself), ``port_tap.c`` and its likes.  When and
-how long a poller sleeps is in ``poller.h``.
+is where), ``vlan.h`` and ``rules.h`` (what else a port asks for, if anything), ``finish.h`` (what a
+port cannot do itself), ``port_tap.c`` and its likes.  When and how long a poller sleeps is in
+``poller.h``.
 
 The second half of the file makes and unmakes what the first half walks through; its methods
 raise, those of the first half never do.  What a kind of port needs is in ``_ports.pyx``; what the
@@ -22,6 +23,7 @@ from vswitch.datapath.frame cimport *
 from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.ring cimport *
+from vswitch.datapath.rules cimport *
 
 from vswitch.errors import PortLimitError
 
@@ -114,9 +116,13 @@ cdef class Datapath:
             if n < 0:
                 vsw_poller_fail(p, q, -n)
             return 0
-        self._admit(p, c, <unsigned>n)
+        self._admit(p, c, port, <unsigned>n)
+        if port.rules & VSW_RULES_IN:
+            self._sift(p, c, port, vsw_may_enter)
         if port.learning:
             self._learn(p, port)
+        if port.rules & VSW_LIMIT_DROP:
+            self._sift(p, c, port, vsw_may_stay)
         self._decide(p, c, port)
         self._transmit(p)
         vsw_port_done(q)
@@ -128,7 +134,9 @@ cdef class Datapath:
         c.drops[VSW_DROP_RX_FULL] += p.burst.lost
         p.burst.lost = 0
 
-    cdef inline void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil:
+    cdef inline void _admit(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n
+    ) noexcept nogil:
         cdef vsw_frame *f
         cdef vsw_frame *kept = p.burst.frame
         cdef unsigned i, verdict
@@ -137,6 +145,8 @@ cdef class Datapath:
             f = &p.burst.frame[i]
             n_bytes += f.len
             verdict = vsw_admit(f, self._reserved)
+            if src.vlans is not NULL and verdict == VSW_ADMITTED:
+                verdict = vsw_vlan_enter(p, f, src.vlans)
             if verdict != VSW_ADMITTED:
                 c.drops[verdict] += 1
                 continue
@@ -152,6 +162,21 @@ cdef class Datapath:
         p.burst.n = <unsigned>(kept - p.burst.frame)
         c.rx_frames += n
         c.rx_bytes += n_bytes
+
+    cdef void _sift(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, vsw_question may
+    ) noexcept nogil:
+        # Keep the frames that the port's rules let in.
+        cdef unsigned i, verdict, n = 0
+        for i in range(p.burst.n):
+            verdict = may(p, self._fdb, src, &p.burst.frame[i])
+            if verdict != VSW_ADMITTED:
+                c.drops[verdict] += 1
+                continue
+            if n != i:
+                p.burst.frame[n] = p.burst.frame[i]
+            n += 1
+        p.burst.n = n
 
     cdef inline void _learn(self, vsw_poller *p, vsw_port *src) noexcept nogil:
         # The whole burst is learned before any of it is decided: a frame can profit from one
@@ -179,29 +204,44 @@ cdef class Datapath:
                 dst = vsw_fdb_lookup(self._fdb, f.dst, f.dst_hash, p.now_s)
             if dst == VSW_PORT_NONE:
                 self._flood_frame(p, c, src, f)
-            elif dst == src.id:
-                c.drops[VSW_DROP_HAIRPIN] += 1
-            elif not self._port[dst].forwarding:
-                c.drops[VSW_DROP_NO_EGRESS] += 1
+            elif dst == src.id or self._port[dst].rules:
+                self._forward_by_rule(p, c, src, dst, f)
             else:
                 vsw_egress_add(p, dst, f)
                 c.forwarded += 1
+
+    cdef void _forward_by_rule(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, uint16_t dst, const vsw_frame *f
+    ) noexcept nogil:
+        cdef const vsw_port *to = vsw_port_for(self._port, &self._port[dst])
+        if vsw_may_leave(src, to, f):
+            vsw_egress_add(p, to.id, f)
+            c.forwarded += 1
+        elif to.id == src.id:
+            c.drops[VSW_DROP_HAIRPIN] += 1
+        else:
+            c.drops[VSW_DROP_NO_EGRESS] += 1
 
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil:
         cdef unsigned i, copies = 0
+        cdef vsw_flood kind = vsw_flood_of(f)
         for i in range(self._n_flood):
-            if self._flood[i] != src.id:
-                vsw_egress_add(p, self._flood[i], f)
-                copies += 1
+            if self._flood_rules:
+                if not vsw_may_flood(src, &self._port[self._flood[i]], f):
+                    continue
+            elif self._flood[i] == src.id:
+                continue
+            vsw_egress_add(p, self._flood[i], f)
+            copies += 1
         if not copies:
             c.drops[VSW_DROP_NO_EGRESS] += 1
             return
         c.forwarded += 1
-        if not vsw_mac_is_group(f.data):
+        if kind == VSW_FLOOD_UNICAST:
             c.flooded_unicast += 1
-        elif vsw_mac_is_broadcast(f.data):
+        elif kind == VSW_FLOOD_BROADCAST:
             c.flooded_broadcast += 1
         else:
             c.flooded_multicast += 1
@@ -403,7 +443,6 @@ cdef class Datapath:
     def set_port(self, unsigned port, *, learning=None, forwarding=None, mtu=None, fdb_limit=None):
         """Change what is given.  *Parked.*  *fdb_limit* 0: only the switch's limit counts."""
         cdef vsw_port *p = self._port_at(port)
-        cdef unsigned i
         if learning is not None:
             p.learning = bool(learning)
         if mtu is not None:
@@ -412,11 +451,19 @@ cdef class Datapath:
             self._fdb.port_limit[port] = fdb_limit
         if forwarding is not None:
             p.forwarding = bool(forwarding)
-            self._n_flood = 0
-            for i in range(self._ports_end):
-                if self._port[i].ops is not NULL and self._port[i].forwarding:
-                    self._flood[self._n_flood] = <uint16_t>i
-                    self._n_flood += 1
+            p.rules = (p.rules & ~VSW_BLOCKED) | (0 if p.forwarding else VSW_BLOCKED)
+            self._list_flood()
+
+    cdef void _list_flood(self) noexcept:
+        # What flooding looks at, after a port's rules have changed.
+        cdef unsigned i
+        self._n_flood = 0
+        self._flood_rules = False
+        for i in range(self._ports_end):
+            if self._port[i].ops is not NULL and self._port[i].forwarding:
+                self._flood[self._n_flood] = <uint16_t>i
+                self._n_flood += 1
+                self._flood_rules |= self._port[i].rules != 0
 
     def remove_port(self, unsigned port):
         """Forget a port with its stations, static ones too.  *Parked.*"""
@@ -425,9 +472,13 @@ cdef class Datapath:
         self.set_port(port, learning=False, forwarding=False)
         for i in range(p.n_queues):
             vsw_poller_forget(self._poller[p.queue[i].poller], &p.queue[i])
+        for i in range(self._ports_end):
+            if self._port[i].backup == port:
+                self._port[i].rules &= ~VSW_BACKUP
         vsw_fdb_flush(self._fdb, <uint16_t>port, True)
         memset(p, 0, sizeof(vsw_port))
         del self._memory[port]
+        self._memory.pop((port, "vlans"), None)
 
     def port_error(self, unsigned port):
         """The errno that ended reception on a queue of the port, 0 while all live."""

@@ -1,7 +1,7 @@
 """What happened to a station, of the readable core: records as of ``datapath/event.h``.
 
-`reference.Fdb` is there to be read, and knows nothing of this; here what it does is looked at from
-outside, before and after.
+`reference_fdb.Fdb` is there to be read, and knows nothing of this; here what it does is looked at
+from outside, before and after.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vswitch.reference import Fdb, Station
+from vswitch.reference_fdb import Fdb, Station
 
 # struct vsw_event: key, ns, at_s, port, old port, kind, flags
 RECORD = struct.Struct("=QQIHHBB6x")

@@ -41,6 +41,7 @@ from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
+from vswitch.vlans import PortFlags, PortVlans
 
 NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
 
@@ -48,7 +49,7 @@ NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
 PORTS_MAX = 1024
 QUEUES_MAX = 16
 FDB_LIMIT_MAX = 4_194_304
-COUNTER_WORDS = 24  # of 64 bits, per port (struct vsw_counters)
+COUNTER_WORDS = 32  # of 64 bits, per port (struct vsw_counters)
 PULSE_WORDS, PULSE_ROUNDS, PULSE_BURSTS = 160, 0, 26  # of 64 bits (struct vsw_pulse); two of them
 COUNTER_INDEX = {name: word for word, name in enumerate(COUNTERS)}
 
@@ -316,6 +317,32 @@ class Datapath:
             if fdb_limit is not None:
                 self.switch.fdb.port_limit[port] = fdb_limit
 
+    def set_vlans(self, port: int, vlans: PortVlans | None) -> None:
+        """See `vswitch._rules.set_vlans`.  *Parked.*"""
+        self.port_at(port)
+        with self.lock:
+            self.switch.set_vlans(port, vlans)
+
+    def set_flags(self, port: int, flags: PortFlags) -> None:
+        """See `vswitch._rules.set_flags`.  *Parked.*"""
+        with self.lock:
+            self.switch.set_flags(port, flags, backup=self.port_at(port).backup)
+
+    def set_backup(self, port: int, backup: int | None) -> None:
+        """See `vswitch._rules.set_backup`.  *Parked.*"""
+        with self.lock:
+            if backup is not None:
+                self.port_at(backup)
+            self.switch.set_flags(port, self.port_at(port).flags, backup=backup)
+
+    def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
+        """See `vswitch._rules.vlan_counters`."""
+        p = self.port_at(port)
+        with self.lock:
+            if p.vlans is None:
+                return {}
+            return {vid: (c[0], c[1], c[2], c[3]) for vid, c in sorted(p.vlan_counters.items())}
+
     def remove_port(self, port: int) -> None:
         """Forget a port with its stations, static ones too.  *Parked.*"""
         with self.lock:
@@ -413,3 +440,6 @@ add_memory_port, add_pcap_port = Datapath.add_memory_port, Datapath.add_pcap_por
 add_vhost_port = Datapath.add_vhost_port
 add_stream_port, add_dgram_port = Datapath.add_stream_port, Datapath.add_dgram_port
 set_fd = Datapath.set_fd
+# The same of ``_rules``.
+set_vlans, set_flags, set_backup = Datapath.set_vlans, Datapath.set_flags, Datapath.set_backup
+vlan_counters = Datapath.vlan_counters

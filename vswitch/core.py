@@ -18,8 +18,10 @@ from vswitch.status import Pulse
 if TYPE_CHECKING:
     import numpy as np
 
+    from vswitch.vlans import PortFlags, PortVlans
+
 # struct vsw_counters in datapath/port.h: what is counted per poller and port, one u64 each.
-COUNTER_WORDS = 24  # three cache lines
+COUNTER_WORDS = 32  # four cache lines
 COUNTER_NAMES = (
     "rx_frames",
     "rx_bytes",
@@ -55,7 +57,7 @@ class Core:
         notify_fd: int,
         salt: bytes | None = None,
     ) -> None:
-        datapath, tables, self._ports = _modules(kind)
+        datapath, tables, self._ports, self._rules = _modules(kind)
         self.datapath = datapath.Datapath(
             pollers=pollers,
             fdb_limit=fdb_limit,
@@ -105,6 +107,25 @@ class Core:
     def set_fd(self, port: int, fd: int) -> None:
         """Give stream port number *port* another socket, -1 for none.  *Parked.*"""
         self._ports.set_fd(self.datapath, port, fd)
+
+    def set_vlans(self, port: int, vlans: PortVlans | None) -> None:
+        """What port number *port* does with VLANs; None: it takes no notice.  *Parked.*"""
+        self._rules.set_vlans(self.datapath, port, vlans)
+
+    def set_flags(self, port: int, flags: PortFlags) -> None:
+        """The flags of port number *port*, but for its backup.  *Parked.*"""
+        self._rules.set_flags(self.datapath, port, flags)
+
+    def set_backup(self, port: int, backup: int | None) -> None:
+        """Give what is for *port*, whose link is down, to another; None: no more.  *Parked.*"""
+        self._rules.set_backup(self.datapath, port, backup)
+
+    def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
+        """VLAN -> (received frames, bytes, sent frames, bytes) of port number *port*."""
+        counted: dict[int, tuple[int, int, int, int]] = self._rules.vlan_counters(
+            self.datapath, port
+        )
+        return counted
 
     def wire(self, port: int) -> Any:
         """The far end of memory port number *port*."""
@@ -168,14 +189,14 @@ def _pulse(words: Sequence[int]) -> Pulse:
     return Pulse(rounds, tuple(bursts), tuple(rest[:PULSE_TIMES]), timed_ns)
 
 
-def _modules(kind: str) -> tuple[ModuleType, ModuleType, ModuleType]:
-    """Where there is a Datapath, its Fdb, and its ports."""
+def _modules(kind: str) -> tuple[ModuleType, ModuleType, ModuleType, ModuleType]:
+    """Where there is a Datapath, its Fdb, its ports, and their rules."""
     if kind == "c":
-        from vswitch import _fastpath, _ports, _tables
+        from vswitch import _fastpath, _ports, _rules, _tables
 
-        return _fastpath, _tables, _ports
+        return _fastpath, _tables, _ports, _rules
     if kind == "python":
         from vswitch import _slowpath
 
-        return _slowpath, _slowpath, _slowpath
+        return _slowpath, _slowpath, _slowpath, _slowpath
     raise ValueError(f"core is 'c' or 'python', not {kind!r}")

@@ -14,13 +14,15 @@ frame, said once in the order in which it happens.  Begin with `ReferenceSwitch.
     >>> sorted(switch.receive(c, [answer], now_s=1))  # but alice was heard, on port 0
     [0]
 
-What a switch is (IEEE 802.1Q-2018 clause 8, without VLANs):
+What a switch is (IEEE 802.1Q-2018 clause 8):
 
 - It *learns*: the source address of a frame tells behind which port that station is.
 - It *forwards*: a frame for a station it knows leaves by that station's port only.
 - It *floods*: a frame for a group, or for a station it does not know, leaves by every port but
   the one it came in by.
 - It *forgets*: a station not heard for the ageing time is unknown again, as it may have gone.
+- It may be *several*: with VLANs a frame is of one of them, and stays among its ports. Which one
+  its tag says, or the port it came in by; `ReferenceSwitch.set_vlans` makes it look at either.
 
 It also serves as the oracle of the tests, which hold it against the compiled datapath and against
 the Linux bridge, and as the switch of ``vswitch --core python`` (by way of ``_slowpath.py``).
@@ -29,11 +31,13 @@ It handles finished frames only: checksums and segmentation are the business of 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 
-from vswitch.errors import FdbFullError
+from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
+from vswitch.vlans import DEFAULT_FLAGS, PortFlags, PortVlans
+
+__all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
 
 # From specifications.
 ETH_LEN = 14  # destination, source, EtherType (IEEE 802.3 3.1.1)
@@ -41,7 +45,6 @@ TAG_LEN = 4  # one VLAN tag (IEEE 802.1Q 9.3)
 BROADCAST = b"\xff" * 6
 RESERVED = bytes.fromhex("0180c20000")  # and a byte below 16 (IEEE 802.1Q-2018 table 8-1)
 PAUSE = 1  # 01-80-C2-00-00-01 (IEEE 802.3 annex 31B)
-AGEING_S = 300  # IEEE 802.1Q-2018 table 8-6
 
 # Chosen by us.
 FRAME_MAX = 65_568  # a 65,535-byte IP packet behind an Ethernet header and two tags
@@ -54,6 +57,9 @@ RX_DROPS = (
     "bad_source",  # the source is a group address or zero
     "bad_offload",  # (never here: its virtio-net header does not fit; see _slowpath.py)
     "reserved",  # sent to a link-local address
+    "vlan",  # not of a VLAN of the port it came from, or without a tag there
+    "guarded",  # its source may not enter there
+    "policed",  # beyond the rate that may enter there
     "blocked",  # the port it came from is not forwarding
     "hairpin",  # its station is behind the port it came from
     "no_egress",  # no other port may send it
@@ -83,162 +89,25 @@ def is_group(mac: bytes) -> bool:
     return bool(mac[0] & 1)
 
 
-# ---------------------------------------------------------------- the forwarding database
-
-
-@dataclass(slots=True)
-class Station:
-    """Where a station was heard last, or was pinned."""
-
-    port: int
-    heard_s: int
-    static: bool = False
+# ---------------------------------------------------------------- ports and the switch
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One live station, as `Fdb.rows` reports it."""
+class Admitted:
+    """A frame that came in, and what was found out about it."""
 
-    vid: int
-    mac: bytes
-    port: int
-    static: bool
-    age_s: int  # seconds since it was last heard; 0 for a static one
+    frame: bytes  # as it came
+    bare: bytes  # without the tag that said its VLAN
+    vid: int = 0  # its VLAN; 0 while the switch takes no notice of them
+    priority: int = 0  # the upper four bits of that tag (IEEE 802.1Q-2018 9.6)
 
+    @property
+    def destination(self) -> bytes:
+        return self.frame[:6]
 
-class Fdb:
-    """The forwarding database: which port was this station last heard on?
-
-    A station is an address within a VLAN; VLAN 0 as long as the switch takes no notice of them.
-
-    A station that is not heard for *ageing_s* is dead to `lookup` at that moment, but keeps its
-    place until `expire` is called, about once a second, or until it is heard again.  With
-    *ageing_s* 0 stations stay for ever.
-
-    There are at most *limit* stations, and at most ``port_limit[port]`` on a port that has such
-    a limit.  Where no more may be learned those who are known stay, and the newcomer is
-    `refused`: whoever fills the table with forged addresses displaces nobody.
-    """
-
-    def __init__(self, *, limit: int = 65_536, ageing_s: int = AGEING_S) -> None:
-        self.limit = limit
-        self.ageing_s = ageing_s
-        self.port_limit: dict[int, int] = {}  # no entry, or 0: only the table's limit
-        self.port_entries: Counter[int] = Counter()
-        self.learned = 0
-        self.moved = 0  # heard on another port than before
-        self.expired = 0
-        self.refused = 0
-        self._stations: dict[tuple[int, bytes], Station] = {}
-
-    def __len__(self) -> int:
-        return len(self._stations)
-
-    def learn(self, vid: int, mac: bytes, port: int, now_s: int) -> None:
-        """Record that a station was heard on *port*."""
-        station = self._stations.get((vid, mac))
-        if station is None:
-            if self._has_room(port):
-                self._add(vid, mac, Station(port, now_s))
-                self.learned += 1
-        elif not station.static:
-            self._hear_again(station, port, now_s)
-
-    def _hear_again(self, station: Station, port: int, now_s: int) -> None:
-        if station.port != port and self._port_is_full(port):
-            self.refused += 1  # and it keeps its old place
-            return
-        if self._is_dead(station, now_s):
-            self.expired += 1
-            self.learned += 1
-        elif station.port != port:
-            self.moved += 1
-        self._move(station, port)
-        station.heard_s = now_s
-
-    def lookup(self, vid: int, mac: bytes, now_s: int) -> int | None:
-        """The port of a station, or None when it is unknown or dead."""
-        station = self._stations.get((vid, mac))
-        if station is None or self._is_dead(station, now_s):
-            return None
-        return station.port
-
-    def pin(self, vid: int, mac: bytes, port: int) -> None:
-        """Make a station static: it neither moves nor ages.
-
-        Raises:
-            FdbFullError: A limit is reached; the station is where it was.
-        """
-        station = self._stations.get((vid, mac))
-        if station is None:
-            if not self._has_room(port):
-                raise FdbFullError(vid, mac)
-            self._add(vid, mac, Station(port, 0, static=True))
-        elif station.port != port and self._port_is_full(port):
-            self.refused += 1
-            raise FdbFullError(vid, mac)
-        else:
-            self._move(station, port)
-            station.static = True
-
-    def delete(self, vid: int, mac: bytes) -> bool:
-        """Forget a station, static or not; whether it was there."""
-        station = self._stations.pop((vid, mac), None)
-        if station is None:
-            return False
-        self.port_entries[station.port] -= 1
-        return True
-
-    def flush(self, port: int | None = None, *, with_static: bool = False) -> int:
-        """Forget the stations of one port or of all; how many there were."""
-        return self._delete_all(
-            key
-            for key, station in self._stations.items()
-            if port in (None, station.port) and (with_static or not station.static)
-        )
-
-    def expire(self, now_s: int) -> int:
-        """Free the places of dead stations; how many there were."""
-        n = self._delete_all(k for k, s in self._stations.items() if self._is_dead(s, now_s))
-        self.expired += n
-        return n
-
-    def rows(self, now_s: int) -> Iterator[Row]:
-        """The live stations, in no particular order."""
-        for (vid, mac), s in self._stations.items():
-            if not self._is_dead(s, now_s):
-                age_s = 0 if s.static else max(now_s - s.heard_s, 0)
-                yield Row(vid, mac, s.port, s.static, age_s)
-
-    def _is_dead(self, station: Station, now_s: int) -> bool:
-        if station.static or not self.ageing_s:
-            return False
-        return now_s - station.heard_s >= self.ageing_s
-
-    def _port_is_full(self, port: int) -> bool:
-        limit = self.port_limit.get(port, 0)
-        return bool(limit) and self.port_entries[port] >= limit
-
-    def _has_room(self, port: int) -> bool:
-        if len(self._stations) < self.limit and not self._port_is_full(port):
-            return True
-        self.refused += 1
-        return False
-
-    def _add(self, vid: int, mac: bytes, station: Station) -> None:
-        self._stations[vid, mac] = station
-        self.port_entries[station.port] += 1
-
-    def _move(self, station: Station, port: int) -> None:
-        self.port_entries[station.port] -= 1
-        self.port_entries[port] += 1
-        station.port = port
-
-    def _delete_all(self, keys: Iterable[tuple[int, bytes]]) -> int:
-        return sum(self.delete(*key) for key in list(keys))
-
-
-# ---------------------------------------------------------------- ports and the switch
+    @property
+    def source(self) -> bytes:
+        return self.frame[6:12]
 
 
 class Port:
@@ -251,7 +120,11 @@ class Port:
         self.mtu = mtu
         self.learning = True  # the two flags of a port's state (IEEE 802.1Q-2018 8.4):
         self.forwarding = True  # a blocked port does neither, or only the first
+        self.vlans: PortVlans | None = None  # None: it takes no notice of them
+        self.flags: PortFlags = DEFAULT_FLAGS
+        self.backup: int | None = None  # the port that gets what is for this one, for now
         self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
+        self.vlan_counters: dict[int, list[int]] = {}  # VLAN -> frames, bytes in; the same out
 
     def send(self, frame: bytes) -> str | None:
         """Put a frame on the wire; None, or the name in TX_DROPS of what prevented it."""
@@ -259,6 +132,58 @@ class Port:
 
     def count(self, name: str, n: int = 1) -> None:
         self.counters[name] += n
+
+    def count_vlan(self, vid: int, frame: bytes, *, out: bool) -> None:
+        counts = self.vlan_counters.setdefault(vid, [0, 0, 0, 0])
+        counts[2 * out] += 1
+        counts[2 * out + 1] += len(frame)
+
+    # ------------------------------------------------------------ VLANs
+
+    def admitted(self, frame: bytes) -> Admitted | None:
+        """A frame with its VLAN; None when it may not enter (IEEE 802.1Q-2018 6.9, 8.6.2)."""
+        vlans = self.vlans
+        if vlans is None:
+            return Admitted(frame, frame)
+        bare, tci = frame, 0
+        if int.from_bytes(frame[12:14]) == vlans.tag_type:
+            if len(frame) < ETH_LEN + TAG_LEN:
+                return None
+            bare, tci = frame[:12] + frame[16:], int.from_bytes(frame[14:16])
+        vid = tci & 0xFFF  # 0: a priority, and no VLAN
+        if vlans.accept == ("untagged" if vid else "tagged"):
+            return None
+        ours = inward(vlans, vid) if vid else vlans.pvid
+        if ours is None or (vlans.ingress_filter and ours not in vlans.members):
+            return None
+        self.count_vlan(ours, frame, out=False)
+        return Admitted(frame, bare, ours, tci >> 12)
+
+    def formed(self, a: Admitted) -> bytes:
+        """A frame as it leaves here: with this port's tag, or with none."""
+        vlans = self.vlans
+        if vlans is None:
+            return a.frame
+        frame = a.bare
+        if a.vid not in vlans.untagged:
+            tci = a.priority << 12 | outward(vlans, a.vid)
+            tag = vlans.tag_type.to_bytes(2) + tci.to_bytes(2)
+            frame = a.bare[:12] + tag + a.bare[12:]
+        self.count_vlan(a.vid, frame, out=True)
+        return frame
+
+
+def inward(vlans: PortVlans, wire: int) -> int | None:
+    """Our number of a VLAN on the wire, or None if it has none."""
+    ours = dict(vlans.translate)
+    if wire in ours:
+        return ours[wire]
+    return None if wire == 4095 or wire in ours.values() else wire
+
+
+def outward(vlans: PortVlans, vid: int) -> int:
+    """The number on the wire of one of our VLANs."""
+    return next((wire for wire, ours in vlans.translate if ours == vid), vid)
 
 
 class ReferenceSwitch:
@@ -285,7 +210,18 @@ class ReferenceSwitch:
     def remove_port(self, number: int) -> None:
         """Disconnect a port and forget its stations, static ones too."""
         del self.ports[number]
+        for port in self.ports.values():
+            port.backup = None if port.backup == number else port.backup
         self.fdb.flush(number, with_static=True)
+
+    def set_vlans(self, number: int, vlans: PortVlans | None) -> None:
+        """What a port does with VLANs; None: it takes no notice of them, as do all others then."""
+        self.ports[number].vlans = vlans
+
+    def set_flags(self, number: int, flags: PortFlags, *, backup: int | None = None) -> None:
+        """The flags of a port; *backup*: the port that gets what is for it, its link being down."""
+        self.ports[number].flags = flags
+        self.ports[number].backup = backup
 
     # ------------------------------------------------------------ the way of a frame
 
@@ -301,24 +237,31 @@ class ReferenceSwitch:
             now_s: The time, in seconds of any clock that does not go back.
         """
         port = self.ports[ingress]
-        admitted = [frame for frame in frames if self._admit(port, frame)]
+        admitted = [a for frame in frames if (a := self._admit(port, frame))]
+        if port.flags.locked:
+            admitted = self._from_known(ingress, admitted, now_s)
         if port.learning:
-            for frame in admitted:
-                self.fdb.learn(0, frame[6:12], ingress, now_s)
-        outbox: dict[int, list[bytes]] = {}
-        for frame in admitted:
-            for egress in self._decide(ingress, frame, now_s):
-                outbox.setdefault(egress, []).append(frame)
+            for a in admitted:
+                self.fdb.learn(a.vid, a.source, ingress, now_s)
+        if port.flags.limit_drop:
+            admitted = self._from_known(ingress, admitted, now_s)
+        outbox: dict[int, list[Admitted]] = {}
+        for a in admitted:
+            for egress in self._decide(ingress, a, now_s):
+                outbox.setdefault(egress, []).append(a)
         return {egress: self._transmit(egress, queue) for egress, queue in outbox.items()}
 
-    def _admit(self, port: Port, frame: bytes) -> bool:
-        """Count an arrival, and judge whether the frame is one at all."""
+    def _admit(self, port: Port, frame: bytes) -> Admitted | None:
+        """Count an arrival, and judge whether the frame is one at all, and of which VLAN."""
         port.count("rx_frames")
         port.count("rx_bytes", len(frame))
-        reason = self.judge(frame)
-        if reason:
+        if reason := self.judge(frame):
             port.count(reason)
-        return reason is None
+            return None
+        a = port.admitted(frame)
+        if a is None:
+            port.count("vlan")
+        return a
 
     def judge(self, frame: bytes) -> str | None:
         """Why a frame is not even learned from: a name in RX_DROPS, or None when it is."""
@@ -332,43 +275,59 @@ class ReferenceSwitch:
             return "reserved"
         return None
 
+    def _from_known(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
+        """Those whose source is known to be at the port they came in by."""
+        known = [a for a in admitted if self.fdb.lookup(a.vid, a.source, now_s) == ingress]
+        self.ports[ingress].count("guarded", len(admitted) - len(known))
+        return known
+
     def _verdict(self, frame: bytes) -> str:
         if frame[:5] == RESERVED and frame[5] < 16:
             return self.reserved[frame[5]]
         return "forward"
 
-    def _decide(self, ingress: int, frame: bytes, now_s: int) -> list[int]:
+    def _decide(self, ingress: int, a: Admitted, now_s: int) -> list[int]:
         """The numbers of the ports a frame leaves by; none when it is dropped or punted."""
-        port, verdict = self.ports[ingress], self._verdict(frame)
+        port, verdict = self.ports[ingress], self._verdict(a.frame)
         if verdict == "drop":
             return self._drop(port, "reserved")
         if verdict == "punt":  # also from a blocked port: so spanning tree hears its neighbours
-            return self._punt(ingress, frame)
+            return self._punt(ingress, a.frame)
         if not port.forwarding:
             return self._drop(port, "blocked")
-        destination = frame[:6]
-        egress = None if is_group(destination) else self.fdb.lookup(0, destination, now_s)
+        egress = None
+        if not is_group(a.destination):
+            egress = self.fdb.lookup(a.vid, a.destination, now_s)
         if egress is None:
-            return self._flood(ingress, destination)
-        if egress == ingress:  # they hear each other without our help
-            return self._drop(port, "hairpin")
-        if not self.ports[egress].forwarding:
-            return self._drop(port, "no_egress")
+            return self._flood(ingress, a)
+        if (backup := self.ports[egress].backup) is not None:
+            egress = backup
+        if not self._may_leave(ingress, egress, a):
+            # At the port it came from they hear each other without our help.
+            return self._drop(port, "hairpin" if egress == ingress else "no_egress")
         port.count("forwarded")
         return [egress]
 
-    def _flood(self, ingress: int, destination: bytes) -> list[int]:
-        port = self.ports[ingress]
-        others = [n for n, p in self.ports.items() if p.forwarding and n != ingress]
+    def _may_leave(self, ingress: int, egress: int, a: Admitted) -> bool:
+        """Whether a frame that came in by one port may leave by another, or the same."""
+        source, target = self.ports[ingress], self.ports[egress]
+        if not target.forwarding or (ingress == egress and not source.flags.hairpin):
+            return False
+        if source.flags.isolated and target.flags.isolated:
+            return False
+        return target.vlans is None or a.vid in target.vlans.members
+
+    def _flood(self, ingress: int, a: Admitted) -> list[int]:
+        port, kind = self.ports[ingress], flood_kind(a.destination)
+        others = [
+            number
+            for number, other in self.ports.items()
+            if floods(other.flags, kind) and self._may_leave(ingress, number, a)
+        ]
         if not others:
             return self._drop(port, "no_egress")
         port.count("forwarded")
-        if not is_group(destination):
-            port.count("flooded_unicast")
-        elif destination == BROADCAST:
-            port.count("flooded_broadcast")
-        else:
-            port.count("flooded_multicast")
+        port.count(f"flooded_{kind}")
         return others
 
     def _punt(self, ingress: int, frame: bytes) -> list[int]:
@@ -385,12 +344,17 @@ class ReferenceSwitch:
         port.count(reason)
         return []
 
-    def _transmit(self, egress: int, frames: Iterable[bytes]) -> list[bytes]:
-        """Send in order; return what went.  A copy lost here is lost for this port only."""
+    def _transmit(self, egress: int, queue: Iterable[Admitted]) -> list[bytes]:
+        """Send in order; return what went.  A copy lost here is lost for this port only.
+
+        As in the Linux bridge, the tag that said the VLAN does not count against the MTU.
+        """
         port = self.ports[egress]
         sent = []
-        for frame in frames:
-            reason = "too_long" if len(frame) > port.mtu + MTU_EXTRA else port.send(frame)
+        for a in queue:
+            frame = port.formed(a)
+            bare = a.frame if port.vlans is None else a.bare
+            reason = "too_long" if len(bare) > port.mtu + MTU_EXTRA else port.send(frame)
             if reason:
                 port.count(reason)
                 continue
@@ -398,3 +362,20 @@ class ReferenceSwitch:
             port.count("tx_bytes", len(frame))
             sent.append(frame)
         return sent
+
+
+def flood_kind(destination: bytes) -> str:
+    """What flooding a frame for *destination* is counted as."""
+    if not is_group(destination):
+        return "unicast"
+    return "broadcast" if destination == BROADCAST else "multicast"
+
+
+def floods(flags: PortFlags, kind: str) -> bool:
+    """Whether frames of a `flood_kind` are flooded to a port."""
+    wanted = {
+        "unicast": flags.flood,
+        "multicast": flags.mcast_flood,
+        "broadcast": flags.bcast_flood,
+    }
+    return wanted[kind]

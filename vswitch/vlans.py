@@ -131,8 +131,8 @@ class PortVlans:
         ingress_filter: Whether frames of other VLANs may not enter (IEEE 802.1Q-2018 8.6.2). They
             are learned and forwarded otherwise.
         tag_type: EtherType of the tags of this port. What has another one is untagged here.
-        translate: VLAN on the wire -> VLAN in the switch. All others are as they are on the wire; one
-            that is the target of a translation is not accepted by its own number.
+        translate: VLAN on the wire -> VLAN in the switch. All others are as they are on the wire;
+            one that is the target of a translation is not accepted by its own number.
     """
 
     pvid: int | None = NO_VLAN
@@ -153,8 +153,7 @@ PLAIN = PortVlans()
 class PortFlags:
     """What bridge(8) calls the flags of a port; each means what it says there.
 
-    `locked` and `mab`: a source may enter whose static or learned entry is at this port; with mab an
-    unknown one becomes a locked entry, which lets nobody in until it is made a static one.
+    `locked`: only sources may enter whose static or learned entry is at this port.
     """
 
     isolated: bool = False
@@ -163,8 +162,9 @@ class PortFlags:
     mcast_flood: bool = True
     bcast_flood: bool = True
     locked: bool = False
-    mab: bool = False
-    limit_drop: bool = False  # at fdb_limit a frame from a new station is dropped, not only unlearned
+    limit_drop: bool = (
+        False  # at fdb_limit a frame from a new station is dropped, not only unlearned
+    )
     backup: str = ""  # the port that gets what is for this one while its link is down
 
 

@@ -23,13 +23,16 @@ from hypothesis.stateful import (
 
 from support.budget import examples
 from tests.model.traffic import LONGEST, RESERVED, frames, stations
-from vswitch import _fastpath, _ports, _slowpath, _tables
+from vswitch import _fastpath, _ports, _rules, _slowpath, _tables
 from vswitch.errors import FdbFullError
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
+from vswitch.vlans import ACCEPT, PLAIN, PortFlags, PortVlans, VidSet
 
-COMPILED = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, **vars(_ports))
+COMPILED = SimpleNamespace(
+    **{**vars(_ports), **vars(_rules), "Datapath": _fastpath.Datapath, "Fdb": _tables.Fdb}
+)
 ROW = struct.Struct("=6sHHHI")
-WORDS = 24  # struct vsw_counters
+WORDS = 32  # struct vsw_counters
 BURST = 32
 PORTS_MOST = 5
 RING_SIZE = 1 << 22  # no step below fills it
@@ -41,6 +44,27 @@ mtus = st.sampled_from([68, 1496, 1500, 9000, LONGEST - 18])
 lengths = st.sampled_from([60, 60, 60, 86, 87, 1514, 1515, 1518, 1519, 9018, 9019, LONGEST])
 any_frames = st.one_of(*[frames(lengths)] * 5, st.binary(max_size=14))
 any_port = st.integers(0, PORTS_MOST - 1)
+vids = st.sampled_from([0, 7, 8, 4094])
+vid_sets = st.sets(vids).map(VidSet.of)
+port_vlans = st.builds(
+    PortVlans,
+    pvid=vids | st.none(),
+    members=vid_sets,
+    untagged=vid_sets,
+    accept=st.sampled_from(ACCEPT),
+    ingress_filter=st.booleans(),
+    tag_type=st.sampled_from([0x8100, 0x8100, 0x8100, 0x88A8]),
+    translate=st.sampled_from([(), (), ((7, 8),), ((8, 4094), (7, 8))]),
+) | st.just(PLAIN)
+port_flags = st.builds(
+    PortFlags,
+    **{
+        name: st.booleans()
+        for name in ("isolated", "hairpin", "flood", "mcast_flood", "bcast_flood")
+    },
+    locked=st.sampled_from([False, False, True]),
+    limit_drop=st.booleans(),
+)
 
 
 class SwitchMachine(RuleBasedStateMachine):
@@ -57,6 +81,7 @@ class SwitchMachine(RuleBasedStateMachine):
         self.twin = ReferenceSwitch(fdb_limit=fdb_limit, ageing_s=ageing_s)
         self.wires = {}
         self.now_s = START_S
+        self.vlan_aware = False
         for _ in range(n_ports):
             self.add_port()
 
@@ -137,6 +162,8 @@ class SwitchMachine(RuleBasedStateMachine):
         )
         self.wires[number] = self.core.Wire(self.datapath, number)
         assert number == self.twin.add_port()
+        if self.vlan_aware:
+            self.set_vlans(number, PLAIN)
 
     @precondition(lambda self: self.twin.ports)
     @rule(port=any_port)
@@ -145,6 +172,37 @@ class SwitchMachine(RuleBasedStateMachine):
         self.datapath.remove_port(number)
         self.twin.remove_port(number)
         del self.wires[number]
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, vlans=port_vlans)
+    def vlans_change(self, port, vlans):
+        if not self.vlan_aware:
+            self.set_all_vlans(PLAIN)
+        self.set_vlans(self.some_port(port), vlans)
+        self.vlan_aware = True
+
+    @precondition(lambda self: self.vlan_aware)
+    @rule()
+    def vlans_end(self):
+        self.set_all_vlans(None)
+        self.vlan_aware = False
+
+    def set_all_vlans(self, vlans):
+        for number in self.twin.ports:
+            self.set_vlans(number, vlans)
+
+    def set_vlans(self, number, vlans):
+        self.core.set_vlans(self.datapath, number, vlans)
+        self.twin.set_vlans(number, vlans)
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, flags=port_flags, backup=any_port | st.none())
+    def flags_change(self, port, flags, backup):
+        number = self.some_port(port)
+        backup = None if backup is None else self.some_port(backup)
+        self.core.set_flags(self.datapath, number, flags)
+        self.core.set_backup(self.datapath, number, backup)
+        self.twin.set_flags(number, flags, backup=backup)
 
     @rule(
         nibbles=st.lists(st.integers(0, len(RESERVED) - 1), min_size=1, max_size=4),
@@ -156,20 +214,20 @@ class SwitchMachine(RuleBasedStateMachine):
             self.twin.reserved[nibble] = verdict
 
     @precondition(lambda self: self.twin.ports)
-    @rule(mac=stations, port=any_port)
-    def pin(self, mac, port):
+    @rule(vid=vids, mac=stations, port=any_port)
+    def pin(self, vid, mac, port):
         def is_pinned(fdb):
             try:
-                fdb.pin(0, mac, self.some_port(port))
+                fdb.pin(vid, mac, self.some_port(port))
             except FdbFullError:
                 return False
             return True
 
         assert is_pinned(self.fdb) == is_pinned(self.twin.fdb)
 
-    @rule(mac=stations)
-    def delete(self, mac):
-        assert self.fdb.delete(0, mac) == self.twin.fdb.delete(0, mac)
+    @rule(vid=vids, mac=stations)
+    def delete(self, vid, mac):
+        assert self.fdb.delete(vid, mac) == self.twin.fdb.delete(vid, mac)
 
     @rule(port=any_port | st.none(), with_static=st.booleans())
     def flush(self, port, with_static):
@@ -194,6 +252,13 @@ class SwitchMachine(RuleBasedStateMachine):
     def counters_are_equal(self):
         for number, port in self.twin.ports.items():
             assert self.counters(number) == port.counters
+
+    @invariant()
+    def vlans_count_the_same(self):
+        for number, port in self.twin.ports.items():
+            mine = self.core.vlan_counters(self.datapath, number)
+            twins = port.vlan_counters if port.vlans else {}
+            assert mine == {vid: tuple(counts) for vid, counts in twins.items()}
 
     @invariant()
     def every_received_frame_is_accounted_for(self):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from support.budget import examples
-from vswitch import _fastpath, _ports, _slowpath, _tables, reference
+from vswitch import _fastpath, _ports, _slowpath, _tables, reference_fdb
 from vswitch.errors import FdbFullError
 
 ROW = struct.Struct("=6sHHHI")
@@ -39,7 +39,7 @@ class FdbMachine(RuleBasedStateMachine):
         for _ in range(N_PORTS):
             self.core.add_memory_port(self.datapath, fd=-1, offloads=0, mtu=1500, size=1 << 18)
         self.fdb = self.core.Fdb(self.datapath)
-        self.twin = reference.Fdb(limit=limit, ageing_s=ageing_s)
+        self.twin = reference_fdb.Fdb(limit=limit, ageing_s=ageing_s)
         self.now_s = START_S
 
     @property

@@ -14,6 +14,10 @@ ALMOST_RESERVED = [
 ]
 BAD_SOURCES = [bytes(6), BROADCAST, *GROUPS]
 TAG = bytes.fromhex("81000007")
+# Of another VLAN, with a priority, of none, of the one that does not exist, and of a provider.
+OTHER_TAGS = [
+    bytes.fromhex(t) for t in ("81000008", "8100a007", "8100e000", "81000fff", "88a80007")
+]
 LONGEST = 65_568
 
 stations = st.sampled_from(STATIONS)
@@ -29,7 +33,7 @@ sources = st.one_of(*[stations] * 7, st.sampled_from(BAD_SOURCES))
 @st.composite
 def frames(draw: st.DrawFn, lengths: st.SearchStrategy[int]) -> bytes:
     """Frames of 14 bytes or more; the last bytes tell one from another."""
-    tag = draw(st.sampled_from([b"", b"", TAG, TAG + TAG]))
+    tag = draw(st.sampled_from([b"", b"", b"", TAG, TAG, TAG + TAG, *OTHER_TAGS]))
     head = draw(destinations) + draw(sources) + tag + b"\x88\xb5"
     mark = draw(st.integers(0, 2**32 - 1)).to_bytes(4, "big")
     room = max(draw(lengths) - len(head), 0)

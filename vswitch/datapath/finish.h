@@ -13,8 +13,7 @@
 #include "datapath/pieces.h"
 #include "datapath/poller.h"
 #include "datapath/port.h"
-
-#define VSW_GSO_BITS (VSW_TSO4 | VSW_TSO6 | VSW_ECN | VSW_USO | VSW_UFO)
+#include "datapath/vlan.h"
 
 /* Frames on their way to one queue, sent when the list or the scratch memory is full. */
 struct vsw_outbox {
@@ -46,7 +45,7 @@ static inline void vsw_outbox_cut(struct vsw_outbox *o, const struct vsw_frame *
         o->c->drops[VSW_DROP_TX_OFFLOAD]++;
         return;
     }
-    if (vsw_gso_longest(&gso) > o->q->port->max_len) {
+    if (vsw_gso_longest(&gso) > o->q->port->max_len + (f->tagged ? VSW_TAG_LEN : 0u)) {
         o->c->drops[VSW_DROP_TOO_LONG]++;
         return;
     }
@@ -78,7 +77,7 @@ static inline void vsw_outbox_add(struct vsw_outbox *o, const struct vsw_frame *
         vsw_outbox_flush(o);
     if (undone && (f->needs & VSW_GSO_BITS)) /* no half of it: virtio 1.2, 5.1.3.1 */
         vsw_outbox_cut(o, f);
-    else if (f->len > port->max_len && !(f->needs & VSW_GSO_BITS))
+    else if (vsw_frame_bare_len(f) > port->max_len && !(f->needs & VSW_GSO_BITS))
         o->c->drops[VSW_DROP_TOO_LONG]++;
     else if (undone)
         vsw_outbox_complete(o, f);
@@ -127,6 +126,8 @@ static inline void vsw_egress_send(struct vsw_poller *p, const struct vsw_port *
     struct vsw_counters *c = &p->counters[port->id];
     struct vsw_queue *q = vsw_port_tx_queue(port, p->id);
 
+    if (__builtin_expect(port->vlans != NULL, 0))
+        vsw_vlan_leave(p, port, out);
     if (__builtin_expect(out->needs & ~(unsigned)port->can & VSW_PIECES, 0))
         vsw_egress_join(p, out);
     if (__builtin_expect(!(out->needs & ~(unsigned)port->can) && out->longest <= port->max_len, 1))

@@ -6,8 +6,8 @@
  * takes both with one write.  Every port kind provides it: all zeroes means a finished frame.
  *
  * Ownership: the bytes belong to the port or poller the frame was received by and are dead at
- * the next rx_burst of that queue.  Nobody on the way writes to them.  Of a frame in pieces (pieces.h)
- * only the first lie at `data`.
+ * the next rx_burst of that queue.  Nobody on the way writes to them, but for the VLAN tag (vlan.h).
+ * Of a frame in pieces (pieces.h) only the first lie at `data`.
  *
  * Accessors assume a frame of at least VSW_ETH_LEN bytes: the loop checks that once, after rx.
  */
@@ -40,6 +40,8 @@ enum vsw_offload {
     VSW_PIECES = 1u << 7, /* to be put together: all but its head is where the sender has it, pieces.h */
 };
 
+#define VSW_GSO_BITS (VSW_TSO4 | VSW_TSO6 | VSW_ECN | VSW_USO | VSW_UFO) /* any of them: cut it */
+
 struct vsw_frame {
     const uint8_t *data; /* first byte of the destination address */
     uint32_t len;        /* bytes, VSW_ETH_LEN..VSW_FRAME_MAX once admitted */
@@ -48,8 +50,10 @@ struct vsw_frame {
     uint8_t verdict;     /* enum vsw_verdict, set when the frame is admitted */
     uint64_t src, dst;   /* fdb keys, set when the frame is admitted */
     uint64_t src_hash, dst_hash;
+    uint8_t tagged;   /* 0/1: `data` has the tag that says `vid`; 0 while VLAN-unaware */
+    uint8_t priority; /* of a tag: PCP and DEI, its upper four bits (IEEE 802.1Q-2018 9.6) */
 };
-_Static_assert(sizeof(struct vsw_frame) == 48, "a burst of headers fits in 1.5 KiB");
+_Static_assert(sizeof(struct vsw_frame) == 56, "a burst of headers fits in 2 KiB");
 
 /* @f is @len bytes at @data, just received. */
 static inline void vsw_frame_set(struct vsw_frame *f, const uint8_t *data, uint32_t len)
@@ -57,6 +61,15 @@ static inline void vsw_frame_set(struct vsw_frame *f, const uint8_t *data, uint3
     f->data = data;
     f->len = len;
     f->needs = 0;
+}
+
+/* Make @f a copy of @len bytes at @data and of the virtio-net header in front of them, at @at, with
+ * room for a tag.  Returns where the next may be. */
+static inline uint8_t *vsw_frame_copy(struct vsw_frame *f, uint8_t *at, const uint8_t *data, uint32_t len)
+{
+    memcpy(at + 16 - VSW_VNET_LEN, data - VSW_VNET_LEN, VSW_VNET_LEN + (size_t)len);
+    vsw_frame_set(f, at + 16, len);
+    return at + ((16 + (size_t)len + 63) & ~(size_t)63);
 }
 
 #define VSW_COPY_STEP 16u

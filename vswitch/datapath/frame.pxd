@@ -19,6 +19,7 @@ cdef extern from "datapath/frame.h" nogil:
         uint64_t dst
         uint64_t src_hash
         uint64_t dst_hash
+        uint8_t tagged
 
     bint vsw_mac_is_group(const uint8_t *mac)
     bint vsw_mac_is_broadcast(const uint8_t *mac)

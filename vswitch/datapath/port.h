@@ -45,7 +45,7 @@ struct vsw_counters {
     uint64_t drops[VSW_DROP_N];
 };
 _Static_assert(offsetof(struct vsw_counters, flooded_broadcast) == 64, "two groups, two lines");
-_Static_assert(VSW_DROP_N <= 15 && sizeof(struct vsw_counters) == 192, "three lines");
+_Static_assert(VSW_DROP_N <= 23 && sizeof(struct vsw_counters) == 256, "four lines");
 
 struct vsw_burst {
     unsigned n;
@@ -78,8 +78,8 @@ struct vsw_port_ops {
 };
 
 struct vsw_port;
-
 struct vsw_poller;
+struct vsw_vlans;
 
 struct vsw_queue {
     struct vsw_port *port;
@@ -104,6 +104,9 @@ struct vsw_port {
     uint8_t can;        /* enum vsw_offload bits it takes unfinished */
     uint8_t learning;   /* 0/1, from the port's state (IEEE 802.1Q-2018 8.4) */
     uint8_t forwarding; /* 0/1 */
+    uint16_t rules;     /* enum vsw_rule bits: what else decides what enters and leaves; rules.h */
+    uint16_t backup;    /* with VSW_BACKUP: the port that gets what is for this one */
+    struct vsw_vlans *vlans; /* vlan.h; NULL while the switch is VLAN-unaware */
 };
 _Static_assert(sizeof(struct vsw_port) == 64, "a port is one cache line");
 

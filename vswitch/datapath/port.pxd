@@ -10,6 +10,8 @@ cdef extern from "datapath/drop.h" nogil:
         VSW_DROP_RESERVED
         VSW_DROP_BLOCKED
         VSW_DROP_HAIRPIN
+        VSW_DROP_VLAN
+        VSW_DROP_GUARDED
         VSW_DROP_NO_EGRESS
         VSW_DROP_PUNT_FULL
         VSW_DROP_RX_FULL
@@ -49,6 +51,9 @@ cdef extern from "datapath/port.h" nogil:
     struct vsw_port_ops:
         pass
 
+    struct vsw_vlans:
+        pass
+
     struct vsw_queue:
         vsw_port *port
         void *priv
@@ -66,6 +71,9 @@ cdef extern from "datapath/port.h" nogil:
         uint8_t can
         uint8_t learning
         uint8_t forwarding
+        uint16_t rules
+        uint16_t backup
+        vsw_vlans *vlans
 
     struct vsw_egress:
         pass

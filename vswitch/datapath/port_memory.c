@@ -20,6 +20,22 @@ static struct vsw_record *memory_refill(struct vsw_queue *q, struct vsw_memory *
     return vsw_ring_peek(&m->in);
 }
 
+/* What is replayed has to stay as it is: with VLANs its tag may be changed, so that is done to a copy. */
+static int memory_replay_burst(struct vsw_queue *q, struct vsw_memory *m, struct vsw_burst *b)
+{
+    struct vsw_record *record;
+    uint8_t *at = b->arena;
+    int n = 0;
+
+    while (n < (int)VSW_BURST_CALLS && at < b->arena + VSW_BURST_BYTES_MAX) {
+        record = vsw_ring_peek(&m->in);
+        if (!record && (n || !(record = memory_refill(q, m))))
+            break;
+        at = vsw_frame_copy(&b->frame[n++], at, record->data, record->len);
+    }
+    return n;
+}
+
 static int memory_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 {
     struct vsw_memory *m = q->priv;
@@ -28,6 +44,8 @@ static int memory_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 
     if (!m->replays)
         vsw_ring_done(&m->in);
+    else if (q->port->vlans)
+        return memory_replay_burst(q, m, b);
     while (n < (int)VSW_BURST_CALLS) {
         record = vsw_ring_peek(&m->in);
         if (!record && (n || !(record = memory_refill(q, m))))

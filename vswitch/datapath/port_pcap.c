@@ -67,15 +67,20 @@ static int pcap_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 {
     struct vsw_pcap *s = q->priv;
     uint64_t now_ns = pcap_now_ns(q, CLOCK_MONOTONIC);
+    uint8_t *at = b->arena;
     int n = 0;
 
     if (!s->begun) {
         s->begun = 1;
         s->begin_ns = now_ns;
     }
-    while (n < (int)VSW_BURST && pcap_has_next(s)) {
-        if (!pcap_take(q, s, now_ns, &b->frame[n], !n))
+    while (n < (int)VSW_BURST && at < b->arena + VSW_BURST_BYTES_MAX && pcap_has_next(s)) {
+        struct vsw_frame *f = &b->frame[n];
+
+        if (!pcap_take(q, s, now_ns, f, !n))
             return n;
+        if (q->port->vlans) /* a tag may be changed, and the capture is to enter again */
+            at = vsw_frame_copy(f, at, f->data, f->len);
         n++;
     }
     return n || q->fd < 0 ? n : -ENODATA;

@@ -1,0 +1,116 @@
+"""What the control plane sets of a port: VLANs (``datapath/vlan.h``), flags (``datapath/rules.h``).
+
+All functions but `vlan_counters` are *parked*: to be called only while no poller is between two
+gates.
+"""
+from libc.stdint cimport uint16_t, uint64_t
+from libc.string cimport memcpy
+
+from vswitch._fastpath cimport Datapath
+from vswitch._memory cimport Memory
+from vswitch.datapath.port cimport *
+from vswitch.datapath.rules cimport *
+
+ACCEPT = {
+    "all": VSW_ACCEPT_ALL, "tagged": VSW_ACCEPT_TAGGED, "untagged": VSW_ACCEPT_UNTAGGED,
+}
+
+cdef enum:
+    COUNTERS = 4  # of 64 bits, per poller and VLAN
+
+
+def set_vlans(Datapath dp not None, unsigned port, vlans):
+    """Have *port* do with VLANs what *vlans*, a `PortVlans`, says; None: take no notice of them."""
+    cdef vsw_port *p = dp._port_at(port)
+    cdef vsw_vlans *v
+    if vlans is None:
+        p.vlans = NULL
+        _set(dp, p, VSW_VLANS, False)
+        return
+    v = _vlans_of(dp, port)
+    v.pvid = VSW_VID_NONE if vlans.pvid is None else vlans.pvid
+    v.tpid = vlans.tag_type
+    v.accept = ACCEPT[vlans.accept]
+    v.filter = vlans.ingress_filter
+    _copy_set(v.member, vlans.members.bitmap())
+    _copy_set(v.untagged, vlans.untagged.bitmap())
+    _translate(v, vlans.translate)
+    p.vlans = v
+    _set(dp, p, VSW_VLANS, True)
+
+
+cdef vsw_vlans *_vlans_of(Datapath dp, unsigned port) except NULL:
+    # Once per port, and freed with it: when options change, what was counted stays.
+    owner = (port, "vlans")
+    cdef vsw_vlans *v
+    if owner not in dp._memory:
+        v = <vsw_vlans *>dp._allocate(sizeof(vsw_vlans), owner)
+        v.counters = <vsw_vlan_counters *>dp._allocate(
+            dp._n_pollers * VSW_VIDS * COUNTERS * sizeof(uint64_t), owner
+        )
+    return <vsw_vlans *>(<Memory>dp._memory[owner][0]).at
+
+
+cdef void _copy_set(uint64_t *to, bytes bitmap):
+    memcpy(to, <const char *>bitmap, VSW_VIDS // 8)
+
+
+cdef int _translate(vsw_vlans *v, pairs) except -1:
+    cdef unsigned i
+    v.translates = bool(pairs)
+    for i in range(<unsigned>VSW_VIDS):
+        v.inward[i] = v.outward[i] = <uint16_t>i
+    for _, ours in pairs:  # not by its own number, unless that is another's translation
+        v.inward[<unsigned>ours] = VSW_VID_NONE
+    for wire, ours in pairs:
+        v.inward[<unsigned>wire] = ours
+        v.outward[<unsigned>ours] = wire
+    return 0
+
+
+cdef void _set(Datapath dp, vsw_port *p, unsigned rule, bint on):
+    p.rules = <uint16_t>(p.rules | rule if on else p.rules & ~rule)
+    dp._list_flood()
+
+
+def set_flags(Datapath dp not None, unsigned port, flags):
+    """Give *port* what *flags* says, a `PortFlags`; see `set_backup` for its backup."""
+    cdef vsw_port *p = dp._port_at(port)
+    _set(dp, p, VSW_ISOLATED, flags.isolated)
+    _set(dp, p, VSW_HAIRPIN, flags.hairpin)
+    _set(dp, p, VSW_NO_FLOOD, not flags.flood)
+    _set(dp, p, VSW_NO_MCAST_FLOOD, not flags.mcast_flood)
+    _set(dp, p, VSW_NO_BCAST_FLOOD, not flags.bcast_flood)
+    _set(dp, p, VSW_LOCKED, flags.locked)
+    _set(dp, p, VSW_LIMIT_DROP, flags.limit_drop)
+
+
+def set_backup(Datapath dp not None, unsigned port, backup):
+    """Give what is for *port*, whose link is down, to port number *backup*; None: no more."""
+    cdef vsw_port *p = dp._port_at(port)
+    if backup is not None:
+        p.backup = dp._port_at(backup).id
+    _set(dp, p, VSW_BACKUP, backup is not None)
+
+
+def vlan_counters(Datapath dp not None, unsigned port):
+    """What *port* counted: VLAN -> (received frames, bytes, sent frames, bytes), if there was any.
+
+    Bytes are those on the wire, tags included.
+    """
+    cdef vsw_vlans *v = dp._port_at(port).vlans
+    cdef const uint64_t *word
+    cdef uint64_t[4] total
+    cdef unsigned vid, i, poller
+    counted = {}
+    if v is NULL:
+        return counted
+    for vid in range(<unsigned>VSW_VIDS):
+        total = [0, 0, 0, 0]
+        for poller in range(dp._n_pollers):
+            word = <const uint64_t *>v.counters + (poller * VSW_VIDS + vid) * COUNTERS
+            for i in range(<unsigned>COUNTERS):
+                total[i] += word[i]
+        if total[0] or total[2]:
+            counted[vid] = (total[0], total[1], total[2], total[3])
+    return counted

@@ -1,0 +1,91 @@
+/* rules.h - what else decides what enters a port and leaves it, beyond whether it forwards.
+ *
+ * A port without rules costs one test of a word that is read anyway.  The names are those of
+ * bridge(8); the order of the tests is that of the Linux bridge (br_handle_frame_finish(),
+ * should_deliver() and br_flood() in net/bridge).
+ */
+#ifndef VSW_RULES_H
+#define VSW_RULES_H
+
+#include "datapath/fdb.h"
+#include "datapath/vlan.h"
+
+enum vsw_rule {
+    /* of what leaves */
+    VSW_BLOCKED = 1u << 0,  /* nothing does: the port is not forwarding */
+    VSW_VLANS = 1u << 1,    /* members of the VLAN only */
+    VSW_ISOLATED = 1u << 2, /* nothing that came from another isolated port */
+    VSW_NO_FLOOD = 1u << 3, /* no unknown unicast */
+    VSW_NO_MCAST_FLOOD = 1u << 4,
+    VSW_NO_BCAST_FLOOD = 1u << 5,
+    VSW_BACKUP = 1u << 6,  /* its link is down: the backup gets what is for it */
+    VSW_HAIRPIN = 1u << 7, /* also what came from there */
+    /* of what enters */
+    VSW_LOCKED = 1u << 8,      /* only from stations whose entry is here */
+    VSW_LIMIT_DROP = 1u << 9,  /* nothing from stations that could not be learned */
+};
+#define VSW_RULES_IN VSW_LOCKED
+
+typedef enum vsw_drop (*vsw_question)(const struct vsw_poller *, struct vsw_fdb *,
+                                      const struct vsw_port *, const struct vsw_frame *);
+
+enum vsw_flood { VSW_FLOOD_UNICAST, VSW_FLOOD_MULTICAST, VSW_FLOOD_BROADCAST };
+
+/* What flooding @f is called. */
+static inline enum vsw_flood vsw_flood_of(const struct vsw_frame *f)
+{
+    if (!vsw_mac_is_group(f->data))
+        return VSW_FLOOD_UNICAST;
+    return vsw_mac_is_broadcast(f->data) ? VSW_FLOOD_BROADCAST : VSW_FLOOD_MULTICAST;
+}
+
+/* Whether @f, which came in by @src, may leave by @dst. */
+static inline bool vsw_may_leave(const struct vsw_port *src, const struct vsw_port *dst,
+                                 const struct vsw_frame *f)
+{
+    if (dst->rules & VSW_BLOCKED || (dst == src && !(src->rules & VSW_HAIRPIN)))
+        return false;
+    if (src->rules & dst->rules & VSW_ISOLATED)
+        return false;
+    return !dst->vlans || vsw_vid_in(dst->vlans->member, f->vid);
+}
+
+/* The same of a flooded frame. */
+static inline bool vsw_may_flood(const struct vsw_port *src, const struct vsw_port *dst,
+                                 const struct vsw_frame *f)
+{
+    return !(dst->rules & (unsigned)VSW_NO_FLOOD << vsw_flood_of(f)) && vsw_may_leave(src, dst, f);
+}
+
+/* The port that gets what is for @dst, as rules have it.  One step: a backup of a backup is not
+ * asked, as in the Linux bridge (br_forward()). */
+static inline const struct vsw_port *vsw_port_for(const struct vsw_port *ports,
+                                                  const struct vsw_port *dst)
+{
+    return dst->rules & VSW_BACKUP ? &ports[dst->backup] : dst;
+}
+
+/* Whether the source of @f is known to be at @src. */
+static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
+                               const struct vsw_port *src, const struct vsw_frame *f)
+{
+    return vsw_fdb_lookup(t, f->src, f->src_hash, p->now_s) == src->id;
+}
+
+/* Why @f may not enter by @src, or VSW_DROP_N: asked before its source is learned. */
+static inline enum vsw_drop vsw_may_enter(const struct vsw_poller *p, struct vsw_fdb *t,
+                                          const struct vsw_port *src, const struct vsw_frame *f)
+{
+    if (src->rules & VSW_LOCKED && !vsw_is_from(p, t, src, f))
+        return VSW_DROP_GUARDED;
+    return VSW_DROP_N;
+}
+
+/* The same, asked afterwards. */
+static inline enum vsw_drop vsw_may_stay(const struct vsw_poller *p, struct vsw_fdb *t,
+                                         const struct vsw_port *src, const struct vsw_frame *f)
+{
+    return vsw_is_from(p, t, src, f) ? VSW_DROP_N : VSW_DROP_GUARDED;
+}
+
+#endif

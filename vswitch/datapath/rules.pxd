@@ -1,0 +1,68 @@
+# Declarations of rules.h and vlan.h for cimport.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from vswitch.datapath.fdb cimport vsw_fdb
+from vswitch.datapath.frame cimport vsw_frame
+from vswitch.datapath.poller cimport vsw_poller
+from vswitch.datapath.port cimport vsw_port
+
+
+cdef extern from "datapath/vlan.h" nogil:
+    enum:
+        VSW_VIDS
+        VSW_VID_NONE
+        VSW_ACCEPT_ALL
+        VSW_ACCEPT_TAGGED
+        VSW_ACCEPT_UNTAGGED
+
+    struct vsw_vlan_counters:
+        pass
+
+    struct vsw_vlans:
+        uint16_t pvid
+        uint16_t tpid
+        uint8_t accept
+        uint8_t filter
+        uint64_t *member
+        uint64_t *untagged
+        uint8_t translates
+        uint16_t *inward
+        uint16_t *outward
+        vsw_vlan_counters *counters
+
+    unsigned vsw_vlan_enter(const vsw_poller *p, vsw_frame *f, const vsw_vlans *v)
+
+
+cdef extern from "datapath/rules.h" nogil:
+    enum:
+        VSW_BLOCKED
+        VSW_VLANS
+        VSW_ISOLATED
+        VSW_NO_FLOOD
+        VSW_NO_MCAST_FLOOD
+        VSW_NO_BCAST_FLOOD
+        VSW_BACKUP
+        VSW_HAIRPIN
+        VSW_LOCKED
+        VSW_LIMIT_DROP
+        VSW_RULES_IN
+
+    enum vsw_flood:
+        VSW_FLOOD_UNICAST
+        VSW_FLOOD_MULTICAST
+        VSW_FLOOD_BROADCAST
+
+    vsw_flood vsw_flood_of(const vsw_frame *f)
+    bint vsw_may_leave(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
+    bint vsw_may_flood(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
+    const vsw_port *vsw_port_for(const vsw_port *ports, const vsw_port *dst)
+    # Of a frame and the port it came from: VSW_ADMITTED, or why it may not go on.
+    ctypedef unsigned (*vsw_question)(
+        const vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
+    ) noexcept nogil
+    unsigned vsw_may_enter(
+        const vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
+    )
+    unsigned vsw_may_stay(
+        const vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
+    )

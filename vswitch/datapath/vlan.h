@@ -1,0 +1,168 @@
+/* vlan.h - which VLAN a frame is of, whether a port is too, and which tag it leaves with.
+ *
+ * While no port has a VLAN option the switch takes no notice of tags: all frames are of VLAN 0, and
+ * a port has no struct vsw_vlans.  Then every port has one, that of a port without options is
+ * of all VLANs, with untagged frames in VLAN 0.
+ *
+ *   received:  tag of the port's EtherType, VID 1..4094 -> that VLAN, by way of `inward`
+ *              none, or VID 0 (priority-tagged)         -> the port's PVID
+ *              not acceptable, no PVID, not a member    -> VSW_DROP_VLAN
+ *   sent:      to members of the VLAN only; with a tag of that port's EtherType, or with none
+ *
+ * Stations are learned per VLAN (independent learning, IEEE 802.1Q-2018 8.8.8): its number is part of
+ * the key.
+ *
+ * A frame is read as it came, and a tag changed only as the frame leaves, in place: between two
+ * ports that want the same form nothing is written at all.  So whoever receives for a port with
+ * VLANs leaves VSW_TAG_LEN bytes free before the virtio-net header, in memory that may be written.
+ * Lengths are compared with the MTU without the tag, as by the Linux bridge.
+ *
+ * IEEE 802.1Q-2018 6.9 (support of the service), 8.6.2 (ingress), 8.6.4 (egress).
+ */
+#ifndef VSW_VLAN_H
+#define VSW_VLAN_H
+
+#include "datapath/pieces.h"
+#include "datapath/poller.h"
+#include "datapath/port.h"
+#include "datapath/tag.h"
+
+/* From specifications. */
+#define VSW_VIDS 4096u /* IEEE 802.1Q-2018 9.6: twelve bits */
+#define VSW_VID_MASK 0xFFFu
+
+/* Chosen by us. */
+#define VSW_VID_NONE 4095u /* reserved by IEEE 802.1Q-2018 table 9-2: no VLAN at all */
+
+enum vsw_accept { /* IEEE 802.1Q-2018 6.9.1 */
+    VSW_ACCEPT_ALL,
+    VSW_ACCEPT_TAGGED,
+    VSW_ACCEPT_UNTAGGED, /* and priority-tagged */
+};
+
+/* Of one port and VLAN; written by one poller each. */
+struct vsw_vlan_counters {
+    uint64_t rx_frames; /* admitted */
+    uint64_t rx_bytes;  /* with the tag, as they came */
+    uint64_t tx_frames; /* handed to the port, which may have had no room */
+    uint64_t tx_bytes;
+};
+
+/* Read by pollers, written by the control plane while they are parked. */
+struct vsw_vlans {
+    uint16_t pvid; /* VSW_VID_NONE: frames without a VLAN do not enter */
+    uint16_t tpid; /* EtherType of this port's tags */
+    uint8_t accept; /* enum vsw_accept */
+    uint8_t filter; /* 0/1: frames of VLANs that are not the port's do not enter */
+    uint64_t member[VSW_VIDS / 64]; /* a bit per VLAN */
+    uint64_t untagged[VSW_VIDS / 64];
+    uint8_t translates; /* 0/1: VLANs have other numbers on this wire */
+    uint16_t inward[VSW_VIDS];  /* VLAN on the wire -> ours, VSW_VID_NONE: none */
+    uint16_t outward[VSW_VIDS]; /* the other way round */
+    struct vsw_vlan_counters *counters; /* [poller][VSW_VIDS] */
+};
+
+static inline bool vsw_vid_in(const uint64_t *set, uint16_t vid)
+{
+    return set[vid / 64] >> (vid % 64) & 1;
+}
+
+/* Set vid, tagged and priority of @f, received by a port with @v, and count it.  VSW_DROP_N, or why
+ * it may not enter. */
+static inline enum vsw_drop vsw_vlan_enter(const struct vsw_poller *p, struct vsw_frame *f,
+                                           const struct vsw_vlans *v)
+{
+    struct vsw_vlan_counters *c;
+    uint16_t vid = 0, tci;
+
+    f->priority = 0;
+    if (vsw_ethertype(f) == v->tpid) {
+        if (f->len < VSW_ETH_LEN + VSW_TAG_LEN)
+            return VSW_DROP_VLAN;
+        /* A checksum over the tag could not be had without it. */
+        if (f->needs && vsw_le16(vsw_vnet(f) + VSW_VNET_CSUM_START) < VSW_ETH_LEN + VSW_TAG_LEN)
+            return VSW_DROP_BAD_OFFLOAD;
+        tci = vsw_be16(f->data + VSW_ETH_LEN);
+        vid = tci & VSW_VID_MASK;
+        f->tagged = 1;
+        f->priority = (uint8_t)(tci >> 12);
+    }
+    if (v->accept == (vid ? VSW_ACCEPT_UNTAGGED : VSW_ACCEPT_TAGGED))
+        return VSW_DROP_VLAN;
+    if (!vid)
+        vid = v->pvid;
+    else if (v->translates)
+        vid = v->inward[vid];
+    if (vid == VSW_VID_NONE || (v->filter && !vsw_vid_in(v->member, vid)))
+        return VSW_DROP_VLAN;
+    f->vid = vid;
+    c = &v->counters[p->id * VSW_VIDS + vid];
+    c->rx_frames++;
+    c->rx_bytes += f->len;
+    return VSW_DROP_N;
+}
+
+/* Bytes of @f without the tag that says its VLAN. */
+static inline uint32_t vsw_frame_bare_len(const struct vsw_frame *f)
+{
+    return f->len - (f->tagged ? VSW_TAG_LEN : 0u);
+}
+
+static inline void vsw_vlan_tag(struct vsw_burst *b, struct vsw_frame *f, uint16_t tpid, uint16_t tci)
+{
+    uint8_t *data = (uint8_t *)(uintptr_t)f->data;
+
+    if (!f->tagged) {
+        vsw_frame_whole(b, f); /* the list of pieces has its place relative to data */
+        f->data = vsw_tag_put_back(data, tpid, tci);
+        f->len += VSW_TAG_LEN;
+        f->tagged = 1;
+    } else if (vsw_be16(data + VSW_TAG_AT) != tpid || vsw_be16(data + VSW_ETH_LEN) != tci) {
+        vsw_put_be16(data + VSW_TAG_AT, tpid);
+        vsw_put_be16(data + VSW_ETH_LEN, tci);
+    }
+}
+
+static inline void vsw_vlan_untag(struct vsw_burst *b, struct vsw_frame *f)
+{
+    if (!f->tagged)
+        return;
+    vsw_frame_whole(b, f);
+    f->data = vsw_tag_take_out((uint8_t *)(uintptr_t)f->data);
+    f->len -= VSW_TAG_LEN;
+    f->tagged = 0;
+}
+
+/* Give @f, a frame of @b, the tag it leaves a port with @v with, or none. */
+static inline void vsw_vlan_form(struct vsw_burst *b, struct vsw_frame *f, const struct vsw_vlans *v)
+{
+    uint16_t vid = v->translates ? v->outward[f->vid] : f->vid;
+
+    if (vsw_vid_in(v->untagged, f->vid))
+        vsw_vlan_untag(b, f);
+    else
+        vsw_vlan_tag(b, f, v->tpid, (uint16_t)(f->priority << 12 | vid));
+}
+
+/* The same for all frames that leave by @port, which has VLANs; counts them. */
+static __attribute__((noinline, unused)) void
+vsw_vlan_leave(struct vsw_poller *p, const struct vsw_port *port, struct vsw_egress *out)
+{
+    const struct vsw_vlans *v = port->vlans;
+    struct vsw_vlan_counters *c = &v->counters[p->id * VSW_VIDS];
+
+    out->longest = 0;
+    out->needs = 0;
+    for (unsigned i = 0; i < out->n; i++) {
+        struct vsw_frame *f = &p->burst.frame[out->frame[i] - p->burst.frame];
+
+        vsw_vlan_form(&p->burst, f, v);
+        c[f->vid].tx_frames++;
+        c[f->vid].tx_bytes += f->len;
+        out->needs |= f->needs;
+        if (!(f->needs & VSW_GSO_BITS) && vsw_frame_bare_len(f) > out->longest)
+            out->longest = vsw_frame_bare_len(f);
+    }
+}
+
+#endif

@@ -1,0 +1,166 @@
+"""The forwarding database of the reference switch: which port was this station last heard on?
+
+The same table as ``datapath/fdb.h``, without the speed: a dictionary, and what is promised of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vswitch.errors import FdbFullError
+
+AGEING_S = 300  # IEEE 802.1Q-2018 table 8-6
+
+
+@dataclass(slots=True)
+class Station:
+    """Where a station was heard last, or was pinned."""
+
+    port: int
+    heard_s: int
+    static: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One live station, as `Fdb.rows` reports it."""
+
+    vid: int
+    mac: bytes
+    port: int
+    static: bool
+    age_s: int  # seconds since it was last heard; 0 for a static one
+
+
+class Fdb:
+    """The forwarding database: which port was this station last heard on?
+
+    A station is an address within a VLAN; VLAN 0 as long as the switch takes no notice of them.
+
+    A station that is not heard for *ageing_s* is dead to `lookup` at that moment, but keeps its
+    place until `expire` is called, about once a second, or until it is heard again.  With
+    *ageing_s* 0 stations stay for ever.
+
+    There are at most *limit* stations, and at most ``port_limit[port]`` on a port that has such
+    a limit.  Where no more may be learned those who are known stay, and the newcomer is
+    `refused`: whoever fills the table with forged addresses displaces nobody.
+    """
+
+    def __init__(self, *, limit: int = 65_536, ageing_s: int = AGEING_S) -> None:
+        self.limit = limit
+        self.ageing_s = ageing_s
+        self.port_limit: dict[int, int] = {}  # no entry, or 0: only the table's limit
+        self.port_entries: Counter[int] = Counter()
+        self.learned = 0
+        self.moved = 0  # heard on another port than before
+        self.expired = 0
+        self.refused = 0
+        self._stations: dict[tuple[int, bytes], Station] = {}
+
+    def __len__(self) -> int:
+        return len(self._stations)
+
+    def learn(self, vid: int, mac: bytes, port: int, now_s: int) -> None:
+        """Record that a station was heard on *port*."""
+        station = self._stations.get((vid, mac))
+        if station is None:
+            if self._has_room(port):
+                self._add(vid, mac, Station(port, now_s))
+                self.learned += 1
+        elif not station.static:
+            self._hear_again(station, port, now_s)
+
+    def _hear_again(self, station: Station, port: int, now_s: int) -> None:
+        if station.port != port and self._port_is_full(port):
+            self.refused += 1  # and it keeps its old place
+            return
+        if self._is_dead(station, now_s):
+            self.expired += 1
+            self.learned += 1
+        elif station.port != port:
+            self.moved += 1
+        self._move(station, port)
+        station.heard_s = now_s
+
+    def lookup(self, vid: int, mac: bytes, now_s: int) -> int | None:
+        """The port of a station, or None when it is unknown or dead."""
+        station = self._stations.get((vid, mac))
+        if station is None or self._is_dead(station, now_s):
+            return None
+        return station.port
+
+    def pin(self, vid: int, mac: bytes, port: int) -> None:
+        """Make a station static: it neither moves nor ages.
+
+        Raises:
+            FdbFullError: A limit is reached; the station is where it was.
+        """
+        station = self._stations.get((vid, mac))
+        if station is None:
+            if not self._has_room(port):
+                raise FdbFullError(vid, mac)
+            self._add(vid, mac, Station(port, 0, static=True))
+        elif station.port != port and self._port_is_full(port):
+            self.refused += 1
+            raise FdbFullError(vid, mac)
+        else:
+            self._move(station, port)
+            station.static = True
+
+    def delete(self, vid: int, mac: bytes) -> bool:
+        """Forget a station, static or not; whether it was there."""
+        station = self._stations.pop((vid, mac), None)
+        if station is None:
+            return False
+        self.port_entries[station.port] -= 1
+        return True
+
+    def flush(self, port: int | None = None, *, with_static: bool = False) -> int:
+        """Forget the stations of one port or of all; how many there were."""
+        return self._delete_all(
+            key
+            for key, station in self._stations.items()
+            if port in (None, station.port) and (with_static or not station.static)
+        )
+
+    def expire(self, now_s: int) -> int:
+        """Free the places of dead stations; how many there were."""
+        n = self._delete_all(k for k, s in self._stations.items() if self._is_dead(s, now_s))
+        self.expired += n
+        return n
+
+    def rows(self, now_s: int) -> Iterator[Row]:
+        """The live stations, in no particular order."""
+        for (vid, mac), s in self._stations.items():
+            if not self._is_dead(s, now_s):
+                age_s = 0 if s.static else max(now_s - s.heard_s, 0)
+                yield Row(vid, mac, s.port, s.static, age_s)
+
+    def _is_dead(self, station: Station, now_s: int) -> bool:
+        if station.static or not self.ageing_s:
+            return False
+        return now_s - station.heard_s >= self.ageing_s
+
+    def _port_is_full(self, port: int) -> bool:
+        limit = self.port_limit.get(port, 0)
+        return bool(limit) and self.port_entries[port] >= limit
+
+    def _has_room(self, port: int) -> bool:
+        if len(self._stations) < self.limit and not self._port_is_full(port):
+            return True
+        self.refused += 1
+        return False
+
+    def _add(self, vid: int, mac: bytes, station: Station) -> None:
+        self._stations[vid, mac] = station
+        self.port_entries[station.port] += 1
+
+    def _move(self, station: Station, port: int) -> None:
+        self.port_entries[station.port] -= 1
+        self.port_entries[port] += 1
+        station.port = port
+
+    def _delete_all(self, keys: Iterable[tuple[int, bytes]]) -> int:
+        return sum(self.delete(*key) for key in list(keys))
