@@ -14,6 +14,7 @@ import pytest
 
 from vswitch import _fastpath, _ports, _slowpath, _tables
 from vswitch.errors import PortLimitError
+from vswitch.core import COUNTER_WORDS
 from vswitch.reference import COUNTERS, FRAME_MAX
 
 COMPILED = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, **vars(_ports))
@@ -56,7 +57,7 @@ def frame(destination, source, size=60):
 
 def counters(datapath, port):
     words = memoryview(datapath.counter_memory).cast("B").cast("Q")
-    return dict(zip(COUNTERS, words[port * 24 :], strict=False))
+    return dict(zip(COUNTERS, words[port * COUNTER_WORDS :], strict=False))
 
 
 def wait_for(condition):
