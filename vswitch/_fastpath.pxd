@@ -11,7 +11,8 @@ from vswitch.datapath.rules cimport vsw_question
 
 
 cdef class Datapath:
-    cdef dict _memory  # owner (a port number, or None) -> what it allocated
+    # Owner -> what it allocated: a port number, (port number, what for), or None.
+    cdef dict _memory
     cdef vsw_port *_port
     cdef vsw_poller **_poller
     cdef unsigned _n_pollers

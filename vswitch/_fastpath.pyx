@@ -478,7 +478,9 @@ cdef class Datapath:
         vsw_fdb_flush(self._fdb, <uint16_t>port, True)
         memset(p, 0, sizeof(vsw_port))
         del self._memory[port]
-        self._memory.pop((port, "vlans"), None)
+        for owner in [owner for owner in self._memory if isinstance(owner, tuple)]:
+            if owner[0] == port:
+                del self._memory[owner]
 
     def port_error(self, unsigned port):
         """The errno that ended reception on a queue of the port, 0 while all live."""

@@ -74,7 +74,7 @@ cdef void _set(Datapath dp, vsw_port *p, unsigned rule, bint on):
 
 
 def set_flags(Datapath dp not None, unsigned port, flags):
-    """Give *port* what *flags* says, a `PortFlags`; see `set_backup` for its backup."""
+    """Give *port* what *flags* says, `PortSettings`; for its backup see `set_backup`."""
     cdef vsw_port *p = dp._port_at(port)
     _set(dp, p, VSW_ISOLATED, flags.isolated)
     _set(dp, p, VSW_HAIRPIN, flags.hairpin)

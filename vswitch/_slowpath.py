@@ -40,8 +40,9 @@ from vswitch._slowports import (
 from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
+from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
-from vswitch.vlans import PortFlags, PortVlans
+from vswitch.vlans import PortVlans
 
 NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
 
@@ -323,7 +324,7 @@ class Datapath:
         with self.lock:
             self.switch.set_vlans(port, vlans)
 
-    def set_flags(self, port: int, flags: PortFlags) -> None:
+    def set_flags(self, port: int, flags: PortSettings) -> None:
         """See `vswitch._rules.set_flags`.  *Parked.*"""
         with self.lock:
             self.switch.set_flags(port, flags, backup=self.port_at(port).backup)

@@ -18,7 +18,8 @@ from vswitch.status import Pulse
 if TYPE_CHECKING:
     import numpy as np
 
-    from vswitch.vlans import PortFlags, PortVlans
+    from vswitch.portsettings import PortSettings
+    from vswitch.vlans import PortVlans
 
 # struct vsw_counters in datapath/port.h: what is counted per poller and port, one u64 each.
 COUNTER_WORDS = 32  # four cache lines
@@ -112,7 +113,7 @@ class Core:
         """What port number *port* does with VLANs; None: it takes no notice.  *Parked.*"""
         self._rules.set_vlans(self.datapath, port, vlans)
 
-    def set_flags(self, port: int, flags: PortFlags) -> None:
+    def set_flags(self, port: int, flags: PortSettings) -> None:
         """The flags of port number *port*, but for its backup.  *Parked.*"""
         self._rules.set_flags(self.datapath, port, flags)
 

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from vswitch.core import Core
 from vswitch.linux.netlink import LinkEvents
 from vswitch.members import Member
+from vswitch.portrules import PortRules
 from vswitch.ports import LinkState
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Links:
         core: Where the ports are numbers.
         paused: Holds the pollers, as `vswitch.Switch.paused`.
         tell: Hears what happened, as `vswitch.observer.Observer.tell`.
+        rules: Of the members: who is down may have a backup.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class Links:
         core: Core,
         paused: Callable[[], AbstractContextManager[None]],
         tell: Callable[..., None],
+        rules: PortRules,
     ) -> None:
         self._core = core
         self._tell = tell
         self._paused = paused
+        self._rules = rules
         self.events: LinkEvents | None = None  # once a port has a link that can change
 
     def close(self) -> None:
@@ -133,12 +137,19 @@ class Links:
         """It can be heard now."""
         log.info("port up name=%s", member.port.name)
         member.up = True
+        self._use_backups(member)
         self._tell("link_up", port=member.port.name)
 
     def take_down(self, member: Member, reason: str, level: int) -> None:
-        """It cannot be heard any more: its stations are forgotten."""
+        """It cannot be heard any more: its stations are forgotten, unless its backup has them."""
         member.up = False
-        flushed = self._core.fdb.flush(member.number)
+        self._use_backups(member)
+        flushed = 0 if member.settings.backup else self._core.fdb.flush(member.number)
         name = member.port.name
         log.log(level, "port down name=%s reason=%r stations_flushed=%d", name, reason, flushed)
         self._tell("link_down", port=name, reason=reason, count=flushed)
+
+    def _use_backups(self, member: Member) -> None:
+        if member.settings.backup:
+            with self._paused():
+                self._rules.use_backups()

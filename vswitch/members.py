@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from vswitch.core import Core
 from vswitch.ports import Port
@@ -54,5 +54,5 @@ class Member:
             stations=core.fdb.port_entries(self.number),
             counters=counters,
             drops=drops,
-            **asdict(self.settings),
+            **{f.name: getattr(self.settings, f.name) for f in fields(PortSettings)},
         )

@@ -159,6 +159,11 @@ def text(what: str, value: str) -> str:
     return value
 
 
+def any_text(what: str, value: str) -> str:
+    """*value*, be it empty."""
+    return value
+
+
 def utf8(what: str, value: str) -> str:
     """*value*, which must be text: the command line can have any bytes."""
     try:

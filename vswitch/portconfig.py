@@ -26,9 +26,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vswitch import options as read
+from vswitch import vlanwords
 from vswitch.errors import ConfigError
 from vswitch.options import Number, Option, in_range
 from vswitch.portsettings import PortSettings
@@ -159,22 +160,28 @@ def split(text: str) -> tuple[str | None, str, list[Word]]:
     """``[kind:]address[,key=value...]`` in its parts."""
     head, *options = text.split(",")
     kind, colon, address = head.partition(":")
-    found = [(key, value) for key, _, value in (option.partition("=") for option in options)]
+    found = vlanwords.split_words(options)
     return (kind, address, found) if colon else (None, head, found)
 
 
 def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[Word], dot: str) -> PortConfig:
     read.utf8(what, port.address)
     seen: set[str] = set()
-    for key, value in options:
+    vlans: dict[str, Any] = {}  # what is said of them, which is one thing only in the end
+    for said, value in options:
+        key = vlanwords.SYNONYMS.get(said, said)
         try:
             read.utf8(f"{what}{dot}{key}", value)
             _check_option(port, what, key, seen, kind.options)
-            port = _with_option(port, f"{what}{dot}{key}", key, value)
+            if key in VLAN_OPTIONS:
+                vlans[key] = VLAN_OPTIONS[key].reader(f"{what}{dot}{key}", value)
+            else:
+                port = _with_option(port, f"{what}{dot}{key}", key, value)
         except ConfigError as e:
-            e.key = key
+            e.key = said
             raise
         seen.add(key)
+    port = replace(port, vlans=vlanwords.made(what, vlans))
     default = kind.default_name(port, what)  # a name that was given excuses no address
     name = port.name or default
     if "name" not in kind.options:  # a device is its name
@@ -332,6 +339,31 @@ def _check_path(what: str, path: str) -> None:
     in_range(f"{what}: bytes in the path of a socket", size, 1, SOCKET_PATH_MAX_BYTES)
 
 
+# Said in several words, which are options of their own; as a whole it is one setting.
+VLAN_OPTIONS: Mapping[str, Option] = {
+    key: Option("vlans", reader, text=vlanwords.TEXTS[key])
+    for key, reader in vlanwords.READERS.items()
+}
+VLANS = Option("vlans", vlanwords.parse, live=True, text="as access=10, or trunk=10,20,native=1")
+# As bridge(8) has them, with "-" for "_".
+FLAGS: Mapping[str, Option] = {
+    "isolated": Option(
+        "isolated", read.on_off, live=True, text="let nothing pass between two such ports"
+    ),
+    "hairpin": Option(
+        "hairpin", read.on_off, live=True, text="let frames leave where they came in"
+    ),
+    "flood": Option("flood", read.on_off, live=True, text="send unknown unicast there"),
+    "mcast-flood": Option("mcast_flood", read.on_off, live=True, text="send multicast there"),
+    "bcast-flood": Option("bcast_flood", read.on_off, live=True, text="send broadcast there"),
+    "locked": Option(
+        "locked", read.on_off, live=True, text="let nobody in whose entry is not there"
+    ),
+    "backup": Option(
+        "backup", read.any_text, live=True, text="the port to use while its link is down"
+    ),
+}
+
 # By their keys. Of two for one field the first is the one that is written. What is `live` is a
 # setting (portsettings.py), or the MTU; who adds one finds there what else there is to do.
 OPTIONS: Mapping[str, Option] = {
@@ -349,6 +381,11 @@ OPTIONS: Mapping[str, Option] = {
         live=True,
         text="stations it may have; 0: no limit of its own",
     ),
+    "limit-drop": Option(
+        "limit_drop", read.on_off, live=True, text="at that limit drop frames of other stations"
+    ),
+    **FLAGS,
+    **VLAN_OPTIONS,
     "mtu": Option(
         "mtu",
         Number(MTU_MIN, MTU_MAX),
@@ -368,10 +405,10 @@ OPTIONS: Mapping[str, Option] = {
     "speed": Option("speed", read.speed),
     "loop": Option("loop", Number(0, LOOPS_MAX)),
 }
-LIVE = read.live(OPTIONS.values())
+LIVE = read.live([*OPTIONS.values(), VLANS])
 _OPPOSITES = {"server": "client", "client": "server"}
 LISTS = ("ip",)  # may be given more than once
-_SETTINGS = tuple(key for key, option in OPTIONS.items() if option.live)  # of every kind
+_SETTINGS = (*(key for key, option in OPTIONS.items() if option.live), *VLAN_OPTIONS)
 _TAP = ("queues", "mac", "offloads", *_SETTINGS)
 _DEVICE = (*_TAP, "force")  # what the host uses is the interface end
 _FILE = ("mode", "owner", "group")

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TypedDict
 
+from vswitch.vlans import PortVlans
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSettings:
@@ -20,6 +22,16 @@ class PortSettings:
     learning: bool = True  # from what enters here
     forwarding: bool = True  # or blocked: nothing enters or leaves
     fdb_limit: int = 0  # stations; 0: only the switch's limit counts
+    limit_drop: bool = False  # drop frames of stations beyond that, instead of not learning them
+    vlans: PortVlans | None = None  # None: no option about VLANs was given
+    # Flags of bridge(8).
+    isolated: bool = False  # nothing passes between two such ports
+    hairpin: bool = False  # frames may leave where they came in
+    flood: bool = True  # unknown unicast leaves here
+    mcast_flood: bool = True  # multicast
+    bcast_flood: bool = True  # broadcast
+    locked: bool = False  # only sources may enter whose entry is here
+    backup: str = ""  # the port that gets what is for this one while its link is down
 
     @property
     def settings(self) -> PortSettings:
@@ -33,6 +45,15 @@ class PortChange(TypedDict, total=False):
     learning: bool
     forwarding: bool
     fdb_limit: int
+    limit_drop: bool
+    vlans: PortVlans | None
+    isolated: bool
+    hairpin: bool
+    flood: bool
+    mcast_flood: bool
+    bcast_flood: bool
+    locked: bool
+    backup: str
     mtu: int  # bytes
 
 

@@ -19,6 +19,8 @@ from vswitch.portconfig import (
     split,
 )
 from vswitch.tomltext import Table, as_text, form
+from vswitch.vlanwords import SYNONYMS
+from vswitch.vlanwords import words as vlan_words
 
 _DEFAULTS = {f.name: f.default for f in fields(PortConfig)}
 
@@ -59,11 +61,12 @@ def _head(
 
 def _spelled(what: str, key: str, value: object) -> list[Word]:
     """An option's values as the command line spells them."""
-    if key not in OPTIONS:
+    option = OPTIONS.get(SYNONYMS.get(key, key))
+    if option is None:
         return [(key, "")]  # it will be refused
     values = value if key in LISTS and isinstance(value, list) else [value]
     try:
-        return [(key, as_text(f"{what}.{key}", OPTIONS[key], one)) for one in values]
+        return [(key, as_text(f"{what}.{key}", option, one)) for one in values]
     except ConfigError as e:
         e.key = key
         raise
@@ -85,6 +88,9 @@ def written_port(port: PortConfig, kinds: Mapping[str, Kind]) -> Table:
     done = {"name"}
     for key, option in OPTIONS.items():
         name, value = option.field, getattr(port, option.field)
+        if name == "vlans":
+            table |= vlan_words(port.vlans)
+            done.add(name)
         if key in known and name not in done and value != _DEFAULTS[name]:
             told = form(option).told
             table[key] = [told(one) for one in value] if key in LISTS else told(value)

@@ -24,7 +24,7 @@ from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError, VswitchError
 from vswitch.options import Option
 from vswitch.portconfig import LIVE as PORT_LIVE
-from vswitch.portconfig import OPTIONS, PortConfig
+from vswitch.portconfig import OPTIONS, VLANS, PortConfig
 from vswitch.tomltext import form
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ def _by_field(table: Mapping[str, Option]) -> Fields:
     return {option.field: (key, option) for key, option in reversed([*table.items()])}
 
 
-PORT_FIELDS, SWITCH_FIELDS = _by_field(OPTIONS), _by_field(switchconfig.OPTIONS)
+PORT_FIELDS = _by_field({"vlans": VLANS, **OPTIONS})
+SWITCH_FIELDS = _by_field(switchconfig.OPTIONS)
 
 
 class Changing(Protocol):

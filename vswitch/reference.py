@@ -34,8 +34,9 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 
+from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
-from vswitch.vlans import DEFAULT_FLAGS, PortFlags, PortVlans
+from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
 
@@ -121,7 +122,7 @@ class Port:
         self.learning = True  # the two flags of a port's state (IEEE 802.1Q-2018 8.4):
         self.forwarding = True  # a blocked port does neither, or only the first
         self.vlans: PortVlans | None = None  # None: it takes no notice of them
-        self.flags: PortFlags = DEFAULT_FLAGS
+        self.flags: PortSettings = DEFAULT  # those of bridge(8)
         self.backup: int | None = None  # the port that gets what is for this one, for now
         self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
         self.vlan_counters: dict[int, list[int]] = {}  # VLAN -> frames, bytes in; the same out
@@ -218,7 +219,7 @@ class ReferenceSwitch:
         """What a port does with VLANs; None: it takes no notice of them, as do all others then."""
         self.ports[number].vlans = vlans
 
-    def set_flags(self, number: int, flags: PortFlags, *, backup: int | None = None) -> None:
+    def set_flags(self, number: int, flags: PortSettings, *, backup: int | None = None) -> None:
         """The flags of a port; *backup*: the port that gets what is for it, its link being down."""
         self.ports[number].flags = flags
         self.ports[number].backup = backup
@@ -371,7 +372,7 @@ def flood_kind(destination: bytes) -> str:
     return "broadcast" if destination == BROADCAST else "multicast"
 
 
-def floods(flags: PortFlags, kind: str) -> bool:
+def floods(flags: PortSettings, kind: str) -> bool:
     """Whether frames of a `flood_kind` are flooded to a port."""
     wanted = {
         "unicast": flags.flood,

@@ -15,6 +15,7 @@ from vswitch.core import Core
 from vswitch.errors import FdbError, StationExistsError
 from vswitch.members import Member
 from vswitch.status import Station
+from vswitch.vlans import PortVlans
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,15 +62,28 @@ class Stations:
         counters: dict[str, int] = self._fdb.counters()
         return {**counters, "static": len(self._static)}
 
-    def settle(self, member: Member) -> None:
-        """Pin what is always at a new member.
+    def settle(self, member: Member, vid: int | None) -> None:
+        """Pin what is always at a member, in *vid*, and nowhere else; None: in no VLAN.
 
         Raises:
             FdbFullError: a limit is reached.
             StationExistsError: it is pinned to another port.
         """
-        if member.port.station:
-            self.pin(member.port.station, member, 0, move=False)
+        mac = member.port.station
+        was = next((v for (v, m), who in self._static.items() if (m, who) == (mac, member)), None)
+        if mac is None or was == vid:
+            return
+        if was is not None:
+            del self._static[was, mac]
+            self._fdb.delete(was, mac)
+        if vid is not None:
+            self.pin(mac, member, vid, move=False)
+
+    def stay_in(self, number: int, vlans: PortVlans | None) -> None:
+        """Forget what was learned at a port in VLANs that it is no longer of."""
+        for mac, vid, port, static, _ in self._rows():
+            if port == number and not static and (vid not in vlans.members if vlans else vid):
+                self._fdb.delete(vid, mac)
 
     def pin(self, mac: bytes, member: Member, vid: int, *, move: bool) -> None:
         """Make a static entry; *move*: also of one that is static elsewhere.

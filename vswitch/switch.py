@@ -22,7 +22,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from vswitch.clock import Clock, FakeClock
@@ -31,6 +31,7 @@ from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
 from vswitch.members import Member
 from vswitch.observer import Observer
+from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.portsettings import DEFAULT, PortChange, PortSettings
 from vswitch.punts import Punts
@@ -45,11 +46,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 AnyPort = TypeVar("AnyPort", bound=Port)
 AnyListener = TypeVar("AnyListener", bound=Listener | VhostUserFolder)
+STATE = ("learning", "forwarding", "fdb_limit", "mtu")  # what the datapath's set_port sets
 PuntHandler = Callable[[str, bytes], None]
 
 
 class Switch:
-    """A learning Ethernet switch (IEEE 802.1Q-2018 clause 8, VLAN-unaware).
+    """A learning Ethernet switch (IEEE 802.1Q-2018 clause 8), with VLANs once a port has some.
 
     Args:
         name: What `vswitch show` and log lines call it.
@@ -109,6 +111,7 @@ class Switch:
             undo.pop_all()
         self._punts = Punts(self._core, self._members, self._lock, handler=lambda: self.on_punt)
         self._stations = Stations(self._core, self.clock)
+        self._rules = PortRules(self._core, self._members, self._stations)
         self.observer = Observer(  # what happens here, and who wants to hear of it
             self._core, self._members, self._lock, clock=self.clock, paused=self.paused
         )
@@ -121,6 +124,7 @@ class Switch:
             clock=self.clock,
             by_hand=self._by_hand,
             paused=self.paused,
+            rules=self._rules,
             add=self.add_port,
             remove=self.remove_port,
         )
@@ -200,12 +204,20 @@ class Switch:
                 number = port.attach(self._core)
                 self.observer.port_added(port.name, number)
                 undo.callback(self.observer.port_removed, port.name, number)
+                undo.callback(self._rules.end)
                 undo.callback(self._disconnect, number)
-                self._core.datapath.set_port(number, **asdict(settings))
-            member = Member(port, number, settings)
-            self._stations.settle(member)
+                self._core.datapath.set_port(
+                    number,
+                    learning=settings.learning,
+                    forwarding=settings.forwarding,
+                    fdb_limit=settings.fdb_limit,
+                )
+                member = Member(port, number, settings)
+                self._rules.begin(member)
             self._upkeep.watch(member)
             self._members[port.name] = member
+            with self.paused():
+                self._rules.use_backups()
             undo.pop_all()
         return port
 
@@ -228,6 +240,8 @@ class Switch:
             self._disconnect(member.number)
             self.observer.port_removed(name, member.number)
             del self._members[name]
+            with self.paused():
+                self._rules.end()
             member.port.close()
 
     def listen(self, listener: AnyListener) -> AnyListener:
@@ -266,14 +280,22 @@ class Switch:
             member = self._member(name)
             given: dict[str, Any] = {key: v for key, v in change.items() if key != "mtu"}
             settings = replace(member.settings, **given)
-            if "mtu" in change:  # a device may refuse
-                member.port.set_mtu(change["mtu"])
-            member.settings = settings
+            with ExitStack() as undo:
+                undo.callback(self._set_rules, member, member.settings)
+                self._set_rules(member, settings)
+                if "mtu" in change:  # a device may refuse
+                    member.port.set_mtu(change["mtu"])
+                undo.pop_all()
             if member.gone:  # nothing enters or leaves there, whatever is set
                 change.pop("learning", None)
                 change.pop("forwarding", None)
+            state = {key: v for key, v in change.items() if key in STATE}
             with self.paused():
-                self._core.datapath.set_port(member.number, **change)
+                self._core.datapath.set_port(member.number, **state)
+
+    def _set_rules(self, member: Member, settings: PortSettings) -> None:
+        with self.paused():
+            self._rules.change(member, settings)
 
     @property
     def ports(self) -> dict[str, Port]:

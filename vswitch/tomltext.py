@@ -18,6 +18,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from vswitch import vlanwords
 from vswitch.config import reserved_names
 from vswitch.errors import ConfigError
 from vswitch.options import Option
@@ -104,6 +105,7 @@ class Form:
     types: tuple[type, ...]  # besides text, as on the command line
     name: str
     told: Callable[[Any], Any] = lambda value: value
+    within: tuple[type, ...] = (str,)  # a list
 
 
 def _speed(value: float) -> float | str:
@@ -121,6 +123,9 @@ FORMS: Mapping[str, Form] = {
     "State": Form((), "text", lambda value: "forwarding" if value else "blocked"),
     "IPv4Interface | IPv6Interface": Form((), "text", str),
     "frozenset[int]": Form((list,), "a list of names", reserved_names),
+    "VidSet": Form((int, list), 'VLANs, as [10, "20-29"]', lambda value: value.text(), (int, str)),
+    "tuple[tuple[int, int], ...]": Form((list,), 'text, as "100:10"'),
+    "PortVlans | None": Form((), "text", vlanwords.text),
 }
 
 
@@ -149,9 +154,9 @@ def as_text(what: str, option: Option, value: object) -> str:
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f")
     assert isinstance(value, list)
-    if strange := [word for word in value if not isinstance(word, str)]:
+    if strange := [word for word in value if type(word) not in wanted.within]:
         raise ConfigError(f"{what} is {wanted.name}, not of {_shown(strange[0])}")
-    return ",".join(value)
+    return ",".join(map(str, value))
 
 
 def _shown(value: object) -> str:

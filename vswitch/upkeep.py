@@ -25,6 +25,7 @@ from vswitch.links import Links
 from vswitch.listeners import Listeners, status
 from vswitch.members import Member
 from vswitch.observer import Observer
+from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.status import ListenerStatus
 
@@ -43,6 +44,7 @@ class Upkeep:
         clock: Its clock.
         by_hand: There are no threads, and nothing is waited for.
         paused: Holds the pollers.
+        rules: Of its ports.
         add: Connects a port with its settings.
         remove: Disconnects and closes the port of a name.
     """
@@ -58,6 +60,7 @@ class Upkeep:
         clock: Clock,
         by_hand: bool,
         paused: Callable[[], AbstractContextManager[None]],
+        rules: PortRules,
         add: Callable[..., Port],
         remove: Callable[[str], None],
     ) -> None:
@@ -71,7 +74,7 @@ class Upkeep:
         self._ready: set[int] = set()  # descriptors that `wait` found ready
         self.bell = bell
         self.observer = observer
-        self.links = Links(core, paused, observer.tell)
+        self.links = Links(core, paused, observer.tell, rules)
         self.listeners = Listeners(core, members, add=add, remove=remove)
         self.callers = Callers(core, members, self.links, paused)
         self.guests = Guests(core, members, self.links, paused, add, remove)

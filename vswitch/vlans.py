@@ -147,25 +147,3 @@ class PortVlans:
 # A port without VLAN options, beside others that have some: tagged frames pass as they are, and
 # untagged ones are where those of its likes are, in no VLAN.
 PLAIN = PortVlans()
-
-
-@dataclass(frozen=True, slots=True)
-class PortFlags:
-    """What bridge(8) calls the flags of a port; each means what it says there.
-
-    `locked`: only sources may enter whose static or learned entry is at this port.
-    """
-
-    isolated: bool = False
-    hairpin: bool = False
-    flood: bool = True  # unknown unicast
-    mcast_flood: bool = True
-    bcast_flood: bool = True
-    locked: bool = False
-    limit_drop: bool = (
-        False  # at fdb_limit a frame from a new station is dropped, not only unlearned
-    )
-    backup: str = ""  # the port that gets what is for this one while its link is down
-
-
-DEFAULT_FLAGS = PortFlags()

@@ -13,8 +13,8 @@ and to each of them::
     tag-type=802.1Q|802.1ad|0x9100   EtherType of its tags
     translate=100:10                 VLAN 100 on the wire is VLAN 10 here
 
-With ``access=100,tag-type=802.1ad`` a port is a customer's (802.1Q-2018 clause 15): his own tags are
-payload. ``tag``, ``trunks`` are Open vSwitch's words for the first two, ``native_vlan`` and
+With ``access=100,tag-type=802.1ad`` a port is a customer's (802.1Q-2018 clause 15): his own tags
+are payload. ``tag``, ``trunks`` are Open vSwitch's words for the first two, ``native_vlan`` and
 ``tagged_vlans`` are Faucet's.
 """
 

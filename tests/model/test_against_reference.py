@@ -25,8 +25,9 @@ from support.budget import examples
 from tests.model.traffic import LONGEST, RESERVED, frames, stations
 from vswitch import _fastpath, _ports, _rules, _slowpath, _tables
 from vswitch.errors import FdbFullError
+from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
-from vswitch.vlans import ACCEPT, PLAIN, PortFlags, PortVlans, VidSet
+from vswitch.vlans import ACCEPT, PLAIN, PortVlans, VidSet
 
 COMPILED = SimpleNamespace(
     **{**vars(_ports), **vars(_rules), "Datapath": _fastpath.Datapath, "Fdb": _tables.Fdb}
@@ -57,7 +58,7 @@ port_vlans = st.builds(
     translate=st.sampled_from([(), (), ((7, 8),), ((8, 4094), (7, 8))]),
 ) | st.just(PLAIN)
 port_flags = st.builds(
-    PortFlags,
+    PortSettings,
     **{
         name: st.booleans()
         for name in ("isolated", "hairpin", "flood", "mcast_flood", "bcast_flood")

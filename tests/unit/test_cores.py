@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from vswitch import _fastpath, _ports, _slowpath, _tables
-from vswitch.errors import PortLimitError
 from vswitch.core import COUNTER_WORDS
+from vswitch.errors import PortLimitError
 from vswitch.reference import COUNTERS, FRAME_MAX
 
 COMPILED = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, **vars(_ports))

@@ -1,0 +1,84 @@
+"""What is set of ports, done: VLANs, flags, backups.
+
+A switch takes notice of VLANs while one of its ports has an option about them. Then all ports do
+something with tags: those without an option what `vlans.PLAIN` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from vswitch.core import Core
+from vswitch.members import Member
+from vswitch.portsettings import PortSettings
+from vswitch.stations import Stations
+from vswitch.vlans import NO_VLAN, PLAIN, PortVlans
+
+
+class PortRules:
+    """The rules of one switch's members; its callers hold the switch's lock and its pollers.
+
+    Args:
+        core: Where the ports are numbers.
+        members: All of them.
+        stations: Those that are in VLANs where they no longer can be are forgotten.
+    """
+
+    def __init__(self, core: Core, members: Mapping[str, Member], stations: Stations) -> None:
+        self._core = core
+        self._members = members
+        self._stations = stations
+        self.aware = False  # of VLANs
+
+    def begin(self, member: Member) -> None:
+        """Apply what is set of a new member, which is not yet among them."""
+        self._notice([*self._members.values(), member])
+        self._apply(member)
+
+    def change(self, member: Member, settings: PortSettings) -> None:
+        """Give one of them other settings."""
+        was, member.settings = member.settings, settings
+        self._notice(self._members.values())
+        self._apply(member)
+        if settings.vlans != was.vlans:
+            self._stations.stay_in(member.number, self.vlans_of(member))
+
+    def end(self) -> None:
+        """One of them is gone."""
+        self._notice(self._members.values())
+        self.use_backups()
+
+    def vlans_of(self, member: Member) -> PortVlans | None:
+        """What a member does with VLANs; None while nobody takes notice of them."""
+        return (member.settings.vlans or PLAIN) if self.aware else None
+
+    def own_vid(self, member: Member) -> int | None:
+        """The VLAN of a member's own station; None if it can be in none."""
+        vlans = self.vlans_of(member)
+        return vlans.pvid if vlans else NO_VLAN
+
+    def use_backups(self) -> None:
+        """Give what is for ports that are down to their backups, and to others what is theirs."""
+        for member in self._members.values():
+            backup = self._members.get(member.settings.backup)
+            down = not member.up or member.gone
+            self._core.set_backup(member.number, backup.number if backup and down else None)
+
+    def _notice(self, members: Iterable[Member]) -> None:
+        members = list(members)
+        aware = any(member.settings.vlans for member in members)
+        if aware == self.aware:
+            return
+        self.aware = aware
+        self._stations.flush(None, None)  # they were in other VLANs, or in none
+        for member in members:
+            self._set_vlans(member)
+
+    def _apply(self, member: Member) -> None:
+        self._set_vlans(member)
+        self._core.set_flags(member.number, member.settings)
+        self.use_backups()
+
+    def _set_vlans(self, member: Member) -> None:
+        self._core.set_vlans(member.number, self.vlans_of(member))
+        self._stations.settle(member, self.own_vid(member))
