@@ -10,7 +10,7 @@ import pytest
 from support.frames import BROADCAST, EXPERIMENTAL, FINISHED, mac
 from support.lab import Lab, SocketPort
 
-LENGTHS = [60, 1514, 2095, 2096, 2097, 9014, 60, 65000, 65539, 60, 2097, 1514]
+LENGTHS = [60, 1514, 2087, 2088, 2089, 2096, 9014, 60, 65000, 65539, 60, 2097, 1514]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@
 #define SLOT_BYTES (VSW_PACKET_SLOT - VSW_PACKET_AT + VSW_VNET_LEN) /* of a message */
 #define MESSAGE_BYTES (VSW_VNET_LEN + VSW_FRAME_MAX + 1u) /* one too many shows a long frame */
 
-_Static_assert(VSW_PACKET_AT >= VSW_VNET_LEN + VSW_TAG_LEN, "a header and a tag fit in front");
+_Static_assert(VSW_PACKET_AT >= VSW_VNET_LEN + 2 * VSW_TAG_LEN, "a header and two tags fit in front");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "a packet socket has its header in the machine's byte order, frame.h in little endian");
 

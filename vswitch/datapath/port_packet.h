@@ -15,9 +15,10 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Where a frame starts in its slot: a virtio-net header and a tag fit in front of it. */
-#define VSW_PACKET_AT 16u
-/* Frames up to 2,096 bytes stay in their slot.  A multiple of 64 and not of 4,096, or the first
+/* Where a frame starts in its slot: a virtio-net header fits in front of it, the tag that the kernel
+ * took out, and one that it leaves the switch with (vlan.h). */
+#define VSW_PACKET_AT 24u
+/* Frames up to 2,088 bytes stay in their slot.  A multiple of 64 and not of 4,096, or the first
  * lines of all slots would be in the same few sets of the first-level cache. */
 #define VSW_PACKET_SLOT (2048u + 64u)
 /* Bytes of a ring's slot, of which the kernel and the headers take 80. */
