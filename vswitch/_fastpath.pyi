@@ -1,6 +1,5 @@
 """Typed face of the compiled datapath; the docstrings are in ``_fastpath.pyx``."""
 
-from collections.abc import Iterable
 from typing import final
 
 from vswitch._memory import Memory
@@ -19,7 +18,6 @@ MTU_EXTRA: int
 PULSE_TIMES: int
 BURST: int
 OFFLOADS: dict[str, int]
-VERDICTS: dict[str, int]
 DROP_REASONS: tuple[tuple[str, str, str], ...]  # name, "rx" or "tx", what it means
 
 @final
@@ -55,4 +53,3 @@ class Datapath:
     ) -> None: ...
     def remove_port(self, port: int) -> None: ...
     def port_error(self, port: int) -> int: ...
-    def set_reserved(self, nibbles: Iterable[int], verdict: str) -> None: ...

@@ -45,7 +45,6 @@ MTU_EXTRA = VSW_MTU_EXTRA
 PULSE_TIMES = VSW_PULSE_TIMES
 BURST = VSW_BURST
 OFFLOADS = {"csum": 1, "tso4": 2, "tso6": 4, "ecn": 8, "uso": 16, "ufo": 32}
-VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
 DROP_REASONS = tuple(
     (vsw_drop_reason_of(i).name.decode().lower(),
      vsw_drop_reason_of(i).where.decode(),
@@ -285,7 +284,7 @@ cdef class Datapath:
         self._make_fdb(fdb_limit, ageing_s, os.urandom(16) if salt is None else salt)
         self._fdb.events = self._make_events(EVENTS_COMMANDED, notify_fd)
         self._make_pollers(pollers, busy_poll_us, notify_fd)
-        self.set_reserved(range(1, 16), "drop")
+        memset(&self._reserved[1], VSW_DISCARD, 15)
 
     def __dealloc__(self):
         cdef unsigned i
@@ -490,13 +489,3 @@ cdef class Datapath:
             if p.queue[i].error:
                 return p.queue[i].error
         return 0
-
-    def set_reserved(self, nibbles, verdict):
-        """What happens to frames for 01-80-C2-00-00-0x, x in *nibbles*.  *Parked.*
-
-        *verdict* is one of VERDICTS: forward, drop, punt.
-        """
-        for nibble in nibbles:
-            if not 0 <= nibble < 16:
-                raise ValueError(f"a reserved address ends in 0..15, not {nibble}")
-            self._reserved[<unsigned>nibble] = VERDICTS[verdict]

@@ -1,11 +1,15 @@
 """Typed face of what sets a port's rules; the docstrings are in ``_rules.pyx``."""
 
+from collections.abc import Iterable
+
 from vswitch._fastpath import Datapath
 from vswitch.portsettings import PortSettings
 from vswitch.vlans import PortVlans
 
+VERDICTS: dict[str, int]
 ACCEPT: dict[str, int]
 
+def set_reserved(dp: Datapath, nibbles: Iterable[int], verdict: str) -> None: ...
 def set_vlans(dp: Datapath, port: int, vlans: PortVlans | None) -> None: ...
 def set_flags(dp: Datapath, port: int, flags: PortSettings) -> None: ...
 def set_backup(dp: Datapath, port: int, backup: int | None) -> None: ...

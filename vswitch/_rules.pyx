@@ -1,4 +1,5 @@
-"""What the control plane sets of a port: VLANs (``datapath/vlan.h``), flags (``datapath/rules.h``).
+"""What the control plane sets of ports: VLANs (``datapath/vlan.h``), flags (``datapath/rules.h``);
+and of the switch: what happens to reserved addresses (``datapath/admit.h``).
 
 All functions but `vlan_counters` are *parked*: to be called only while no poller is between two
 gates.
@@ -8,15 +9,25 @@ from libc.string cimport memcpy
 
 from vswitch._fastpath cimport Datapath
 from vswitch._memory cimport Memory
+from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.rules cimport *
 
+VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
 ACCEPT = {
     "all": VSW_ACCEPT_ALL, "tagged": VSW_ACCEPT_TAGGED, "untagged": VSW_ACCEPT_UNTAGGED,
 }
 
 cdef enum:
     COUNTERS = 4  # of 64 bits, per poller and VLAN
+
+
+def set_reserved(Datapath dp not None, nibbles, verdict):
+    """What happens to frames for 01-80-C2-00-00-0x, x in *nibbles*; *verdict* is of VERDICTS."""
+    for nibble in nibbles:
+        if not 0 <= nibble < 16:
+            raise ValueError(f"a reserved address ends in 0..15, not {nibble}")
+        dp._reserved[<unsigned>nibble] = VERDICTS[verdict]
 
 
 def set_vlans(Datapath dp not None, unsigned port, vlans):

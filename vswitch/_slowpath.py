@@ -442,5 +442,6 @@ add_vhost_port = Datapath.add_vhost_port
 add_stream_port, add_dgram_port = Datapath.add_stream_port, Datapath.add_dgram_port
 set_fd = Datapath.set_fd
 # The same of ``_rules``.
+set_reserved = Datapath.set_reserved
 set_vlans, set_flags, set_backup = Datapath.set_vlans, Datapath.set_flags, Datapath.set_backup
 vlan_counters = Datapath.vlan_counters

@@ -11,7 +11,8 @@ from mmap import mmap
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from vswitch._fastpath import BURST, DROP_REASONS, PORTS_MAX, PULSE_TIMES, VERDICTS
+from vswitch._fastpath import BURST, DROP_REASONS, PORTS_MAX, PULSE_TIMES
+from vswitch._rules import VERDICTS
 from vswitch.errors import PortError
 from vswitch.status import Pulse
 
@@ -108,6 +109,10 @@ class Core:
     def set_fd(self, port: int, fd: int) -> None:
         """Give stream port number *port* another socket, -1 for none.  *Parked.*"""
         self._ports.set_fd(self.datapath, port, fd)
+
+    def set_reserved(self, nibbles: Iterable[int], verdict: str) -> None:
+        """What happens to frames for 01-80-C2-00-00-0x, x in *nibbles*.  *Parked.*"""
+        self._rules.set_reserved(self.datapath, nibbles, verdict)
 
     def set_vlans(self, port: int, vlans: PortVlans | None) -> None:
         """What port number *port* does with VLANs; None: it takes no notice.  *Parked.*"""

@@ -455,7 +455,7 @@ class Switch:
         if verdict not in VERDICTS:
             raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}, not {verdict!r}")
         with self.paused():
-            self._core.datapath.set_reserved(nibbles, verdict)
+            self._core.set_reserved(nibbles, verdict)
             self._reserved.update(dict.fromkeys(nibbles, verdict))
 
     @property

@@ -35,6 +35,7 @@ from support.wait import wait_for
 from tests.model.traffic import STATIONS, frames, stations
 from vswitch._fastpath import Datapath
 from vswitch._ports import Wire, add_memory_port
+from vswitch._rules import set_reserved
 from vswitch._tables import Fdb
 from vswitch.linux import device
 from vswitch.reference import ReferenceSwitch
@@ -172,7 +173,7 @@ class Trio:
             self.wires.append(Wire(self.datapath, n))
             self.reference.add_port()
         for nibble in forwarded:
-            self.datapath.set_reserved([nibble], "forward")
+            set_reserved(self.datapath, [nibble], "forward")
             self.reference.reserved[nibble] = "forward"
         bridge.start_over(n_ports, sum(1 << nibble for nibble in forwarded))
         self.now_s = 0

@@ -210,7 +210,7 @@ class SwitchMachine(RuleBasedStateMachine):
         verdict=st.sampled_from(["forward", "drop", "punt"]),
     )
     def reserved_address_changes(self, nibbles, verdict):
-        self.datapath.set_reserved(nibbles, verdict)
+        self.core.set_reserved(self.datapath, nibbles, verdict)
         for nibble in nibbles:
             self.twin.reserved[nibble] = verdict
 

@@ -12,12 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from vswitch import _fastpath, _ports, _slowpath, _tables
+from vswitch import _fastpath, _ports, _rules, _slowpath, _tables
 from vswitch.core import COUNTER_WORDS
 from vswitch.errors import PortLimitError
 from vswitch.reference import COUNTERS, FRAME_MAX
 
-COMPILED = SimpleNamespace(Datapath=_fastpath.Datapath, Fdb=_tables.Fdb, **vars(_ports))
+COMPILED = SimpleNamespace(
+    **{**vars(_ports), **vars(_rules), "Datapath": _fastpath.Datapath, "Fdb": _tables.Fdb}
+)
 FINISHED = bytes(10)
 A, B, C = (bytes([2, 0, 0, 0, 0, n]) for n in (1, 2, 3))
 BPDU = bytes.fromhex("0180c2000000")
@@ -256,7 +258,7 @@ def test_a_datapath_in_a_cycle_of_references_is_collected(core):
 
 def test_reserved_addresses_end_in_one_digit(core):
     with pytest.raises(ValueError, match="a reserved address ends in"):
-        core.Datapath().set_reserved([16], "drop")
+        core.set_reserved(core.Datapath(), [16], "drop")
 
 
 # ---------------------------------------------------------------- the poller's thread
@@ -324,7 +326,7 @@ def test_a_port_can_be_removed_and_added_while_paused(running):
 
 def test_a_punted_frame_wakes_the_control_plane(running):
     running.datapath.pause()
-    running.datapath.set_reserved([0], "punt")
+    running.core.set_reserved(running.datapath, [0], "punt")
     running.datapath.resume()
     running.wires[1].send(FINISHED + frame(BPDU, A))
 

@@ -23,6 +23,7 @@ from support.guest_memory import Memory
 from support.guest_rig import Rig
 from support.virtio_driver import Card
 from vswitch._ports import punted
+from vswitch._rules import set_reserved
 
 FORMATS = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
 GUEST, OTHER = mac(1), mac(2)
@@ -203,7 +204,7 @@ def test_a_senders_remarks_stay_here(rig, packed):
 @FORMATS
 def test_a_long_frame_for_the_control_plane_is_whole(rig, packed):
     net, a, b = two(rig, packed=packed, size=64)
-    net.datapath.set_reserved([14], "punt")
+    set_reserved(net.datapath, [14], "punt")
     f = long_frame(1, dst=bytes.fromhex("0180c200000e"))
     a.send(f, cuts=[200, 900])
 
