@@ -80,7 +80,7 @@ static inline enum vsw_drop vsw_vlan_enter(const struct vsw_poller *p, struct vs
         if (f->len < VSW_ETH_LEN + VSW_TAG_LEN)
             return VSW_DROP_VLAN;
         /* A checksum over the tag could not be had without it. */
-        if (f->needs && vsw_le16(vsw_vnet(f) + VSW_VNET_CSUM_START) < VSW_ETH_LEN + VSW_TAG_LEN)
+        if (f->needs & VSW_CSUM && vsw_le16(vsw_vnet(f) + VSW_VNET_CSUM_START) < VSW_ETH_LEN + VSW_TAG_LEN)
             return VSW_DROP_BAD_OFFLOAD;
         tci = vsw_be16(f->data + VSW_ETH_LEN);
         vid = tci & VSW_VID_MASK;
