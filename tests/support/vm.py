@@ -35,12 +35,12 @@ BOOT_S = 60  # a quiet machine needs 5
 STATUS = re.compile(r"vm: status (\d+)\n")
 
 
-def lacking() -> str:
-    """What there is not here and the virtual machines need; empty if there is all."""
+def lacking(initrd: str = "initrd.gz") -> str:
+    """What there is not here and virtual machines with *initrd* need; empty if there is all."""
     if not shutil.which(QEMU):
         return f"needs {QEMU}"
-    if not (IMAGE / "initrd.gz").exists():
-        return "needs build/vm, which tests/vms/image.sh makes"
+    if not (IMAGE / initrd).exists():
+        return f"needs build/vm/{initrd}, which tests/vms/image.sh makes"
     return ""
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make what the tests' virtual machines boot: build/vm/vmlinuz and build/vm/initrd.gz, of Debian's
-# cloud kernel and its static busybox, with init and lease from this folder.
+# cloud kernel and its static busybox, with init and lease from this folder; and the same with a
+# bridge, this machine's ip(8) and bridge(8), and wires: build/vm/bridge.gz.
 #
 #   tests/vms/image.sh
 #
@@ -16,8 +17,8 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "vswitch: $1"; say "hint: $2"; exit 1; }
 
 is_made() {
-    [ -e "$vm/initrd.gz" ] || return 1
-    [ -z "$(find "$here/init" "$here/lease" "$here/image.sh" -newer "$vm/initrd.gz")" ]
+    [ -e "$vm/bridge.gz" ] || return 1
+    [ -z "$(find "$here/init" "$here/lease" "$here/image.sh" "$here/wires.c" -newer "$vm/bridge.gz")" ]
 }
 
 # The package of the newest kernel, which the meta package depends on.
@@ -73,7 +74,7 @@ copy_modules() {
     "$busybox" depmod -b "$vm/root" "$release"
 }
 
-pack() {
+fill_root() {
     root=$vm/root
     mkdir -p "$root/bin" "$root/dev" "$root/etc/udhcpc" "$root/proc" "$root/srv" "$root/sys" "$root/tmp"
     cp "$busybox" "$root/bin/busybox"
@@ -82,9 +83,30 @@ pack() {
     chmod 755 "$root/init" "$root/etc/udhcpc/default.script"
     copy_modules virtio_pci virtio_net
     cp "$vm"/unpacked/boot/vmlinuz-* "$vm/vmlinuz"
+}
+
+# A program of this machine as /sbin/NAME, and the libraries that it needs.
+copy_program() {
+    file=$(PATH=$PATH:/usr/sbin:/sbin command -v "$1") ||
+        die "the virtual machine with a bridge needs $1, which is not here" "install iproute2"
+    mkdir -p "$root/sbin"
+    cp -L "$file" "$root/sbin/$1"
+    for library in $(ldd "$file" | grep -o '/[^ ]*'); do
+        mkdir -p "$root/$(dirname "$library")"
+        cp -L "$library" "$root/$library"
+    done
+}
+
+add_bridge() {
+    copy_modules bridge tun virtio_console
+    copy_program ip
+    copy_program bridge
+    "${CC:-cc}" -static -Os -s -Wall -Wextra -Werror -o "$root/bin/wires" "$here/wires.c"
+}
+
+pack() {
     (cd "$root" && find . | "$busybox" cpio -o -H newc -R 0:0 2>/dev/null) | gzip -1 >"$vm/initrd.new"
-    mv "$vm/initrd.new" "$vm/initrd.gz"
-    rm -rf "$vm/unpacked" "$root"
+    mv "$vm/initrd.new" "$vm/$1"
 }
 
 is_made && exit 0
@@ -92,4 +114,8 @@ is_made && exit 0
 mkdir -p "$vm"
 fetch_packages
 unpack
-pack
+fill_root
+pack initrd.gz
+add_bridge
+pack bridge.gz
+rm -rf "$vm/unpacked" "$root"
