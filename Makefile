@@ -13,9 +13,10 @@ PY = .venv/bin/python
 SETUP = scripts/setup.sh
 DEMO_PACKAGES = iproute2 iputils-ping iperf3
 TEST_PACKAGES = $(DEMO_PACKAGES) busybox dnsmasq-base libseccomp2 ethtool qemu-system-x86 tcpdump \
-	libvirt0 libxml2-utils systemd zsh fish dpdk-dev librte-net-virtio23 librte-mempool-ring23
-BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 \
-	librte-net-vhost23 librte-net-af-packet23
+	libvirt0 libxml2-utils systemd zsh fish dpdk-dev librte-net-virtio23 librte-mempool-ring23 \
+	openvswitch-switch
+BENCH_PACKAGES = $(TEST_PACKAGES) openvswitch-switch-dpdk vde2 librte-net-vhost23 \
+	librte-net-af-packet23
 FUZZ_PACKAGES = clang libclang-rt-dev
 FRAMES = 10000000
 EXECUTIONS = 10000000
