@@ -8,11 +8,13 @@ from dataclasses import fields
 from hypothesis import strategies as st
 
 from vswitch import config as switchconfig
+from vswitch import vlanwords
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.options import ID_MAX, Number, Option, Permissions
-from vswitch.portconfig import KINDS, LISTENERS, LISTS, OPTIONS, Kind, PortConfig
+from vswitch.portconfig import KINDS, LISTENERS, LISTS, OPTIONS, VLAN_OPTIONS, Kind, PortConfig
 from vswitch.tomltext import FORMS
+from vswitch.vlans import ACCEPT, ALL, VidSet
 
 # Few often, so that two ports want the same.
 FEW = 4
@@ -45,6 +47,13 @@ ADDRESSES = {
     "record": PATHS,
     "fd": DESCRIPTORS | NAMES,
 }
+VIDS = st.sampled_from([1, 2, 10, 4094]) | st.integers(1, 4094)
+VID_SETS = st.just(ALL) | st.lists(
+    st.tuples(VIDS, st.integers(0, 9)), min_size=1, max_size=4
+).map(lambda rows: VidSet.of(v for low, n in rows for v in range(low, min(low + n, 4094) + 1)))
+PAIRS = st.lists(st.tuples(VIDS, VIDS), min_size=1, max_size=3).map(
+    lambda pairs: ",".join(f"{wire}:{ours}" for wire, ours in pairs)
+)
 # What options say, by what their readers return; numbers know their range.
 WORDS = {
     "bool": st.sampled_from(["on", "off"]),
@@ -56,8 +65,21 @@ WORDS = {
     "IPv4Interface | IPv6Interface": st.integers(1, 250).map(lambda n: f"10.0.0.{n}/24")
     | st.integers(1, 65535).map(lambda n: f"fd00::{n:x}/64"),
     "frozenset[int]": st.lists(st.sampled_from(["stp", "lldp", "05", "0a"])).map(",".join),
+    "VidSet": VID_SETS.map(VidSet.text),
+    "tuple[tuple[int, int], ...]": PAIRS,
+    "PortVlans | None": st.just("access=10"),
 }
-SPECIAL = {"name": NAMES, "core": st.sampled_from(["c", "python"])}
+SPECIAL = {
+    "name": NAMES,
+    "core": st.sampled_from(["c", "python"]),
+    "native-mode": st.sampled_from(["tagged", "untagged"]),
+    "accept": st.sampled_from(ACCEPT),
+    "tag-type": st.sampled_from(["802.1Q", "802.1ad", "0x9100"]),
+    **dict.fromkeys(("access", "native", "pvid"), VIDS.map(str)),
+}
+# The VLANs of a port are one thing said in several words, most of which exclude one another.
+MEMBERS = (["access"], ["trunk"], ["trunk", "native"], ["trunk", "native", "native-mode"])
+MEMBERS = (*MEMBERS, ["tagged"], ["pvid", "untagged"], ["pvid", "untagged", "tagged"], [])
 assert set(WORDS) == set(FORMS) - {"int"}
 
 
@@ -70,13 +92,33 @@ def words(option: Option) -> st.SearchStrategy[str]:
 
 
 @st.composite
+def _vlan_words(draw):
+    """Words about VLANs, and their values; mostly such as can be said together."""
+    chosen = draw(st.sampled_from(MEMBERS))
+    others = ["accept", "ingress-filter", "tag-type", "translate"]
+    chosen = [*chosen, *draw(st.lists(st.sampled_from(others), unique=True, max_size=2))]
+    said = {
+        key: draw(SPECIAL[key] if key in SPECIAL else words(VLAN_OPTIONS[key])) for key in chosen
+    }
+    if "pvid" in said:
+        said["untagged"] += f",{said['pvid']}" if said["untagged"] != "all" else ""
+    if {"tagged", "untagged"} <= said.keys():
+        tagged = VidSet.parse(said["tagged"]) - VidSet.parse(said["untagged"])
+        said["tagged"] = (tagged or VidSet.of([1])).text()
+    if draw(st.booleans()) and "access" in said:
+        said["tag"] = said.pop("access")
+    return list(said.items())
+
+
+@st.composite
 def _member(draw, kinds, make):
     name = draw(st.sampled_from(sorted(kinds)))
     kind: Kind = kinds[name]
     address = draw(ADDRESSES.get(name, DEVICES))
     if kinds is LISTENERS and name == "vhost-user":
         address += "/"
-    chosen = draw(st.lists(st.sampled_from(kind.options), unique=True))
+    singly = [key for key in kind.options if key not in VLAN_OPTIONS]
+    chosen = draw(st.lists(st.sampled_from(singly), unique=True))
     if "remote" in kind.options:
         chosen = [*{*chosen, "remote"}]
     if "name" in kind.options:
@@ -88,6 +130,8 @@ def _member(draw, kinds, make):
             value = ADDRESSES[name]
         many = draw(st.lists(value, min_size=1, max_size=3)) if key in LISTS else [draw(value)]
         options += [(key, one) for one in many]
+    if draw(st.booleans()):
+        options += draw(_vlan_words())
     try:
         return make(None if name == "auto" else name, address, options, what="it")
     except ConfigError:  # two options that exclude one another, a name of 16 bytes
