@@ -128,13 +128,13 @@ def split_words(options: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def parse(what: str, text: str) -> PortVlans | None:
-    """Read VLANs of a port as one text, as above; nothing for none.
+    """Read VLANs of a port as one text, as above; nothing, or ``none``, for none.
 
     Raises:
         ConfigError: it cannot be; the sentence begins with *what*.
     """
     said: dict[str, Any] = {}
-    for word, value in split_words(text.split(",")) if text else []:
+    for word, value in split_words(text.split(",")) if text not in ("", "none") else []:
         key = SYNONYMS.get(word, word)
         if key not in READERS:
             raise ConfigError(f"{what}: unknown option {word!r}", hint=_HINT)
@@ -289,6 +289,16 @@ def _said_members(vlans: PortVlans) -> dict[str, str]:
     said = {} if pvid is None else {"pvid": str(pvid)}
     said |= {"untagged": vlans.untagged.text()} if vlans.untagged else {}
     return said | ({"tagged": tagged.text()} if tagged else {})
+
+
+def mode(vlans: PortVlans | None) -> str:
+    """``unaware``, ``access``, ``trunk``, ``hybrid``, or ``plain``: it has all, as they are."""
+    if vlans is None:
+        return "unaware"
+    said = _said_members(vlans)
+    if not said:
+        return "plain" if vlans.members else "hybrid"
+    return next((word for word in ("access", "trunk") if word in said), "hybrid")
 
 
 def tag_type_name(value: int) -> str:

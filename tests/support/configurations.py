@@ -8,7 +8,6 @@ from dataclasses import fields
 from hypothesis import strategies as st
 
 from vswitch import config as switchconfig
-from vswitch import vlanwords
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.options import ID_MAX, Number, Option, Permissions
@@ -48,9 +47,9 @@ ADDRESSES = {
     "fd": DESCRIPTORS | NAMES,
 }
 VIDS = st.sampled_from([1, 2, 10, 4094]) | st.integers(1, 4094)
-VID_SETS = st.just(ALL) | st.lists(
-    st.tuples(VIDS, st.integers(0, 9)), min_size=1, max_size=4
-).map(lambda rows: VidSet.of(v for low, n in rows for v in range(low, min(low + n, 4094) + 1)))
+VID_SETS = st.just(ALL) | st.lists(st.tuples(VIDS, st.integers(0, 9)), min_size=1, max_size=4).map(
+    lambda rows: VidSet.of(v for low, n in rows for v in range(low, min(low + n, 4094) + 1))
+)
 PAIRS = st.lists(st.tuples(VIDS, VIDS), min_size=1, max_size=3).map(
     lambda pairs: ",".join(f"{wire}:{ours}" for wire, ours in pairs)
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+from vswitch.portsettings import DEFAULT, PortSettings
 
 DROPS = {"runt": 0, "bad_source": 2, "rx_full": 1, "tx_full": 0, "tx_error": 4}
 REASONS = [
@@ -12,12 +14,16 @@ REASONS = [
 ]
 
 
+# As every setting is by default.
+SETTINGS = {f.name: getattr(DEFAULT, f.name) for f in fields(PortSettings)}
+
+
 def port(name: str, number: int, **facts: object) -> dict[str, object]:
     """An element of GET /v1/ports."""
     return {
         "name": name, "number": number, "kind": "tap", "end": "file", "driver": "tap",
         "address": "", "remote": "", "ips": [], "created": True, "state": "forwarding",
-        "learning": True, "forwarding": True, "fdb_limit": 0,
+        **SETTINGS,
         "mtu": 1500, "queues": 1, "queues_used": 1, "vnet_header": True, "offloads": [],
         "stations": 1, "drops": DROPS,
         "counters": {"rx_frames": 10, "rx_bytes": 640, "tx_frames": 5, "tx_bytes": 320},

@@ -11,6 +11,7 @@ from click.shell_completion import BashComplete
 from support.fake_api import FakeApi
 from support.served import served
 from vswitch import cli
+from vswitch.cli import link
 from vswitch.control import address, client
 
 # How each shell is asked what the last word of a line could be. bash and zsh call the function with
@@ -59,7 +60,7 @@ def api(monkeypatch, tmp_path):
         ("-j -s lin", ["link"]),
         ("fdb ", ["show", "stats", "history", "add", "replace", "del", "flush"]),
         ("f fl", ["flush"]),
-        ("link set ", ["dev", "learning", "state", "fdb-limit", "mtu", "master", "self"]),
+        ("link set ", ["dev", *link.SETTINGS, "master", "self", "nobackup_port"]),
         ("link set dev ", ["tap0", "tap1"]),
         ("link set dev tap1", ["tap1"]),
         ("l set dev tap0 st", ["state"]),

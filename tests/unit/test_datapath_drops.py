@@ -11,6 +11,7 @@ from support.frames import BROADCAST, GSO_TCPV4, NEEDS_CSUM, frame, mac, unfinis
 from support.lab import SocketPort
 from vswitch import DROP_REASONS
 from vswitch._fastpath import FRAME_MAX, PUNT_BYTES
+from vswitch.vlans import C_TAG, PortVlans, VidSet
 
 A, B = mac(1), mac(2)
 LLDP = bytes.fromhex("0180c200000e")
@@ -115,7 +116,26 @@ def tx_offload(net):
     return "plain", 1
 
 
+def other_vlan(net):
+    net.switch.set_port("a", vlans=PortVlans(7, VidSet.of([7]), VidSet.of([7])))
+    net.send("a", frame(B, A, b"\0\x08", ethertype=C_TAG))
+    return "a", 1
+
+
+def untagged_on_a_trunk(net):
+    net.switch.set_port("a", vlans=PortVlans(None, VidSet.of([7]), VidSet()))
+    net.send("a", frame(B, A))
+    return "a", 1
+
+
+def stranger_at_a_locked_port(net):
+    net.switch.set_port("a", locked=True)
+    net.send("a", frame(B, A))
+    return "a", 1
+
+
 PROVOKED = {
+    "vlan": [other_vlan, untagged_on_a_trunk], "guarded": [stranger_at_a_locked_port],
     "runt": [runt, longer_than_any_frame], "bad_source": [bad_source],
     "bad_offload": [bad_offload], "reserved": [reserved], "blocked": [blocked],
     "hairpin": [hairpin], "no_egress": [no_egress], "punt_full": [punt_full],
@@ -149,7 +169,10 @@ def test_a_drop_is_counted_once_under_its_reason(lab, reason, provoke):
 
 
 def test_every_reason_is_provoked_here():
-    elsewhere = {"rx_full"}  # takes a kernel that has no room: tests/netns/test_netdev_frames.py
+    elsewhere = {
+        "rx_full",  # takes a kernel that has no room: tests/netns/test_netdev_frames.py
+        "policed",  # takes a rate: tests/unit/test_datapath_meters.py
+    }
     assert set(PROVOKED) | elsewhere == {name for name, _, _ in DROP_REASONS}
 
 

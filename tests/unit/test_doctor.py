@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from support.fake_api import SETTINGS
 from support.served import served
 from vswitch import cli
 from vswitch.control import address
@@ -20,8 +21,8 @@ QEMU = Holder(77, "qemu-system-x86")
 def port(name, **options):
     given = {
         "number": 0, "kind": "tap", "end": "file", "driver": "tap", "address": "", "remote": "",
-        "ips": [], "created": False, "state": "forwarding", "learning": True, "forwarding": True,
-        "fdb_limit": 0, "mtu": 1500, "queues": 1, "queues_used": 1, "vnet_header": True,
+        "ips": [], "created": False, "state": "forwarding", **SETTINGS,
+        "mtu": 1500, "queues": 1, "queues_used": 1, "vnet_header": True,
         "offloads": ["csum"], "stations": 0, "counters": {"rx_frames": 1000, "tx_frames": 1000},
         "drops": {"rx_full": 0, "tx_full": 0},
     }  # fmt: skip

@@ -4,7 +4,15 @@ from dataclasses import fields
 
 import pytest
 
-from vswitch import FakeClock, MemoryPort, PortStatus, Switch, configfile, reconcile
+from vswitch import (
+    FakeClock,
+    MemoryPort,
+    PortStatus,
+    Switch,
+    configfile,
+    reconcile,
+    vlanwords,
+)
 from vswitch.cli import link
 from vswitch.control.schema import PortChange as Body
 from vswitch.control.schema import PortInfo
@@ -16,7 +24,12 @@ from vswitch.portsettings import DEFAULT, PortChange, PortSettings
 NAMES = {field.name for field in fields(PortSettings)}
 KEYS = [key for key, option in OPTIONS.items() if option.live]
 # A value of each setting that it has not by default, as the command line and as a file have it.
-OTHER = {"learning": "off", "state": "blocked", "fdb-limit": "7", "mtu": "1400"}
+OTHER = {
+    "learning": "off", "state": "blocked", "fdb-limit": "7", "limit-drop": "on", "isolated": "on",
+    "hairpin": "on", "flood": "off", "mcast-flood": "off", "bcast-flood": "off", "locked": "on",
+    "backup": "tap9", "mtu": "1400",
+}  # fmt: skip
+VLANS = vlanwords.parse("vlans", "trunk=10,20,native=1")  # said in several words
 VALUES = {key: OPTIONS[key].reader(key, text) for key, text in OTHER.items()}
 
 
@@ -39,7 +52,7 @@ def test_every_kind_takes_every_setting(kinds):
     }
 
 
-OTHER_FIELDS = {OPTIONS[key].field: value for key, value in VALUES.items()}
+OTHER_FIELDS = {OPTIONS[key].field: value for key, value in VALUES.items()} | {"vlans": VLANS}
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -12,21 +12,22 @@ if TYPE_CHECKING:
 
 # What bridge(8) calls the state of a port whose `PortInfo.state` is ours.
 STATES = {"forwarding": "forwarding", "blocked": "blocking"}
-# What is so of every port here, in the order of "bridge -d link".
-ALWAYS = {
-    "hairpin": False,
+# In the order of "bridge -d link": fields of `PortInfo`, and what is so of every port here.
+FLAGS: Mapping[str, bool | None] = {
+    "hairpin": None,
     "guard": False,
     "root_block": False,
     "fastleave": False,
-    "learning": True,
-    "flood": True,
-    "mcast_flood": True,
-    "bcast_flood": True,
+    "learning": None,
+    "flood": None,
+    "mcast_flood": None,
+    "bcast_flood": None,
     "mcast_to_unicast": False,
     "neigh_suppress": False,
     "vlan_tunnel": False,
-    "isolated": False,
-    "locked": False,
+    "backup_port": None,  # if there is one
+    "isolated": None,
+    "locked": None,
 }
 MISSED, ERRORS = "rx_full", "tx_error"  # the drops that ip(8) counts apart
 
@@ -78,9 +79,15 @@ def link_keys(
     }
 
 
-def flags_of(port: PortInfo) -> dict[str, bool]:
-    """What ``bridge -d link`` says is on and off."""
-    return {**ALWAYS, "learning": port.learning}
+def flags_of(port: PortInfo) -> dict[str, bool | str]:
+    """What ``bridge -d link`` says is on and off, and the backup."""
+    said: dict[str, bool | str] = {}
+    for name, always in FLAGS.items():
+        if name == "backup_port":
+            said |= {name: port.backup} if port.backup else {}
+        else:
+            said[name] = getattr(port, name) if always is None else always
+    return said
 
 
 def numbers(port: PortInfo, where: Mapping[str, str]) -> dict[str, dict[str, int]]:
@@ -117,7 +124,7 @@ def link_lines(keys: Mapping[str, object]) -> str:
         f"{keys['ifindex']}: {keys['ifname']}: <{','.join(flags)}> mtu {keys['mtu']} "
         f"master {keys['master']} state {keys['state']} "
     ]
-    said = [f"{key} {'on' if value else 'off'}" for key, value in keys.items() if key in ALWAYS]
+    said = [f"{key} {_shown(value)}" for key, value in keys.items() if key in FLAGS]
     if said:
         lines += _wrapped(said)
     stats = keys.get("stats64")
@@ -125,6 +132,10 @@ def link_lines(keys: Mapping[str, object]) -> str:
         for side, counted in stats.items():
             lines += _counted(side, counted)
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, str) else "on" if value else "off"
 
 
 def _wrapped(words: Sequence[str]) -> list[str]:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from vswitch import vlanwords
 from vswitch.cli import _bridge, _names
 from vswitch.cli._asking import Asking, asking, telling
 from vswitch.cli._group import Words
 from vswitch.cli._words import Grammar, Said, one_of
-from vswitch.portconfig import OPTIONS
+from vswitch.portconfig import OPTIONS, VLANS
 
 if TYPE_CHECKING:
+    from vswitch.options import Option
     from vswitch.portsettings import PortChange
 
 SHOW_HELP = """\
@@ -28,19 +30,27 @@ what a port negotiated, and why frames were dropped, asks "vswitch show".
 
 # What a value can be, by `Option.returns`.
 CHOICES = {"bool": ("on", "off"), "State": ("forwarding", "blocking", "disabled")}
-SETTINGS = {key: option for key, option in OPTIONS.items() if option.live}
+SHAPES = {"int": "N", "PortVlans | None": "VLANS", "str": "VALUE"}  # where there are too many
+SETTINGS = {key: option for key, option in OPTIONS.items() if option.live} | {"vlans": VLANS}
+
+
+def _shape(option: Option) -> str:
+    choices = CHOICES.get(option.returns)
+    return "|".join(choices[:2]) if choices else SHAPES[option.returns]
 
 
 def _listed() -> str:
     """A line for each setting: how it is said, and what it does."""
     return "\n".join(
-        f"  {f'{key} ' + '|'.join(CHOICES.get(option.returns, ('N',))[:2]):<27}{option.text}"
-        for key, option in SETTINGS.items()
+        f"  {f'{key} ' + _shape(option):<27}{option.text}" for key, option in SETTINGS.items()
     )
 
 
 SET_HELP = f"""\
 Change what a port may do, while frames flow. Nothing is said when it is done.
+
+bridge(8) writes "_" where there is "-" here; both are understood. "backup_port PORT" and
+"nobackup_port" are there, too, and "vlans none".
 
 \b
 {_listed()}
@@ -48,13 +58,16 @@ Change what a port may do, while frames flow. Nothing is said when it is done.
 \b
   vswitch link set dev tap0 learning off
   vswitch link set dev tap0 state blocking fdb-limit 100
+  vswitch link set dev tap0 isolated on mcast_flood off
+  vswitch link set dev tap0 vlans trunk=10,20,native=1
 """
 
 STP = "this switch does not speak STP yet"
 SNOOPING = "this switch does not snoop multicast yet"
-VLANS = "this switch is not VLAN-aware yet"
-FLOODING = "flooding cannot be turned off for a port yet"
+TUNNELS = "this switch has no tunnels yet"
+ARP = "this switch does not answer for others yet"
 HARDWARE = "there is no hardware behind this switch"
+NO_BACKUP = "nobackup_port"
 
 SHOW = Grammar(
     {"dev": _names.ports, "master": _names.switches}, synonyms={"br": "master", "brport": "dev"}
@@ -64,19 +77,21 @@ SET = Grammar(
         "dev": _names.ports,
         **{key: one_of(*CHOICES.get(option.returns, ())) for key, option in SETTINGS.items()},
     },
-    flags=("master", "self"),
+    flags=("master", "self", NO_BACKUP),
+    synonyms={
+        **{key.replace("-", "_"): key for key in SETTINGS if "-" in key},
+        **dict.fromkeys(("backup_port", "backup-port"), "backup"),
+        "nobackup-port": NO_BACKUP,
+    },
     refused={
-        "isolated": "ports cannot be isolated yet",
-        "locked": "ports cannot be locked yet",
-        "mab": "ports cannot be locked yet",
-        "hairpin": "no frame leaves by the port it came from",
-        **dict.fromkeys(("flood", "mcast_flood", "bcast_flood"), FLOODING),
+        "mab": "stations that knock at a locked port are not noted yet",
         **dict.fromkeys(("guard", "root_block", "cost", "priority"), STP),
         **dict.fromkeys(
             ("fastleave", "mcast_router", "mcast_to_unicast", "mcast_max_groups"), SNOOPING
         ),
-        **dict.fromkeys(("vlan_tunnel", "neigh_suppress", "neigh_vlan_suppress"), VLANS),
-        **dict.fromkeys(("hwmode", "learning_sync", "backup_port", "nobackup_port"), HARDWARE),
+        "vlan_tunnel": TUNNELS,
+        **dict.fromkeys(("neigh_suppress", "neigh_vlan_suppress"), ARP),
+        **dict.fromkeys(("hwmode", "learning_sync"), HARDWARE),
     },
 )
 
@@ -124,18 +139,26 @@ def show(asked: Asking, given: tuple[str, ...]) -> None:
 def set_(asked: Asking, given: tuple[str, ...]) -> None:
     said = SET.read(given)
     port, change = said.needed("dev", "the port (dev PORT)"), _change(said)
+    if change.get("backup") == port:
+        raise click.UsageError(f"backup: port {port} cannot be its own backup")
     with asked.client() as client:
+        if backup := change.get("backup"):
+            client.port(backup)  # a name that is none is said so
         client.change_port(port, **change)
 
 
 def _change(said: Said) -> PortChange:
-    change: dict[str, Any] = {}
+    change: dict[str, Any] = {"backup": ""} if NO_BACKUP in said.flags else {}
+    if change and said.get("backup"):
+        raise click.UsageError("backup and nobackup_port exclude one another")
     for key, option in SETTINGS.items():
         value = said.get(key)
         if key == "state" and value in ("learning", "listening", "0", "1", "2", "3", "4"):
             raise click.UsageError(f"state {value}: {STP}")
         if value is not None:
-            change[option.field] = option.reader(key, value)
+            read = option.reader(key, value)
+            # What travels is the text; what cannot be was said here.
+            change[option.field] = vlanwords.text(read) if key == "vlans" else read
     if not change:
         raise click.UsageError(f"what to change is missing: {', '.join(SETTINGS)}")
     return cast("PortChange", change)

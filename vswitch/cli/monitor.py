@@ -23,7 +23,7 @@ Say what happens in a running switch, until Ctrl-C.
   fdb    stations: learned, moved, "Deleted" when they expired or were
          forgotten; stations that move to and fro; a limit that is reached
   link   ports whose link goes up or down
-  port   ports, and places where VMs connect, that come and go; storms of drops
+  port   ports, and places where VMs connect; storms of drops
   all    all of these, each line with its label: [NEIGH], [LINK], [PORT]
 
 The lines of stations are those of "bridge monitor fdb". Who reads too slowly loses events, and is

@@ -59,6 +59,20 @@ class SwitchInfo(Struct, frozen=True):
     drop_reasons: list[DropReason]
 
 
+class VlansInfo(Struct, frozen=True):
+    """What a port does with VLANs; lists of them are as 10,20-29"""
+
+    said: str  # as on the command line, the shortest way; "" if nothing was
+    mode: str  # access, trunk, hybrid, or plain: of all, with its tags as they are
+    pvid: int | None  # of frames without a tag: 0 no VLAN, None those do not enter
+    tagged: str
+    untagged: str
+    accept: str  # all, tagged or untagged: what may enter
+    ingress_filter: bool
+    tag_type: str
+    translate: list[tuple[int, int]]  # on the wire, and here
+
+
 class PortInfo(Struct, frozen=True):
     """An element of GET /v1/ports"""
 
@@ -75,6 +89,15 @@ class PortInfo(Struct, frozen=True):
     learning: bool  # as it was set
     forwarding: bool  # as it was set: where it is up, `state` says the same
     fdb_limit: int  # stations it may have; 0: no limit of its own
+    limit_drop: bool  # at that limit frames of others are dropped, not only not learned from
+    vlans: VlansInfo | None  # None: no option about them was given
+    isolated: bool
+    hairpin: bool
+    flood: bool
+    mcast_flood: bool
+    bcast_flood: bool
+    locked: bool
+    backup: str  # the port that gets what is for this one while its link is down; "" for none
     mtu: int
     queues: int
     queues_used: int  # by whoever is at the other end

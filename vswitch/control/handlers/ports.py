@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import asdict
 
 from vswitch import paths
 from vswitch.control.api import Call, Nothing, Route
 from vswitch.control.schema import NewPort, PortChange, PortInfo
+from vswitch.control.told import port_info
 from vswitch.portconfig import LIVE, PortConfig
 from vswitch.service import Service
 
 
 def show(service: Service, _: Call) -> list[PortInfo]:
-    statuses = service.switch.port_statuses()
-    return msgspec.convert(statuses, list[PortInfo], from_attributes=True)
+    return [port_info(status) for status in service.switch.port_statuses()]
 
 
 def show_one(service: Service, call: Call) -> PortInfo:
-    status = service.switch.port_status(call.path["port"])
-    return msgspec.convert(status, PortInfo, from_attributes=True)
+    return port_info(service.switch.port_status(call.path["port"]))
 
 
 def add(service: Service, call: Call) -> PortInfo:
     port = PortConfig.parse(call.body.port)
     paths.check_absolute(port)
     service.add_port(port)
-    return msgspec.convert(service.switch.port_status(port.name), PortInfo, from_attributes=True)
+    return port_info(service.switch.port_status(port.name))
 
 
 def change(service: Service, call: Call) -> PortInfo:
