@@ -49,6 +49,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("_fastpath", []),
+            extension("_guarding", []),
             extension("_guest", ["vswitch/datapath/mapping.c"]),
             extension("_memory", []),
             extension("_rules", []),

@@ -115,7 +115,7 @@ cdef class Datapath:
             self._sift(p, c, port, vsw_may_enter)
         if port.learning:
             self._learn(p, port)
-        if port.rules & VSW_LIMIT_DROP:
+        if port.rules & VSW_RULES_STAY:
             self._sift(p, c, port, vsw_may_stay)
         self._decide(p, c, port)
         self._transmit(p)

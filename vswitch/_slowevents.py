@@ -15,7 +15,7 @@ from vswitch.reference_fdb import Fdb, Station
 
 # struct vsw_event: key, ns, at_s, port, old port, kind, flags
 RECORD = struct.Struct("=QQIHHBB6x")
-LEARNED, MOVED, EXPIRED, FLUSHED, DELETED, PINNED, REFUSED = range(1, 8)
+LEARNED, MOVED, EXPIRED, FLUSHED, DELETED, PINNED, REFUSED, HELD = range(1, 9)
 WAS_STATIC, IS_STATIC, BY_COMMAND = 1, 2, 4
 NOWHERE = 0xFFFF
 NEVER_S = 0xFFFF_FFFF
@@ -40,7 +40,7 @@ class ToldFdb(Fdb):
         self._asked = False
         self._waiting = bytearray()
         self._cause = DELETED
-        self._refused_s: dict[int, int] = {}  # by port: when that was told last
+        self._told_s: dict[tuple[int, int], int] = {}  # by kind and port: when that was told last
 
     # ------------------------------------------------------------ what is told
 
@@ -49,17 +49,24 @@ class ToldFdb(Fdb):
         learned = self.learned
         super().learn(vid, mac, port, now_s)
         if self.refused > refused:
-            self._put_refused(vid, mac, before, port, now_s)
+            self._put_once(REFUSED, vid, mac, before, port, now_s)
+        elif self.hold_s and not before[1] and self.is_held_elsewhere(vid, mac, port, now_s):
+            self._put_once(HELD, vid, mac, before, port, now_s)
         elif self.learned > learned:
             if before != ABSENT:
                 self._put(EXPIRED, vid, mac, before, ABSENT, before[2])
             self._put(LEARNED, vid, mac, ABSENT, self._state(vid, mac), now_s)
-        elif before[0] != port and not before[1]:
+        elif before[0] != self._state(vid, mac)[0]:
             self._put(MOVED, vid, mac, before, self._state(vid, mac), now_s)
 
     def pin(self, vid: int, mac: bytes, port: int) -> None:
         before = self._state(vid, mac)
         super().pin(vid, mac, port)
+        self._put(PINNED, vid, mac, before, self._state(vid, mac), before[2], BY_COMMAND)
+
+    def stick(self, vid: int, mac: bytes, port: int, now_s: int) -> None:
+        before = self._state(vid, mac)
+        super().stick(vid, mac, port, now_s)
         self._put(PINNED, vid, mac, before, self._state(vid, mac), before[2], BY_COMMAND)
 
     def delete(self, vid: int, mac: bytes) -> bool:
@@ -97,10 +104,12 @@ class ToldFdb(Fdb):
 
     # ------------------------------------------------------------ the queue
 
-    def _put_refused(self, vid: int, mac: bytes, before: State, port: int, now_s: int) -> None:
-        if self._refused_s.get(port) != now_s:
-            self._refused_s[port] = now_s
-            self._put(REFUSED, vid, mac, before, (port, False, 0), now_s)
+    def _put_once(
+        self, kind: int, vid: int, mac: bytes, before: State, port: int, now_s: int
+    ) -> None:
+        if self._told_s.get((kind, port)) != now_s:
+            self._told_s[kind, port] = now_s
+            self._put(kind, vid, mac, before, (port, False, 0), now_s)
 
     def _put(
         self,

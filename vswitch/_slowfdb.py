@@ -8,7 +8,7 @@ from typing import Protocol
 
 from vswitch._slowevents import ToldFdb
 
-ROW = struct.Struct("=6sHHHI")  # struct vsw_fdb_row
+ROW = struct.Struct("=6sHHBBI")  # struct vsw_fdb_row
 Bytes = bytes | bytearray | memoryview
 
 
@@ -45,6 +45,12 @@ class Fdb:
             self._dp.port_at(port)
             self._table.pin(*_key(vid, mac), port)
 
+    def stick(self, vid: int, mac: Bytes, port: int, now_s: int) -> None:
+        """The same for a station that ages, but does not move."""
+        with self._dp.lock:
+            self._dp.port_at(port)
+            self._table.stick(*_key(vid, mac), port, now_s)
+
     def delete(self, vid: int, mac: Bytes) -> bool:
         """Forget a station; whether it was there."""
         with self._dp.lock:
@@ -70,7 +76,8 @@ class Fdb:
         """The live stations as rows of 16 bytes, see ROW."""
         with self._dp.lock:
             rows = [
-                ROW.pack(r.mac, r.vid, r.port, r.static, r.age_s) for r in self._table.rows(now_s)
+                ROW.pack(r.mac, r.vid, r.port, r.static, r.sticky, r.age_s)
+                for r in self._table.rows(now_s)
             ]
         return memoryview(bytearray(b"".join(rows)))
 
@@ -97,6 +104,10 @@ class Fdb:
         """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
         self._table.ageing_s = ageing_s
         self._table.ageing_since_s = now_s
+
+    def set_hold(self, hold_s: int) -> None:
+        """A station heard within so many seconds does not move; 0: it does.  *Parked.*"""
+        self._table.hold_s = hold_s
 
     def events(self) -> list[bytes]:
         """Take what happened since the last call, see `vswitch._tables.Fdb.events`."""

@@ -40,6 +40,7 @@ from vswitch._slowports import (
 from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
+from vswitch.guarding import GUARD_MAX, PortGuard
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
 from vswitch.vlans import PortVlans
@@ -329,6 +330,18 @@ class Datapath:
         with self.lock:
             self.switch.set_flags(port, flags, backup=self.port_at(port).backup)
 
+    def set_guard(self, port: int, guard: PortGuard) -> None:
+        """See `vswitch._guarding.set_guard`.  *Parked.*"""
+        for items in (guard.macs, guard.ips_of(4), guard.ips_of(16), guard.leases):
+            if len(items) > GUARD_MAX:
+                raise ValueError(f"a guard has {GUARD_MAX} addresses of a kind, not {len(items)}")
+        with self.lock:
+            self.port_at(port).guard = guard
+
+    def missed(self, port: int) -> int:
+        """See `vswitch._guarding.missed`."""
+        return self.port_at(port).missed
+
     def set_backup(self, port: int, backup: int | None) -> None:
         """See `vswitch._rules.set_backup`.  *Parked.*"""
         with self.lock:
@@ -444,4 +457,5 @@ set_fd = Datapath.set_fd
 # The same of ``_rules``.
 set_reserved = Datapath.set_reserved
 set_vlans, set_flags, set_backup = Datapath.set_vlans, Datapath.set_flags, Datapath.set_backup
+set_guard, missed = Datapath.set_guard, Datapath.missed  # of ``_guarding``
 vlan_counters = Datapath.vlan_counters

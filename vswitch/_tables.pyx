@@ -49,6 +49,12 @@ cdef class Fdb:
         if vsw_fdb_pin(self._table, _key(vid, mac), self._dp._port_at(port).id) < 0:
             raise FdbFullError(vid, bytes(mac))
 
+    def stick(self, uint16_t vid, const uint8_t[::1] mac not None, unsigned port, uint32_t now_s):
+        """The same for a station that ages as one that was just heard, but does not move."""
+        cdef uint64_t key = _key(vid, mac)
+        if vsw_fdb_enter(self._table, key, self._dp._port_at(port).id, VSW_FDB_STICKY, now_s) < 0:
+            raise FdbFullError(vid, bytes(mac))
+
     def delete(self, uint16_t vid, const uint8_t[::1] mac not None):
         """Forget a station; whether it was there."""
         return bool(vsw_fdb_delete(self._table, _key(vid, mac)))
@@ -85,7 +91,7 @@ cdef class Fdb:
         return n
 
     def rows(self, uint32_t now_s):
-        """The live stations, 16 bytes each: mac[6], vid, port, static (u16 each), age (u32)."""
+        """The live stations, 16 bytes each: mac[6], vid and port (u16), static, sticky (u8), age."""
         # Room for some that are learned meanwhile; more of them show up in the next call.
         cdef uint32_t most = self._table.entries + 1024
         cdef Memory rows = Memory(most * 16)
@@ -114,6 +120,10 @@ cdef class Fdb:
         """Change the ageing time, seconds; 0: stations stay for ever.  *Parked.*"""
         self._table.ageing_s = ageing_s
         self._table.ageing_since_s = now_s
+
+    def set_hold(self, uint32_t hold_s):
+        """A station heard within so many seconds does not move; 0: it does.  *Parked.*"""
+        self._table.hold_s = hold_s
 
     # ------------------------------------------------------------------ what happened
 

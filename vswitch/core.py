@@ -19,6 +19,7 @@ from vswitch.status import Pulse
 if TYPE_CHECKING:
     import numpy as np
 
+    from vswitch.guarding import PortGuard
     from vswitch.portsettings import PortSettings
     from vswitch.vlans import PortVlans
 
@@ -59,7 +60,7 @@ class Core:
         notify_fd: int,
         salt: bytes | None = None,
     ) -> None:
-        datapath, tables, self._ports, self._rules = _modules(kind)
+        datapath, tables, self._ports, self._rules, self._guarding = _modules(kind)
         self.datapath = datapath.Datapath(
             pollers=pollers,
             fdb_limit=fdb_limit,
@@ -121,6 +122,14 @@ class Core:
     def set_flags(self, port: int, flags: PortSettings) -> None:
         """The flags of port number *port*, but for its backup.  *Parked.*"""
         self._rules.set_flags(self.datapath, port, flags)
+
+    def set_guard(self, port: int, guard: PortGuard) -> None:
+        """Who may speak at port number *port*.  *Parked.*"""
+        self._guarding.set_guard(self.datapath, port, guard)
+
+    def missed(self, port: int) -> int:
+        """How many frames its guard could not give to the control plane."""
+        return int(self._guarding.missed(self.datapath, port))
 
     def set_backup(self, port: int, backup: int | None) -> None:
         """Give what is for *port*, whose link is down, to another; None: no more.  *Parked.*"""
@@ -195,14 +204,14 @@ def _pulse(words: Sequence[int]) -> Pulse:
     return Pulse(rounds, tuple(bursts), tuple(rest[:PULSE_TIMES]), timed_ns)
 
 
-def _modules(kind: str) -> tuple[ModuleType, ModuleType, ModuleType, ModuleType]:
-    """Where there is a Datapath, its Fdb, its ports, and their rules."""
+def _modules(kind: str) -> tuple[ModuleType, ...]:
+    """Where there is a Datapath, its Fdb, its ports, their rules and guards."""
     if kind == "c":
-        from vswitch import _fastpath, _ports, _rules, _tables
+        from vswitch import _fastpath, _guarding, _ports, _rules, _tables
 
-        return _fastpath, _tables, _ports, _rules
+        return _fastpath, _tables, _ports, _rules, _guarding
     if kind == "python":
         from vswitch import _slowpath
 
-        return _slowpath, _slowpath, _slowpath, _slowpath
+        return (_slowpath,) * 5
     raise ValueError(f"core is 'c' or 'python', not {kind!r}")

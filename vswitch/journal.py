@@ -21,10 +21,11 @@ from vswitch.events import GROUPS, Event
 
 RECORD = struct.Struct("=QQIHHBB6x")  # struct vsw_event
 KIND_AT = 24
-KIND_NAMES = ("", "learned", "moved", "expired", "flushed", "deleted", "pinned", "refused")
-MOVED, EXPIRED, PINNED, REFUSED = (
-    KIND_NAMES.index(name) for name in ("moved", "expired", "pinned", "refused")
+KIND_NAMES = ("", "learned", "moved", "expired", "flushed", "deleted", "pinned", "refused", "held")
+MOVED, EXPIRED, PINNED, REFUSED, HELD = (
+    KIND_NAMES.index(name) for name in ("moved", "expired", "pinned", "refused", "held")
 )
+STAYED = ("refused", "held")  # the state is as before: not told, and nothing to put back
 WAS_STATIC, IS_STATIC, BY_COMMAND = 1, 2, 4
 NOWHERE = 0xFFFF
 
@@ -167,7 +168,7 @@ class Journal:
 
     def events(self, *, mac: bytes | None = None) -> list[Event]:
         """What is kept, the oldest first; of one address, if given."""
-        stations = [event for _, event in self._stations(mac) if event.kind != "refused"]
+        stations = [event for _, event in self._stations(mac) if event.kind not in STAYED]
         others = [event for event in (*self._reports, *self._others) if mac in (None, event.mac)]
         return sorted(stations + others, key=lambda event: event.time_s)
 
@@ -175,7 +176,7 @@ class Journal:
         """The stations at *time_s*, given those of now."""
         table, changed = dict(present), set[Key]()
         for _, event in self._stations(None):
-            if event.time_s <= time_s or event.kind == "refused" or event.mac is None:
+            if event.time_s <= time_s or event.kind in STAYED or event.mac is None:
                 continue
             key = event.vid, event.mac
             if key in changed:

@@ -242,7 +242,7 @@ class Observer:
             names, journal = self._names, self.journal.copy()
         present: dict[tuple[int, bytes], State] = {
             (vid, mac): (names[port], bool(static))
-            for mac, vid, port, static, _ in struct.iter_unpack("6sHHHI", rows)
+            for mac, vid, port, static, *_ in struct.iter_unpack("6sHHBBI", rows)
             if port in names
         }
         past = journal.rewound(present, time_s)

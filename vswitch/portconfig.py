@@ -28,8 +28,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from vswitch import guardwords, vlanwords
 from vswitch import options as read
-from vswitch import vlanwords
 from vswitch.errors import ConfigError
 from vswitch.options import Number, Option, in_range
 from vswitch.portsettings import PortSettings
@@ -160,7 +160,7 @@ def split(text: str) -> tuple[str | None, str, list[Word]]:
     """``[kind:]address[,key=value...]`` in its parts."""
     head, *options = text.split(",")
     kind, colon, address = head.partition(":")
-    found = vlanwords.split_words(options)
+    found = vlanwords.split_words(guardwords.joined(options))
     return (kind, address, found) if colon else (None, head, found)
 
 
@@ -359,6 +359,7 @@ FLAGS: Mapping[str, Option] = {
     "locked": Option(
         "locked", read.on_off, live=True, text="let nobody in whose entry is not there"
     ),
+    **guardwords.OPTIONS,
     "backup": Option(
         "backup", read.any_text, live=True, text="the port to use while its link is down"
     ),

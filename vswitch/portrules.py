@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from vswitch.core import Core
+from vswitch.guards import Guards
 from vswitch.members import Member
 from vswitch.portsettings import PortSettings
 from vswitch.stations import Stations
@@ -29,6 +30,7 @@ class PortRules:
         self._members = members
         self._stations = stations
         self.aware = False  # of VLANs
+        self.guards = Guards(core, members)
 
     def begin(self, member: Member) -> None:
         """Apply what is set of a new member, which is not yet among them."""
@@ -77,6 +79,7 @@ class PortRules:
     def _apply(self, member: Member) -> None:
         self._set_vlans(member)
         self._core.set_flags(member.number, member.settings)
+        self.guards.apply(member)
         self.use_backups()
 
     def _set_vlans(self, member: Member) -> None:

@@ -31,6 +31,10 @@ class PortSettings:
     mcast_flood: bool = True  # multicast
     bcast_flood: bool = True  # broadcast
     locked: bool = False  # only sources may enter whose entry is here
+    # Who may speak there, see guardwords.py.
+    allow_mac: tuple[str, ...] = ()  # Ethernet sources; none: any
+    allow_ip: tuple[str, ...] = ()  # addresses to be spoken for; none: any
+    trusted: bool = False  # DHCP servers and routers are there
     backup: str = ""  # the port that gets what is for this one while its link is down
 
     @property
@@ -53,6 +57,9 @@ class PortChange(TypedDict, total=False):
     mcast_flood: bool
     bcast_flood: bool
     locked: bool
+    allow_mac: tuple[str, ...]
+    allow_ip: tuple[str, ...]
+    trusted: bool
     backup: str
     mtu: int  # bytes
 

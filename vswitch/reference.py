@@ -34,8 +34,10 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 
+from vswitch.guarding import PortGuard
 from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
+from vswitch.reference_guard import admits, is_copied, sifted
 from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
@@ -51,6 +53,7 @@ PAUSE = 1  # 01-80-C2-00-00-01 (IEEE 802.3 annex 31B)
 FRAME_MAX = 65_568  # a 65,535-byte IP packet behind an Ethernet header and two tags
 MTU_EXTRA = ETH_LEN + TAG_LEN  # how much longer than its MTU a frame may be, as in Linux
 PUNT_FRAMES = 512  # that may wait for the control plane
+COPY = 0x8000  # in the number of the port a punted frame came from: it went on as well
 
 # Why a frame is not forwarded: counted where it came in, or where a copy of it was to leave.
 RX_DROPS = (
@@ -123,6 +126,8 @@ class Port:
         self.forwarding = True  # a blocked port does neither, or only the first
         self.vlans: PortVlans | None = None  # None: it takes no notice of them
         self.flags: PortSettings = DEFAULT  # those of bridge(8)
+        self.guard = PortGuard()  # who may speak there, see reference_guard.py
+        self.missed = 0  # copies for the control plane, which had no room
         self.backup: int | None = None  # the port that gets what is for this one, for now
         self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
         self.vlan_counters: dict[int, list[int]] = {}  # VLAN -> frames, bytes in; the same out
@@ -241,11 +246,17 @@ class ReferenceSwitch:
         admitted = [a for frame in frames if (a := self._admit(port, frame))]
         if port.flags.locked:
             admitted = self._from_known(ingress, admitted, now_s)
+        if port.guard:
+            admitted = sifted(port, admitted, lambda a: admits(port.guard, a.bare, a.vid))
+            self._copy(ingress, [a.frame for a in admitted if is_copied(port.guard, a.bare)])
         if port.learning:
             for a in admitted:
                 self.fdb.learn(a.vid, a.source, ingress, now_s)
         if port.flags.limit_drop:
             admitted = self._from_known(ingress, admitted, now_s)
+        if port.guard.holds:
+            held = self.fdb.is_held_elsewhere
+            admitted = sifted(port, admitted, lambda a: not held(a.vid, a.source, ingress, now_s))
         outbox: dict[int, list[Admitted]] = {}
         for a in admitted:
             for egress in self._decide(ingress, a, now_s):
@@ -278,9 +289,15 @@ class ReferenceSwitch:
 
     def _from_known(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
         """Those whose source is known to be at the port they came in by."""
-        known = [a for a in admitted if self.fdb.lookup(a.vid, a.source, now_s) == ingress]
-        self.ports[ingress].count("guarded", len(admitted) - len(known))
-        return known
+        lookup = self.fdb.lookup
+        port = self.ports[ingress]
+        return sifted(port, admitted, lambda a: lookup(a.vid, a.source, now_s) == ingress)
+
+    def _copy(self, ingress: int, frames: list[bytes]) -> None:
+        """Let the control plane hear what goes on as well."""
+        room = PUNT_FRAMES - len(self.punted)
+        self.punted += [(ingress | COPY, frame) for frame in frames[:room]]
+        self.ports[ingress].missed += len(frames[room:])
 
     def _verdict(self, frame: bytes) -> str:
         if frame[:5] == RESERVED and frame[5] < 16:

@@ -20,7 +20,8 @@ class Station:
 
     port: int
     heard_s: int
-    static: bool = False
+    static: bool = False  # neither ages nor moves
+    sticky: bool = False  # ages, and does not move
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Row:
     mac: bytes
     port: int
     static: bool
+    sticky: bool
     age_s: int  # seconds since it was last heard; 0 for a static one
 
 
@@ -46,11 +48,14 @@ class Fdb:
     There are at most *limit* stations, and at most ``port_limit[port]`` on a port that has such
     a limit.  Where no more may be learned those who are known stay, and the newcomer is
     `refused`: whoever fills the table with forged addresses displaces nobody.
+
+    A station that was heard within *hold_s* seconds is `is_held`: it does not move.
     """
 
     def __init__(self, *, limit: int = 65_536, ageing_s: int = AGEING_S) -> None:
         self.limit = limit
         self.ageing_s = ageing_s
+        self.hold_s = 0
         self.port_limit: dict[int, int] = {}  # no entry, or 0: only the table's limit
         self.port_entries: Counter[int] = Counter()
         self.learned = 0
@@ -73,16 +78,31 @@ class Fdb:
             self._hear_again(station, port, now_s)
 
     def _hear_again(self, station: Station, port: int, now_s: int) -> None:
+        if station.port != port and self.is_held(station, now_s):
+            return
         if station.port != port and self._port_is_full(port):
             self.refused += 1  # and it keeps its old place
             return
         if self._is_dead(station, now_s):
+            station.sticky = False
             self.expired += 1
             self.learned += 1
         elif station.port != port:
             self.moved += 1
         self._move(station, port)
         station.heard_s = now_s
+
+    def is_held(self, station: Station, now_s: int) -> bool:
+        """Whether a station does not move, whoever speaks as it elsewhere."""
+        if self._is_dead(station, now_s):
+            return False
+        is_set = station.static or station.sticky
+        return is_set or max(now_s - station.heard_s, 0) < self.hold_s
+
+    def is_held_elsewhere(self, vid: int, mac: bytes, port: int, now_s: int) -> bool:
+        """The same of one that *port* may have heard."""
+        station = self._stations.get((vid, mac))
+        return station is not None and station.port != port and self.is_held(station, now_s)
 
     def lookup(self, vid: int, mac: bytes, now_s: int) -> int | None:
         """The port of a station, or None when it is unknown or dead."""
@@ -97,17 +117,28 @@ class Fdb:
         Raises:
             FdbFullError: A limit is reached; the station is where it was.
         """
+        self._enter(vid, mac, Station(port, 0, static=True))
+
+    def stick(self, vid: int, mac: bytes, port: int, now_s: int) -> None:
+        """Make a station sticky: it does not move, and ages as one that was just heard.
+
+        Raises:
+            FdbFullError: A limit is reached; the station is where it was.
+        """
+        self._enter(vid, mac, Station(port, now_s, sticky=True))
+
+    def _enter(self, vid: int, mac: bytes, new: Station) -> None:
         station = self._stations.get((vid, mac))
         if station is None:
-            if not self._has_room(port):
+            if not self._has_room(new.port):
                 raise FdbFullError(vid, mac)
-            self._add(vid, mac, Station(port, 0, static=True))
-        elif station.port != port and self._port_is_full(port):
+            self._add(vid, mac, new)
+        elif station.port != new.port and self._port_is_full(new.port):
             self.refused += 1
             raise FdbFullError(vid, mac)
         else:
-            self._move(station, port)
-            station.static = True
+            self._move(station, new.port)
+            self._stations[vid, mac] = new
 
     def delete(self, vid: int, mac: bytes) -> bool:
         """Forget a station, static or not; whether it was there."""
@@ -136,7 +167,7 @@ class Fdb:
         for (vid, mac), s in self._stations.items():
             if not self._is_dead(s, now_s):
                 age_s = 0 if s.static else max(now_s - s.heard_s, 0)
-                yield Row(vid, mac, s.port, s.static, age_s)
+                yield Row(vid, mac, s.port, s.static, s.sticky, age_s)
 
     def _is_dead(self, station: Station, now_s: int) -> bool:
         if station.static or not self.ageing_s:

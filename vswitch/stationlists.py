@@ -16,7 +16,7 @@ import numpy as np
 
 from vswitch.status import Station
 
-ROW = struct.Struct("6sHHHI")  # vsw_fdb_row of fdb.h
+ROW = struct.Struct("6sHHBBI")  # vsw_fdb_row of fdb.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,6 @@ def _lists(
     for start in range(0, len(rows), size):
         part = rows[start : start + size].tobytes()
         yield [
-            Station(mac, vid, names[port], bool(static), age_s)
-            for mac, vid, port, static, age_s in ROW.iter_unpack(part)
+            Station(mac, vid, names[port], bool(static), age_s, bool(sticky))
+            for mac, vid, port, static, sticky, age_s in ROW.iter_unpack(part)
         ]

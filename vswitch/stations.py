@@ -20,7 +20,7 @@ from vswitch.vlans import PortVlans
 if TYPE_CHECKING:
     import numpy as np
 
-ROW = struct.Struct("6sHHHI")  # struct vsw_fdb_row: mac, vid, port, static, age_s
+ROW = struct.Struct("6sHHBBI")  # struct vsw_fdb_row: mac, vid, port, static, sticky, age_s
 
 
 class Stations:
@@ -39,21 +39,24 @@ class Stations:
     def all(self, names: Mapping[int, str]) -> list[Station]:
         """The live entries, in order of address, given the ports' names; needs no lock."""
         found = [
-            Station(mac, vid, names[port], bool(static), age_s)
-            for mac, vid, port, static, age_s in self._rows()
+            Station(mac, vid, names[port], bool(static), age_s, bool(sticky))
+            for mac, vid, port, static, sticky, age_s in self._rows()
             if port in names
         ]
         return sorted(found, key=lambda s: (s.mac, s.vid))
 
-    def _rows(self) -> Iterator[tuple[bytes, int, int, int, int]]:
+    def _rows(self) -> Iterator[tuple[bytes, int, int, int, int, int]]:
         return ROW.iter_unpack(self._fdb.rows(self._clock.now_s()))
 
     def array(self) -> np.ndarray[Any, Any]:
-        """The same as an array: mac (6 x u1), vid, port, static, age_s."""
+        """The same as an array: mac (6 x u1), vid, port, static, sticky, age_s."""
         import numpy as np
 
         row = np.dtype(
-            [("mac", "u1", 6), ("vid", "u2"), ("port", "u2"), ("static", "u2"), ("age_s", "u4")]
+            [
+                *(("mac", "u1", 6), ("vid", "u2"), ("port", "u2")),
+                *(("static", "u1"), ("sticky", "u1"), ("age_s", "u4")),
+            ]
         )
         return np.frombuffer(self._fdb.rows(self._clock.now_s()), row)
 
@@ -81,7 +84,7 @@ class Stations:
 
     def stay_in(self, number: int, vlans: PortVlans | None) -> None:
         """Forget what was learned at a port in VLANs that it is no longer of."""
-        for mac, vid, port, static, _ in self._rows():
+        for mac, vid, port, static, *_ in self._rows():
             if port == number and not static and (vid not in vlans.members if vlans else vid):
                 self._fdb.delete(vid, mac)
 
@@ -131,7 +134,7 @@ class Stations:
             return int(self._fdb.flush(number))
         found = [
             vid
-            for its_mac, vid, its_port, static, _ in self._rows()
+            for its_mac, vid, its_port, static, *_ in self._rows()
             if its_mac == mac and number in (None, its_port) and not static
         ]
         return sum(bool(self._fdb.delete(vid, mac)) for vid in found)

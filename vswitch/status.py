@@ -74,3 +74,4 @@ class Station:
     port: str
     static: bool
     age_s: int  # since last heard; 0 for a static one
+    sticky: bool = False  # it ages, and does not move

@@ -125,6 +125,7 @@ FORMS: Mapping[str, Form] = {
     "frozenset[int]": Form((list,), "a list of names", reserved_names),
     "VidSet": Form((int, list), 'VLANs, as [10, "20-29"]', lambda value: value.text(), (int, str)),
     "tuple[tuple[int, int], ...]": Form((list,), 'text, as "100:10"'),
+    "tuple[str, ...]": Form((list,), "a list of addresses", list),
     "PortVlans | None": Form((), "text", vlanwords.text),
 }
 

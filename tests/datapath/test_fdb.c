@@ -85,11 +85,11 @@ static void zeroed_memory_is_a_table_of_nothing(void)
 
 static void a_value_keeps_its_parts_apart(void)
 {
-    uint64_t value = vsw_fdb_value(UINT32_MAX, 1023, 0x7FFF, true);
+    uint64_t value = vsw_fdb_value(UINT32_MAX, 1023, 0x3FFF, VSW_FDB_FLAGS);
 
     assert(vsw_value_seen_s(value) == UINT32_MAX && vsw_value_port(value) == 1023);
-    assert(vsw_value_generation(value) == 0x7FFF && vsw_value_static(value));
-    value = vsw_fdb_value(0, 0, 0x8000, false); /* one more than the largest generation */
+    assert(vsw_value_generation(value) == 0x3FFF && vsw_value_static(value));
+    value = vsw_fdb_value(0, 0, 0x4000, 0); /* one more than the largest generation */
     assert(vsw_value_seen_s(value) == 0 && vsw_value_port(value) == 0);
     assert(vsw_value_generation(value) == 0 && !vsw_value_static(value));
     assert(vsw_value_port(vsw_value_none(value)) == VSW_PORT_NONE);

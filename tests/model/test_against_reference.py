@@ -32,7 +32,7 @@ from vswitch.vlans import ACCEPT, PLAIN, PortVlans, VidSet
 COMPILED = SimpleNamespace(
     **{**vars(_ports), **vars(_rules), "Datapath": _fastpath.Datapath, "Fdb": _tables.Fdb}
 )
-ROW = struct.Struct("=6sHHHI")
+ROW = struct.Struct("=6sHHBBI")
 WORDS = 32  # struct vsw_counters
 BURST = 32
 PORTS_MOST = 5
@@ -272,7 +272,7 @@ class SwitchMachine(RuleBasedStateMachine):
     def the_same_stations_are_known(self):
         table, twin = self.fdb.counters(), self.twin.fdb
         assert sorted(ROW.iter_unpack(self.fdb.rows(self.now32_s))) == sorted(
-            (r.mac, r.vid, r.port, r.static, r.age_s) for r in twin.rows(self.now_s)
+            (r.mac, r.vid, r.port, r.static, r.sticky, r.age_s) for r in twin.rows(self.now_s)
         )
         assert table == {
             "entries": len(twin),

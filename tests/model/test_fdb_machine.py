@@ -19,7 +19,7 @@ from support.budget import examples
 from vswitch import _fastpath, _ports, _slowpath, _tables, reference_fdb
 from vswitch.errors import FdbFullError
 
-ROW = struct.Struct("=6sHHHI")
+ROW = struct.Struct("=6sHHBBI")
 N_PORTS = 4
 VIDS = (0, 7)
 MACS = [bytes([2, 0, 0, 0, 0, n]) for n in range(8)]
@@ -107,7 +107,7 @@ class FdbMachine(RuleBasedStateMachine):
         rows = sorted(ROW.iter_unpack(self.fdb.rows(self.now32_s)))
 
         assert rows == sorted(
-            (r.mac, r.vid, r.port, r.static, r.age_s) for r in self.twin.rows(self.now_s)
+            (r.mac, r.vid, r.port, r.static, r.sticky, r.age_s) for r in self.twin.rows(self.now_s)
         )
 
     @invariant()

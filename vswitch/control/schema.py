@@ -98,6 +98,9 @@ class PortInfo(Struct, frozen=True):
     bcast_flood: bool
     locked: bool
     backup: str  # the port that gets what is for this one while its link is down; "" for none
+    allow_mac: list[str]  # sources that may speak there; none: any
+    allow_ip: list[str]  # addresses that may be spoken for; none: any
+    trusted: bool  # DHCP servers and routers are there
     mtu: int
     queues: int
     queues_used: int  # by whoever is at the other end

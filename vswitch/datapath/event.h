@@ -14,8 +14,8 @@
  * A full ring loses the newest and counts it.  The state before and after is in each record, so
  * that a table can be led back to what it was (vswitch/journal.py).
  *
- * Refusals come with every frame of whoever has met a limit: only the first on a port in each
- * second is told.
+ * Refusals come with every frame of whoever has met a limit, or speaks as a station that is held
+ * elsewhere: only the first of each on a port in each second is told.
  */
 #ifndef VSW_EVENT_H
 #define VSW_EVENT_H
@@ -38,6 +38,7 @@ enum vsw_event_kind {
     VSW_EVENT_DELETED, /* by its address */
     VSW_EVENT_PINNED,
     VSW_EVENT_REFUSED, /* not learned, as a limit is reached: the state stays */
+    VSW_EVENT_HELD,    /* not moved, as the move guard holds it: the state stays */
 };
 
 enum vsw_event_flag {
@@ -67,6 +68,7 @@ struct vsw_events {
     _Alignas(64) _Atomic uint64_t tail; /* written by the writer */
     _Atomic uint64_t lost;              /* by the writer: for want of room, ever */
     uint32_t refused_s[VSW_PORTS_MAX];  /* the writer's: second of the last refusal told, plus one */
+    uint32_t held_s[VSW_PORTS_MAX];     /* the same of HELD */
     _Alignas(64) _Atomic uint64_t head; /* written by the reader */
     _Atomic uint32_t asked;             /* the reader knows that it has to look */
 };
@@ -111,18 +113,35 @@ vsw_events_put(struct vsw_events *r, struct vsw_event e)
         vsw_eventfd_signal(r->bell);
 }
 
-/* The same for a station that @port may not have: once a second. */
+/* The same of @kind for a station that @port may not have: once a second, @told_s says when. */
+static inline void vsw_events_put_once(struct vsw_events *r, enum vsw_event_kind kind,
+                                       uint32_t *told_s, struct vsw_event e)
+{
+    if (*told_s == e.at_s + 1)
+        return;
+    *told_s = e.at_s + 1;
+    e.kind = (uint8_t)kind;
+    vsw_events_put(r, e);
+}
+
+/* It is not learned there, as a limit is reached. */
 static inline void vsw_events_put_refused(struct vsw_events *r, uint64_t key, uint16_t port,
                                           uint16_t old_port, uint32_t now_s)
 {
-    if (!r || r->refused_s[port] == now_s + 1)
-        return;
-    r->refused_s[port] = now_s + 1;
-    vsw_events_put(r, (struct vsw_event){.key = key,
-                                         .at_s = now_s,
-                                         .port = port,
-                                         .old_port = old_port,
-                                         .kind = VSW_EVENT_REFUSED});
+    struct vsw_event e = {.key = key, .at_s = now_s, .port = port, .old_port = old_port};
+
+    if (r)
+        vsw_events_put_once(r, VSW_EVENT_REFUSED, &r->refused_s[port], e);
+}
+
+/* It does not move there, as it is held at @old_port. */
+static inline void vsw_events_put_held(struct vsw_events *r, uint64_t key, uint16_t port,
+                                       uint16_t old_port, uint32_t now_s)
+{
+    struct vsw_event e = {.key = key, .at_s = now_s, .port = port, .old_port = old_port};
+
+    if (r)
+        vsw_events_put_once(r, VSW_EVENT_HELD, &r->held_s[port], e);
 }
 
 /* How many records wait. */

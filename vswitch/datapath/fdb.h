@@ -14,7 +14,7 @@
  *   no room within VSW_FDB_DEPTH moves      -> the same (`crowded`; has not been seen)
  *
  * Many pollers, no lock
- *   An entry is two words: the key, and a value (second, port, generation, static).  A value
+ *   An entry is two words: the key, and a value (second, port, generation, static, sticky).  A value
  *   whose port is VSW_PORT_NONE is not there, whatever the key says.
  *
  *   0, none --claim--> K, none --publish--> K, value --refresh/move--> K, value'
@@ -135,7 +135,7 @@ static inline void vsw_way_publish(struct vsw_fdb_bucket *b, int w, uint64_t val
     uint16_t generation = (uint16_t)(vsw_value_generation(old) + 1);
 
     atomic_store(&b->value[w], vsw_fdb_value(vsw_value_seen_s(value), vsw_value_port(value),
-                                             generation, vsw_value_static(value)));
+                                             generation, vsw_value_flags(value)));
 }
 
 /* Take the entry out, if it still has @value; the winner frees the place. */
@@ -289,18 +289,25 @@ static __attribute__((noinline, unused)) void
 vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t key, uint16_t port,
                 uint32_t now_s, struct vsw_events *events)
 {
-    uint64_t value = vsw_fdb_value(now_s, port, vsw_value_generation(at.value), false);
+    bool is_dead = vsw_fdb_expired(t, at.value, now_s);
     uint16_t old_port = vsw_value_port(at.value);
+    uint64_t value = vsw_fdb_value(now_s, port, vsw_value_generation(at.value),
+                                   is_dead ? 0 : vsw_value_flags(at.value));
     int err;
 
     if (vsw_value_static(at.value))
         return;
+    if (old_port != port && vsw_fdb_held(t, at.value, now_s)) {
+        if (t->hold_s)
+            vsw_events_put_held(events, key, port, old_port, now_s);
+        return;
+    }
     err = vsw_fdb_replace(t, at, value);
     if (err == -ENOSPC)
         vsw_events_put_refused(events, key, port, old_port, now_s);
     if (err < 0)
         return;
-    if (vsw_fdb_expired(t, at.value, now_s)) {
+    if (is_dead) {
         atomic_fetch_add(&t->expired, 1);
         vsw_fdb_tell_expired(t, key, at.value, events);
         vsw_fdb_count_learned(t, key, port, now_s, events);
@@ -318,7 +325,7 @@ static __attribute__((noinline, unused)) void
 vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
                   struct vsw_events *events)
 {
-    int err = vsw_fdb_insert(t, key, hash, vsw_fdb_value(now_s, port, 0, false));
+    int err = vsw_fdb_insert(t, key, hash, vsw_fdb_value(now_s, port, 0, 0));
 
     if (err == 0)
         vsw_fdb_count_learned(t, key, port, now_s, events);
@@ -345,7 +352,7 @@ static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash,
                                  uint32_t now_s, struct vsw_events *const *events)
 {
     const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
-    uint64_t known = vsw_fdb_value(now_s, port, 0, false);
+    uint64_t known = vsw_fdb_value(now_s, port, 0, 0);
     int w = vsw_bucket_way(b, key);
 
     if (__builtin_expect(w >= 0, 1) &&
@@ -379,8 +386,10 @@ static inline bool vsw_fdb_delete(struct vsw_fdb *t, uint64_t key)
     return true;
 }
 
-/* Pin a station to a port, replacing what is there.  0, or -ENOSPC, -EXFULL: it stays as it is. */
-static inline int vsw_fdb_pin(struct vsw_fdb *t, uint64_t key, uint16_t port)
+/* Give a station an entry with enum vsw_fdb_flag @flags, replacing what is there.  0, or -ENOSPC,
+ * -EXFULL: it stays as it is. */
+static inline int vsw_fdb_enter(struct vsw_fdb *t, uint64_t key, uint16_t port, unsigned flags,
+                                uint32_t now_s)
 {
     uint64_t hash = vsw_fdb_hash(t, key), value;
     struct vsw_fdb_place at;
@@ -388,12 +397,18 @@ static inline int vsw_fdb_pin(struct vsw_fdb *t, uint64_t key, uint16_t port)
 
     do {
         at = vsw_fdb_find(t, key, hash);
-        value = vsw_fdb_value(0, port, vsw_value_generation(at.bucket ? at.value : 0), true);
+        value = vsw_fdb_value(now_s, port, vsw_value_generation(at.bucket ? at.value : 0), flags);
         err = at.bucket ? vsw_fdb_replace(t, at, value) : vsw_fdb_insert(t, key, hash, value);
     } while (err == -EAGAIN);
     if (!err)
         vsw_fdb_tell(t, VSW_EVENT_PINNED, key, at.bucket ? at.value : vsw_value_none(0), value);
     return err;
+}
+
+/* The same, static. */
+static inline int vsw_fdb_pin(struct vsw_fdb *t, uint64_t key, uint16_t port)
+{
+    return vsw_fdb_enter(t, key, port, VSW_FDB_STATIC, 0);
 }
 
 /* The entry in way @w of @b, if one is published there. */
@@ -469,7 +484,8 @@ static inline uint32_t vsw_fdb_dump(struct vsw_fdb *t, struct vsw_fdb_row *row, 
 
         row[n] = (struct vsw_fdb_row){.vid = (uint16_t)(key >> 1 & 0xFFF),
                                       .port = vsw_value_port(at.value),
-                                      .is_static = vsw_value_static(at.value)};
+                                      .is_static = vsw_value_static(at.value),
+                                      .is_sticky = (vsw_value_flags(at.value) & VSW_FDB_STICKY) != 0};
         row[n].age_s = row[n].is_static ? 0 : vsw_fdb_age_s(at.value, now_s);
         memcpy(row[n].mac, &high, 4);
         memcpy(row[n].mac + 4, &low, 2);

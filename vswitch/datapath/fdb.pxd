@@ -8,6 +8,7 @@ cdef extern from "datapath/fdb.h" nogil:
     enum:
         VSW_PORT_NONE
         VSW_FDB_WAYS
+        VSW_FDB_STICKY
 
     ctypedef uint32_t vsw_atomic_u32
 
@@ -33,6 +34,7 @@ cdef extern from "datapath/fdb.h" nogil:
         uint64_t crowded
         vsw_events *events
         uint32_t ageing_since_s
+        uint32_t hold_s
 
     uint64_t vsw_fdb_key(uint16_t vid, const uint8_t *mac)
     uint64_t vsw_fdb_hash(const vsw_fdb *t, uint64_t key)
@@ -41,6 +43,7 @@ cdef extern from "datapath/fdb.h" nogil:
     void vsw_fdb_learn(vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
                        vsw_events **events)
     int vsw_fdb_pin(vsw_fdb *t, uint64_t key, uint16_t port)
+    int vsw_fdb_enter(vsw_fdb *t, uint64_t key, uint16_t port, unsigned flags, uint32_t now_s)
     bint vsw_fdb_delete(vsw_fdb *t, uint64_t key)
     uint32_t vsw_fdb_flush(vsw_fdb *t, uint16_t port, bint with_static)
     uint32_t vsw_fdb_sweep(vsw_fdb *t, uint64_t first, uint64_t n, uint32_t now_s)

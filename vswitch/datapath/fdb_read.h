@@ -37,6 +37,7 @@ struct vsw_fdb {
     uint32_t ageing_s;             /* 0: entries never age */
     uint32_t *port_limit;          /* by port; 0: only the table's limit */
     vsw_atomic_u32 *port_entries; /* by port */
+    uint32_t hold_s; /* a station heard within so many seconds does not move; 0: it does */
 
     /* Line 1: written when a station comes, goes or moves; not for a known one. */
     _Alignas(64) _Atomic uint32_t entries;
@@ -55,7 +56,8 @@ struct vsw_fdb_row {
     uint8_t mac[6];
     uint16_t vid;
     uint16_t port;
-    uint16_t is_static;
+    uint8_t is_static;
+    uint8_t is_sticky;
     uint32_t age_s; /* seconds since last heard; 0 for a static one */
 };
 _Static_assert(sizeof(struct vsw_fdb_row) == 16, "rows are read as a numpy array");
@@ -103,12 +105,18 @@ static inline struct vsw_fdb_bucket *vsw_fdb_other(const struct vsw_fdb *t,
     return &t->bucket[(index ^ (hash >> 32 | 1)) & t->mask];
 }
 
+enum vsw_fdb_flag {
+    VSW_FDB_STATIC = 1, /* neither ages nor moves */
+    VSW_FDB_STICKY = 2, /* ages, and does not move */
+};
+#define VSW_FDB_FLAGS 3u
+
 static inline uint64_t vsw_fdb_value(uint32_t seen_s, uint16_t port, uint16_t generation,
-                                     bool is_static)
+                                     unsigned flags)
 {
     /* The port is stored plus one, so that zeroed memory is a table of nothing. */
     return (uint64_t)seen_s << 32 | (uint64_t)(uint16_t)(port + 1) << 16 |
-           (uint64_t)(generation & 0x7FFF) << 1 | is_static;
+           (uint64_t)(generation & 0x3FFF) << 2 | flags;
 }
 
 static inline uint32_t vsw_value_seen_s(uint64_t value)
@@ -123,17 +131,22 @@ static inline uint16_t vsw_value_port(uint64_t value)
 
 static inline uint16_t vsw_value_generation(uint64_t value)
 {
-    return (uint16_t)(value >> 1 & 0x7FFF);
+    return (uint16_t)(value >> 2 & 0x3FFF);
+}
+
+static inline unsigned vsw_value_flags(uint64_t value)
+{
+    return value & VSW_FDB_FLAGS;
 }
 
 static inline bool vsw_value_static(uint64_t value)
 {
-    return value & 1;
+    return value & VSW_FDB_STATIC;
 }
 
 static inline uint64_t vsw_value_none(uint64_t value)
 {
-    return vsw_fdb_value(0, VSW_PORT_NONE, vsw_value_generation(value), false);
+    return vsw_fdb_value(0, VSW_PORT_NONE, vsw_value_generation(value), 0);
 }
 
 /* Seconds since last heard; 0 when another poller's clock is a second ahead of ours. */
@@ -148,6 +161,14 @@ static inline bool vsw_fdb_expired(const struct vsw_fdb *t, uint64_t value, uint
 {
     return !vsw_value_static(value) && t->ageing_s &&
            vsw_fdb_age_s(value, now_s) >= t->ageing_s;
+}
+
+/* Whether a station that is known by @value may not move: it is sticky, or was heard within the time
+ * of the move guard. */
+static inline bool vsw_fdb_held(const struct vsw_fdb *t, uint64_t value, uint32_t now_s)
+{
+    return !vsw_fdb_expired(t, value, now_s) &&
+           (vsw_value_flags(value) || vsw_fdb_age_s(value, now_s) < t->hold_s);
 }
 
 /* ------------------------------------------------------------- reading */
@@ -229,6 +250,15 @@ static inline uint16_t vsw_fdb_lookup(struct vsw_fdb *t, uint64_t key, uint64_t 
     if (__builtin_expect(w >= 0 && vsw_way_read(b, w, key, &value), 1))
         return vsw_fdb_port_of(t, value, now_s);
     return vsw_fdb_lookup_second(t, key, hash, now_s);
+}
+
+/* Whether @key is held at another port than @port. */
+static inline bool vsw_fdb_is_held_elsewhere(struct vsw_fdb *t, uint64_t key, uint64_t hash,
+                                             uint16_t port, uint32_t now_s)
+{
+    struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
+
+    return at.bucket && vsw_value_port(at.value) != port && vsw_fdb_held(t, at.value, now_s);
 }
 
 #endif

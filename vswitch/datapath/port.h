@@ -80,6 +80,10 @@ struct vsw_port_ops {
 struct vsw_port;
 struct vsw_poller;
 struct vsw_vlans;
+struct vsw_guard;
+struct vsw_meters;
+struct vsw_mirror;
+struct vsw_shaper;
 
 struct vsw_queue {
     struct vsw_port *port;
@@ -91,6 +95,14 @@ struct vsw_queue {
     uint16_t poller;
     uint8_t active; /* on its poller's list of queues worth reading */
     uint16_t idle;  /* rounds in which an active queue was empty */
+};
+
+/* What else is set of a port; NULL each while its rule is not set. */
+struct vsw_policy {
+    struct vsw_guard *guard;
+    struct vsw_meters *meters;
+    struct vsw_mirror *mirror;
+    struct vsw_shaper *shaper;
 };
 
 /* Read by pollers, written by the control plane while they are parked. */
@@ -107,6 +119,7 @@ struct vsw_port {
     uint16_t rules;     /* enum vsw_rule bits: what else decides what enters and leaves; rules.h */
     uint16_t backup;    /* with VSW_BACKUP: the port that gets what is for this one */
     struct vsw_vlans *vlans; /* vlan.h; NULL while the switch is VLAN-unaware */
+    struct vsw_policy *policy; /* NULL unless something of it is set */
 };
 _Static_assert(sizeof(struct vsw_port) == 64, "a port is one cache line");
 

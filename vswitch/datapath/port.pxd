@@ -54,6 +54,10 @@ cdef extern from "datapath/port.h" nogil:
     struct vsw_vlans:
         pass
 
+    struct vsw_policy:  # of pointers, whose types are each in a file of its own
+        void *guard
+        void *mirror
+
     struct vsw_queue:
         vsw_port *port
         void *priv
@@ -74,6 +78,7 @@ cdef extern from "datapath/port.h" nogil:
         uint16_t rules
         uint16_t backup
         vsw_vlans *vlans
+        vsw_policy *policy
 
     struct vsw_egress:
         pass

@@ -8,6 +8,7 @@
 #define VSW_RULES_H
 
 #include "datapath/fdb.h"
+#include "datapath/guard.h"
 #include "datapath/vlan.h"
 
 enum vsw_rule {
@@ -23,10 +24,12 @@ enum vsw_rule {
     /* of what enters */
     VSW_LOCKED = 1u << 8,      /* only from stations whose entry is here */
     VSW_LIMIT_DROP = 1u << 9,  /* nothing from stations that could not be learned */
+    VSW_GUARDED_IN = 1u << 10, /* only what the port's guard admits; guard.h */
 };
-#define VSW_RULES_IN VSW_LOCKED
+#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN)
+#define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
-typedef enum vsw_drop (*vsw_question)(const struct vsw_poller *, struct vsw_fdb *,
+typedef enum vsw_drop (*vsw_question)(struct vsw_poller *, struct vsw_fdb *,
                                       const struct vsw_port *, const struct vsw_frame *);
 
 enum vsw_flood { VSW_FLOOD_UNICAST, VSW_FLOOD_MULTICAST, VSW_FLOOD_BROADCAST };
@@ -73,19 +76,26 @@ static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
 }
 
 /* Why @f may not enter by @src, or VSW_DROP_N: asked before its source is learned. */
-static inline enum vsw_drop vsw_may_enter(const struct vsw_poller *p, struct vsw_fdb *t,
+static inline enum vsw_drop vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
                                           const struct vsw_port *src, const struct vsw_frame *f)
 {
     if (src->rules & VSW_LOCKED && !vsw_is_from(p, t, src, f))
+        return VSW_DROP_GUARDED;
+    if (src->rules & VSW_GUARDED_IN && !vsw_guard_admits(p, src, f))
         return VSW_DROP_GUARDED;
     return VSW_DROP_N;
 }
 
 /* The same, asked afterwards. */
-static inline enum vsw_drop vsw_may_stay(const struct vsw_poller *p, struct vsw_fdb *t,
+static inline enum vsw_drop vsw_may_stay(struct vsw_poller *p, struct vsw_fdb *t,
                                          const struct vsw_port *src, const struct vsw_frame *f)
 {
-    return vsw_is_from(p, t, src, f) ? VSW_DROP_N : VSW_DROP_GUARDED;
+    if (src->rules & VSW_LIMIT_DROP && !vsw_is_from(p, t, src, f))
+        return VSW_DROP_GUARDED;
+    if (src->rules & VSW_GUARDED_IN && src->policy->guard->checks & VSW_GUARD_HOLDS &&
+        vsw_fdb_is_held_elsewhere(t, f->src, f->src_hash, src->id, p->now_s))
+        return VSW_DROP_GUARDED;
+    return VSW_DROP_N;
 }
 
 #endif

@@ -45,7 +45,9 @@ cdef extern from "datapath/rules.h" nogil:
         VSW_HAIRPIN
         VSW_LOCKED
         VSW_LIMIT_DROP
+        VSW_GUARDED_IN
         VSW_RULES_IN
+        VSW_RULES_STAY
 
     enum vsw_flood:
         VSW_FLOOD_UNICAST
@@ -58,11 +60,11 @@ cdef extern from "datapath/rules.h" nogil:
     const vsw_port *vsw_port_for(const vsw_port *ports, const vsw_port *dst)
     # Of a frame and the port it came from: VSW_ADMITTED, or why it may not go on.
     ctypedef unsigned (*vsw_question)(
-        const vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
+        vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
     ) noexcept nogil
     unsigned vsw_may_enter(
-        const vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
+        vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
     )
     unsigned vsw_may_stay(
-        const vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
+        vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
     )

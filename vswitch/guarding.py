@@ -1,0 +1,51 @@
+"""Who may speak at a port, and as whom: facts, for both implementations (``datapath/guard.h``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+GUARD_MAX = 64  # of each kind of addresses, per port
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An IPv4 address that DHCP gave to a station."""
+
+    vid: int  # the VLAN where it did; 0 while the switch takes no notice of them
+    mac: bytes
+    ip: bytes  # 4 of them
+
+
+@dataclass(frozen=True, slots=True)
+class PortGuard:
+    """What a port's guard lets in.
+
+    Attributes:
+        macs: Ethernet sources; none: any.
+        ips: Addresses of 4 or 16 bytes that may be spoken for: by any station there.
+        leases: The same of one station each.
+        check_ip4: Whether other IPv4 addresses may not be spoken for.
+        check_ip6: The same of IPv6.
+        servers: Whether DHCP servers may answer from there.
+        routers: Whether routers may say that they are one.
+        copies: Whether the control plane hears what DHCP servers and clients say there.
+        holds: Whether stations that are held elsewhere may not speak there.
+    """
+
+    macs: frozenset[bytes] = frozenset()
+    ips: frozenset[bytes] = frozenset()
+    leases: frozenset[Lease] = frozenset()
+    check_ip4: bool = False
+    check_ip6: bool = False
+    servers: bool = True
+    routers: bool = True
+    copies: bool = False
+    holds: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether it does anything."""
+        return any(getattr(self, f.name) != f.default for f in fields(PortGuard))
+
+    def ips_of(self, length: int) -> list[bytes]:
+        """The addresses of so many bytes."""
+        return [ip for ip in self.ips if len(ip) == length]
