@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from vswitch import guardwords
 from vswitch import options as read
 from vswitch.errors import ConfigError
+from vswitch.guarding import SwitchGuards
 from vswitch.options import Number, Option, in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
 
@@ -35,7 +37,7 @@ class StationConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchConfig:
+class SwitchConfig(SwitchGuards):
     """A switch to be run."""
 
     name: str = "vswitch"
@@ -56,6 +58,7 @@ class SwitchConfig:
         in_range("--fdb-limit", self.fdb_limit, 1, FDB_LIMIT_MAX)
         in_range("--pollers", self.pollers, 1, POLLERS_MAX)
         in_range("--busy-poll", self.busy_poll_us, 0, BUSY_POLL_MAX_US)
+        in_range("--move-guard", self.move_guard_s, 0, guardwords.MOVE_GUARD_MAX_S)
         if self.mtu is not None:
             in_range("--mtu", self.mtu, MTU_MIN, MTU_MAX)
         _core("--core", self.core)
@@ -159,6 +162,7 @@ OPTIONS: Mapping[str, Option] = {
     "busy-poll": Option("busy_poll_us", Number(0, BUSY_POLL_MAX_US)),
     "core": Option("core", _core),
     "forward": Option("forward", _forward, live=True),
+    **guardwords.SWITCH_OPTIONS,
 }
 LIVE = read.live(OPTIONS.values())
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vswitch._fastpath import BURST, DROP_REASONS, PORTS_MAX, PULSE_TIMES
+from vswitch._guarding import COPY
 from vswitch._rules import VERDICTS
 from vswitch.errors import PortError
 from vswitch.status import Pulse
@@ -41,7 +42,7 @@ FLOODED = {  # kinds of frames, and what counts them
     "multicast": "flooded_multicast",
     "broadcast": "flooded_broadcast",
 }
-__all__ = ["COUNTER_NAMES", "COUNTER_WORDS", "DROP_NAMES", "VERDICTS", "Core"]
+__all__ = ["COPY", "COUNTER_NAMES", "COUNTER_WORDS", "DROP_NAMES", "VERDICTS", "Core"]
 
 DROP_NAMES = tuple(name for name, _, _ in DROP_REASONS)
 

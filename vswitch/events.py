@@ -7,7 +7,7 @@ from dataclasses import dataclass
 # The kinds of events by the word that `vswitch monitor` has for them.
 STATION_KINDS = ("learned", "moved", "expired", "flushed", "deleted", "pinned")
 GROUPS = {
-    "fdb": (*STATION_KINDS, "limit_reached", "flapping", "flapping_ended"),
+    "fdb": (*STATION_KINDS, "limit_reached", "move_refused", "flapping", "flapping_ended"),
     "link": ("link_up", "link_down"),
     "port": (
         *("port_added", "port_removed", "listener_added", "listener_removed"),
@@ -27,6 +27,7 @@ class Event:
     flushed, deleted  it was forgotten by command, or because *old_port* went down or away
     pinned            it is static now
     limit_reached     *mac* was not learned on *port*; told once, and again after 10 s without one
+    move_refused      *mac* was heard on *port* while it is held at *old_port*; told as that is
     flapping          it moves between *port* and *old_port*, *rate* times a second
     flapping_ended    not any more, after *count* moves
     link_up, _down    of *port*; *count* stations were flushed

@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TypedDict
 
 GUARD_MAX = 64  # of each kind of addresses, per port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchGuards:
+    """What is guarded at all ports of a switch that are not trusted."""
+
+    dhcp_guard: bool = False  # what DHCP servers say is dropped
+    ra_guard: bool = False  # what routers say is
+    dhcp_snooping: bool = False  # the same, and other IPv4 addresses than leased ones
+    move_guard_s: int = 0  # at all ports: a station heard so recently does not move; 0: it does
+
+    @property
+    def guards(self) -> SwitchGuards:
+        """Of something that has more, only these."""
+        return SwitchGuards(**{f.name: getattr(self, f.name) for f in fields(SwitchGuards)})
+
+
+class GuardsChange(TypedDict, total=False):
+    """Those of them that are given."""
+
+    dhcp_guard: bool
+    ra_guard: bool
+    dhcp_snooping: bool
+    move_guard_s: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.guarding import GUARD_MAX
-from vswitch.options import Option
+from vswitch.options import Number, Option
 
 _LISTS = ("allow-mac", "allow-ip")
 _ADDRESS = r"[0-9a-fA-F]{1,4}([:.-][0-9a-fA-F:.-]*)+|::[0-9a-fA-F:.]*"
@@ -68,6 +68,16 @@ def _words(what: str, value: str) -> list[str]:
     return words
 
 
+MOVE_GUARD_MAX_S = 86_400
+
+# Of the switch as a whole.
+SWITCH_OPTIONS: Mapping[str, Option] = {
+    "dhcp-guard": Option("dhcp_guard", read.on_off, live=True),
+    "ra-guard": Option("ra_guard", read.on_off, live=True),
+    "dhcp-snooping": Option("dhcp_snooping", read.on_off, live=True),
+    "move-guard": Option("move_guard_s", Number(0, MOVE_GUARD_MAX_S), live=True),
+}
+# Of a port.
 OPTIONS: Mapping[str, Option] = {
     "allow-mac": Option("allow_mac", macs, live=True, text="the only sources that may speak there"),
     "allow-ip": Option("allow_ip", ips, live=True, text="the only addresses to be spoken for"),

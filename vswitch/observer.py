@@ -23,7 +23,19 @@ from vswitch.clock import Clock, FakeClock
 from vswitch.core import Core
 from vswitch.events import Event
 from vswitch.flapping import Flap, Flapping
-from vswitch.journal import MOVED, RECORD, REFUSED, Chunk, Journal, State, kinds_of, merged, of_kind
+from vswitch.journal import (
+    HELD,
+    MOVED,
+    RECORD,
+    REFUSED,
+    STAYED,
+    Chunk,
+    Journal,
+    State,
+    kinds_of,
+    merged,
+    of_kind,
+)
 from vswitch.members import Member
 from vswitch.status import Place
 from vswitch.storms import Storm, Storms
@@ -35,6 +47,7 @@ REST_S = 0.02
 READ_MAX = 2000  # of those that came together: for subscribers, and moves to be judged
 LOGGED_MAX = 100
 QUIET_S = 10  # without a refusal, until the next one is reported
+HELD_MAX = 4096  # stations that others speak as, to be reported once
 
 
 class Observer:
@@ -67,6 +80,7 @@ class Observer:
         self._flapping = Flapping()
         self._storms = Storms()
         self._refused_s: dict[str, float] = {}  # by port: the last refusal
+        self._held_s: dict[tuple[int, bytes | None, str], float] = {}  # by station and port: same
         self._subscriptions: list[Subscription] = []
         self._rings_due_s: float | None = None  # None: the bell will be rung
         self.journal = Journal(clock.precise_s())
@@ -145,6 +159,8 @@ class Observer:
             self._tell_flap(flap)
         for refusal in self._some(chunk, REFUSED):
             self._judge_refusal(refusal)
+        for attempt in self._some(chunk, HELD):
+            self._judge_attempt(attempt)
 
     def _some(self, chunk: Chunk, kind: int) -> list[Event]:
         if kind not in kinds_of(chunk.records):
@@ -158,7 +174,7 @@ class Observer:
         events = [
             event
             for _, event in some.events()
-            if event.kind != "refused" and not self._flapping.hides(event)
+            if event.kind not in STAYED and not self._flapping.hides(event)
         ]
         self._publish(events, lost=more)
         for event in events[:LOGGED_MAX] if log.isEnabledFor(logging.DEBUG) else ():
@@ -176,6 +192,20 @@ class Observer:
         self.tell(
             "limit_reached", port=refusal.port, mac=refusal.mac, vid=refusal.vid, count=stations
         )
+
+    def _judge_attempt(self, attempt: Event) -> None:
+        assert attempt.port
+        key = attempt.vid, attempt.mac, attempt.port
+        last_s = self._held_s.pop(key, None)
+        self._held_s[key] = attempt.time_s  # the newest are the last
+        if len(self._held_s) > HELD_MAX:
+            del self._held_s[next(iter(self._held_s))]
+        if last_s is not None and attempt.time_s - last_s < QUIET_S:
+            return
+        log.warning("station held mac=%s port=%s heard_at=%s", _mac(attempt), attempt.old_port,
+                    attempt.port)  # fmt: skip
+        facts = {"port": attempt.port, "old_port": attempt.old_port}
+        self.tell("move_refused", **facts, mac=attempt.mac, vid=attempt.vid)
 
     def _tell_flap(self, flap: Flap) -> None:
         move = flap.move

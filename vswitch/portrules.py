@@ -6,7 +6,8 @@ something with tags: those without an option what `vlans.PLAIN` says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 
 from vswitch.core import Core
 from vswitch.guards import Guards
@@ -23,14 +24,21 @@ class PortRules:
         core: Where the ports are numbers.
         members: All of them.
         stations: Those that are in VLANs where they no longer can be are forgotten.
+        paused: Holds the pollers.
     """
 
-    def __init__(self, core: Core, members: Mapping[str, Member], stations: Stations) -> None:
+    def __init__(
+        self,
+        core: Core,
+        members: Mapping[str, Member],
+        stations: Stations,
+        paused: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._core = core
         self._members = members
         self._stations = stations
         self.aware = False  # of VLANs
-        self.guards = Guards(core, members)
+        self.guards = Guards(core, members, paused=paused, vlans_of=self.vlans_of)
 
     def begin(self, member: Member) -> None:
         """Apply what is set of a new member, which is not yet among them."""
@@ -48,6 +56,7 @@ class PortRules:
     def end(self) -> None:
         """One of them is gone."""
         self._notice(self._members.values())
+        self.guards.end()
         self.use_backups()
 
     def vlans_of(self, member: Member) -> PortVlans | None:
@@ -73,6 +82,7 @@ class PortRules:
             return
         self.aware = aware
         self._stations.flush(None, None)  # they were in other VLANs, or in none
+        self.guards.flush()
         for member in members:
             self._set_vlans(member)
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from vswitch.core import Core
+from vswitch.core import COPY, Core
 from vswitch.members import Member
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ class Punts:
         members: Its ports by name.
         lock: The switch's. A handler is called without it: it may ask, and change, the switch.
         handler: Who wants them now, if anybody.
+        copies: Who wants what was copied for the control plane, and went on; called with the lock.
     """
 
     def __init__(
@@ -30,17 +31,26 @@ class Punts:
         lock: threading.RLock,
         *,
         handler: Callable[[], Callable[[str, bytes], None] | None],
+        copies: Callable[[list[Punt]], None],
     ) -> None:
         self._core = core
         self._members = members
         self._lock = lock
         self._handler = handler
+        self._copies = copies
 
     def take(self) -> list[Punt]:
         """What was punted, by the names its ports have now."""
         with self._lock:
             names = {member.number: name for name, member in self._members.items()}
-            return [(names[n], frame) for n, _, frame in self._core.punted() if n in names]
+            taken = self._core.punted()
+            if copies := [
+                (names[n & ~COPY], frame)
+                for n, _, frame in taken
+                if n & COPY and n & ~COPY in names
+            ]:
+                self._copies(copies)
+            return [(names[n], frame) for n, _, frame in taken if n in names]
 
     def deliver(self, punts: list[Punt]) -> None:
         """Give them to the handler; what it raises is logged."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from vswitch import openfiles
 from vswitch.clock import Clock
+from vswitch.config import LIVE as SWITCH_LIVE
 from vswitch.config import StationConfig, SwitchConfig, parse_forward
 from vswitch.errors import (
     ConfigError,
@@ -25,6 +26,7 @@ from vswitch.errors import (
     PortNotFoundError,
     StationNotFoundError,
 )
+from vswitch.guarding import GuardsChange
 from vswitch.portconfig import LIVE, PortConfig
 from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener, open_port
 from vswitch.portsettings import PortChange
@@ -83,6 +85,7 @@ class Service:
         )
         switch.set_reserved(range(16), "drop")
         switch.set_reserved(config.forward, "forward")
+        switch.set_guards(config.guards)
         return cls(switch, config)
 
     def open(self) -> None:
@@ -290,7 +293,11 @@ class Service:
     # ------------------------------------------------------------------ the switch, its stations
 
     def set_switch(
-        self, *, ageing_s: int | None = None, forward: Sequence[str] | None = None
+        self,
+        *,
+        ageing_s: int | None = None,
+        forward: Sequence[str] | None = None,
+        **guards: Unpack[GuardsChange],
     ) -> None:
         """Change what is given of the switch.
 
@@ -301,10 +308,15 @@ class Service:
             config = self.config
             if ageing_s is not None:
                 config = replace(config, ageing_s=ageing_s)
+            for field, value in guards.items():
+                SWITCH_LIVE[field].check(field, value)
+            config = replace(config, **guards)
             if forward is not None:
                 config = replace(config, forward=parse_forward(",".join(forward)))
             if config.ageing_s != self.config.ageing_s:
                 self.switch.set_ageing(config.ageing_s)
+            if config.guards != self.config.guards:
+                self.switch.set_guards(config.guards)
             if config.forward != self.config.forward:
                 with self.switch.paused():  # no frame meets one half of it
                     self.switch.set_reserved(range(16), "drop")
@@ -356,6 +368,19 @@ class Service:
             stations = self._stations_without(station.mac, station.vid)
             if any(port.name == station.port for port in self.config.ports):
                 stations = (*stations, station)
+            self.config = replace(self.config, stations=stations)
+
+    def stick(self, station: StationConfig, *, move: bool) -> None:
+        """Make a sticky entry, which ages and so is not in the configuration.
+
+        Raises:
+            FdbError: it is a port's own, or there is no room.
+            PortNotFoundError: there is no such port.
+            StationExistsError: it is static already, and not to be moved.
+        """
+        with self._lock:
+            self.switch.stick(station.mac, station.port, vid=station.vid, move=move)
+            stations = self._stations_without(station.mac, station.vid)
             self.config = replace(self.config, stations=stations)
 
     def unpin(self, mac: bytes, vid: int) -> None:

@@ -95,15 +95,20 @@ class Stations:
             FdbFullError: a limit is reached.
             StationExistsError: it is static already, and not to be moved.
         """
-        there = self._static.get((vid, mac))
-        if there and not move:
-            raise StationExistsError(
-                f"station {mac.hex(':')} is static already, at port {there.port.name}",
-                hint="replace it, or delete it first",
-            )
-        self._check_free(mac, vid)
+        self._check_new(mac, vid, move=move)
         self._fdb.pin(vid, mac, member.number)
         self._static[vid, mac] = member
+
+    def stick(self, mac: bytes, member: Member, vid: int, *, move: bool) -> None:
+        """Make a sticky entry; *move*: also of one that is static.
+
+        Raises:
+            FdbFullError: a limit is reached.
+            StationExistsError: it is static already, and not to be moved.
+        """
+        self._check_new(mac, vid, move=move)
+        self._fdb.stick(vid, mac, member.number, self._clock.now_s())
+        self._static.pop((vid, mac), None)
 
     def unpin(self, mac: bytes, vid: int) -> bool:
         """Forget a station, static or learned; whether it was known.
@@ -114,6 +119,15 @@ class Stations:
         self._check_free(mac, vid)
         self._static.pop((vid, mac), None)
         return bool(self._fdb.delete(vid, mac))
+
+    def _check_new(self, mac: bytes, vid: int, *, move: bool) -> None:
+        there = self._static.get((vid, mac))
+        if there and not move:
+            raise StationExistsError(
+                f"station {mac.hex(':')} is static already, at port {there.port.name}",
+                hint="replace it, or delete it first",
+            )
+        self._check_free(mac, vid)
 
     def _check_free(self, mac: bytes, vid: int) -> None:
         there = self._static.get((vid, mac))

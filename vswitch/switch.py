@@ -29,12 +29,14 @@ from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
+from vswitch.guarding import SwitchGuards
 from vswitch.members import Member
 from vswitch.observer import Observer
 from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.portsettings import DEFAULT, PortChange, PortSettings
 from vswitch.punts import Punts
+from vswitch.snooping import Binding
 from vswitch.stations import Stations
 from vswitch.status import ListenerStatus, PortStatus, Pulse, Station
 from vswitch.threads import Threads
@@ -109,9 +111,13 @@ class Switch:
                 salt=salt,
             )
             undo.pop_all()
-        self._punts = Punts(self._core, self._members, self._lock, handler=lambda: self.on_punt)
+        self._punts = Punts(
+            *(self._core, self._members, self._lock),
+            handler=lambda: self.on_punt,
+            copies=lambda found: self._rules.guards.hear(found, self.clock.now_s()),
+        )
         self._stations = Stations(self._core, self.clock)
-        self._rules = PortRules(self._core, self._members, self._stations)
+        self._rules = PortRules(self._core, self._members, self._stations, self.paused)
         self.observer = Observer(  # what happens here, and who wants to hear of it
             self._core, self._members, self._lock, clock=self.clock, paused=self.paused
         )
@@ -380,10 +386,25 @@ class Switch:
             StationExistsError: it is static already, and not to be moved.
             ValueError: *mac* is a group address or zero, which no station has.
         """
-        if mac[0] & 1 or not any(mac):
-            raise ValueError(f"a station's address is unicast and not zero, not {mac.hex(':')}")
+        _check_station(mac)
         with self._lock:
             self._stations.pin(mac, self._member(port), vid, move=move)
+            self.observer.take()
+
+    def stick(self, mac: bytes, port: str, *, vid: int = 0, move: bool = True) -> None:
+        """Make a sticky entry: *mac* is behind *port* until it ages, wherever it is heard.
+
+        *move*: also if it is static.
+
+        Raises:
+            FdbError: it is another port's own.
+            FdbFullError: a limit is reached.
+            StationExistsError: it is static already, and not to be moved.
+            ValueError: *mac* is a group address or zero, which no station has.
+        """
+        _check_station(mac)
+        with self._lock:
+            self._stations.stick(mac, self._member(port), vid, move=move)
             self.observer.take()
 
     def unpin(self, mac: bytes, *, vid: int = 0) -> bool:
@@ -477,6 +498,20 @@ class Switch:
             self._core.fdb.expire(now_s)
             self.observer.take()
 
+    def set_guards(self, guards: SwitchGuards) -> None:
+        """Change what is guarded at all ports that are not trusted."""
+        with self.paused():
+            self._rules.guards.change(guards)
+
+    def bindings(self) -> list[tuple[Binding, int | None]]:
+        """What DHCP gave to stations that are not at trusted ports, and for how many seconds more.
+
+        None: for ever. There are some with `SwitchGuards.dhcp_snooping` only.
+        """
+        with self._lock:
+            now_s = self.clock.now_s()
+            return [(binding, binding.left_s(now_s)) for binding in self._rules.guards.bindings()]
+
     # ------------------------------------------------------------------ by hand
 
     def poll(self) -> int:
@@ -507,3 +542,8 @@ class Switch:
                 self._upkeep.make_round()
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
+
+
+def _check_station(mac: bytes) -> None:
+    if mac[0] & 1 or not any(mac):
+        raise ValueError(f"a station's address is unicast and not zero, not {mac.hex(':')}")

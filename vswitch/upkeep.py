@@ -74,6 +74,7 @@ class Upkeep:
         self._ready: set[int] = set()  # descriptors that `wait` found ready
         self.bell = bell
         self.observer = observer
+        self._rules = rules
         self.links = Links(core, paused, observer.tell, rules)
         self.listeners = Listeners(core, members, add=add, remove=remove)
         self.callers = Callers(core, members, self.links, paused)
@@ -172,6 +173,7 @@ class Upkeep:
         self._swept_s = now_s
         self.listeners.retry()
         self.guests.retry()
+        self._rules.guards.expire(now_s)
         self.observer.look_at_drops()
         if self._by_hand:
             self._core.fdb.expire(now_s)

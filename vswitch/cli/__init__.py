@@ -68,6 +68,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "show": "vswitch.cli.show",
         "top": "vswitch.cli.top",
         "fdb": "vswitch.cli.fdb",
+        "guard": "vswitch.cli.guard",
         "monitor": "vswitch.cli.monitor",
         "link": "vswitch.cli.link",
         "port": "vswitch.cli.port",

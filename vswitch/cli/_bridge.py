@@ -41,7 +41,9 @@ def fdb_line(e: FdbEntry, master: str, *, statistics: bool, port: bool = True) -
     vlan = f"vlan {e.vid} " if e.vid else ""
     age = e.age_s or 0
     used = f"used {age}/{age} " if statistics else ""
-    return f"{e.mac} {dev}{vlan}{used}master {master} {'static' if e.static else ''}"
+    sticky = "sticky " if e.sticky else ""
+    state = "static" if e.static else ""
+    return f"{e.mac} {dev}{vlan}{used}{sticky}master {master} {state}"
 
 
 def fdb_keys(e: FdbEntry, master: str, *, statistics: bool, port: bool = True) -> dict[str, object]:
@@ -52,7 +54,7 @@ def fdb_keys(e: FdbEntry, master: str, *, statistics: bool, port: bool = True) -
         **({"ifname": e.port} if port else {}),
         **({"vlan": e.vid} if e.vid else {}),
         **({"used": age, "updated": age} if statistics else {}),
-        "flags": [],
+        "flags": ["sticky"] if e.sticky else [],
         "master": master,
         "state": "static" if e.static else "",
     }

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 ADD_HELP = """\
 Make a static entry: the station is behind this port, whatever is heard; it does not age.
 
-"permanent" (or "local") is "static" here; "master" and "self" mean the same table, there is but
-one. Nothing is said when it is done. Who is known already is refused (exit status 1): "replace"
+"sticky" makes one that ages, but does not move. "permanent" (or "local") is "static" here; "master"
+and "self" mean the same table, there is but one. Nothing is said when it is done. Who is known already is refused (exit status 1): "replace"
 takes that in its stride, and so does --may-exist if the entry is there as it is to be.
 
 \b
@@ -56,13 +56,12 @@ BY_HAND = "only static entries are set by hand; dynamic ones are heard"
 
 ENTRY = Grammar(
     {"dev": _names.ports, "vlan": one_of()},
-    flags=("master", "self", "static", "permanent"),
+    flags=("master", "self", "static", "permanent", "sticky"),
     free="MAC",
     synonyms={"local": "permanent"},
     refused={
         "dynamic": BY_HAND,
         "use": BY_HAND,
-        "sticky": "entries cannot be sticky yet; static ones do not move either",
         **dict.fromkeys(("dst", "port", "vni", "src_vni", "via", "nhid"), NO_TUNNEL),
         **dict.fromkeys(("router", "extern_learn"), "this switch does not know such entries"),
     },
@@ -76,26 +75,26 @@ FLUSH = Grammar(
 
 
 @click.command("add", help=ADD_HELP, short_help="Make a static entry.")
-@ENTRY.argument("MAC dev PORT [static] [vlan V]")
+@ENTRY.argument("MAC dev PORT [static|sticky] [vlan V]")
 @click.option("--may-exist", is_flag=True, help="It may be there, as it is to be.")
 @telling
 def add(asked: Asking, given: tuple[str, ...], may_exist: bool) -> None:
     entry = _entry(ENTRY.read(given))
     with asked.client() as client:
         try:
-            client.add_station(entry.mac, entry.port, vid=entry.vid)
+            client.add_station(entry.mac, entry.port, vid=entry.vid, sticky=entry.sticky)
         except ApiError as e:
             if e.code != "exists" or not (may_exist and _is_there(client, entry)):
                 raise
 
 
 @click.command("replace", help=ADD_HELP, short_help="Make a static entry, or move one.")
-@ENTRY.argument("MAC dev PORT [static] [vlan V]")
+@ENTRY.argument("MAC dev PORT [static|sticky] [vlan V]")
 @telling
 def replace(asked: Asking, given: tuple[str, ...]) -> None:
     entry = _entry(ENTRY.read(given))
     with asked.client() as client:
-        client.replace_station(entry.mac, entry.port, vid=entry.vid)
+        client.replace_station(entry.mac, entry.port, vid=entry.vid, sticky=entry.sticky)
 
 
 @click.command("del", help=DEL_HELP, short_help="Forget one station.")
@@ -151,7 +150,10 @@ def _entry(said: Said) -> NewEntry:
 
     address = mac("MAC", said.needed("MAC", "the station's address")).hex(":")
     port = said.needed("dev", "the port (dev PORT)")
-    return NewEntry(address, port, vid_of(said) or 0)
+    sticky = "sticky" in said.flags
+    if sticky and said.flags & {"static", "permanent"}:
+        raise click.UsageError("a sticky entry ages, and a static one does not: say one of them")
+    return NewEntry(address, port, vid_of(said) or 0, sticky)
 
 
 def _kinds(flags: frozenset[str]) -> set[str]:
@@ -172,7 +174,7 @@ def _found(client: Client, entry: NewEntry) -> FdbEntry | None:
 
 def _is_there(client: Client, entry: NewEntry) -> bool:
     found = _found(client, entry)
-    return found is not None and found.static
+    return found is not None and (found.sticky if entry.sticky else found.static)
 
 
 def _removed(client: Client, entry: FdbEntry) -> bool:

@@ -106,6 +106,7 @@ def _station(event: EventInfo, master: str) -> str:
         "flapping": f"flapping {event.old_port} {event.port}, {event.rate} moves/s",
         "flapping_ended": f"settled, {event.count} moves",
         "limit_reached": f"refused, {event.count} stations",
+        "move_refused": f"refused, stays at {event.old_port}",
     }.get(event.kind, "")
 
 

@@ -40,6 +40,9 @@ A port is a device's name, with options after commas:
   tap0,offloads=off             take finished frames only, no segments to cut
   tap0,learning=off             learn nothing from what enters here
   tap0,state=blocked            nothing enters or leaves, for now
+  tap0,allow-mac=MAC,MAC...     other sources are dropped
+  tap0,allow-ip=IP,IP...        also who speaks for other addresses
+  eth1,trusted=on               DHCP servers and routers are there
 
 or the host itself, as "br0" of a Linux bridge, also said with --local:
 
@@ -188,6 +191,20 @@ Two namespaces on one switch, in a second terminal:
     "as the Linux bridge]",
 )
 @click.option("--transparent", is_flag=True, help="All of those cross, as through a wire.")
+@click.option("--dhcp-guard", is_flag=True, help="Let DHCP servers answer from trusted ports only.")
+@click.option("--ra-guard", is_flag=True, help="Let routers announce themselves there only.")
+@click.option(
+    "--dhcp-snooping",
+    is_flag=True,
+    help="The same as --dhcp-guard, and at other ports IPv4 addresses only that they have leased.",
+)
+@click.option(
+    "--move-guard",
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Keep a station where it was heard so recently, and drop what others say in its name.",
+)
 @click.option(
     "--stats",
     type=click.FloatRange(min=0.1),
@@ -228,6 +245,10 @@ def command(
     core: str,
     forward: str | None,
     transparent: bool,
+    dhcp_guard: bool,
+    ra_guard: bool,
+    dhcp_snooping: bool,
+    move_guard: int,
     stats: float | None,
     api: Path | None,
     asked_by: Wanted,
@@ -249,6 +270,10 @@ def command(
         "busy_poll_us": busy_poll,
         "core": core,
         "forward": forwarded(forward, transparent=transparent),
+        "dhcp_guard": dhcp_guard,
+        "ra_guard": ra_guard,
+        "dhcp_snooping": dhcp_snooping,
+        "move_guard_s": move_guard,
     }
     opened = tuple(map(PortConfig.parse, (*ports, *(f"local:{text}" for text in locals_))))
     places = tuple(map(PortConfig.parse_listener, listeners))

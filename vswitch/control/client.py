@@ -21,6 +21,7 @@ from vswitch import paths
 from vswitch.control import address
 from vswitch.control.remote import Remote
 from vswitch.control.schema import (
+    BindingInfo,
     ConfigCheck,
     ConfigInfo,
     Error,
@@ -188,13 +189,19 @@ class Client:
     def fdb_stats(self) -> FdbInfo:
         return self._ask("GET", "/v1/fdb/stats", FdbInfo)
 
-    def add_station(self, mac: str, port: str, *, vid: int = 0) -> FdbEntry:
-        """Make a station static that is not yet."""
-        return self._ask("POST", "/v1/fdb", FdbEntry, body=NewEntry(mac, port, vid))
+    def add_station(self, mac: str, port: str, *, vid: int = 0, sticky: bool = False) -> FdbEntry:
+        """Make a station static, or sticky, that is not static yet."""
+        return self._ask("POST", "/v1/fdb", FdbEntry, body=NewEntry(mac, port, vid, sticky))
 
-    def replace_station(self, mac: str, port: str, *, vid: int = 0) -> FdbEntry:
-        """Make a station static, wherever it was."""
-        return self._ask("PUT", "/v1/fdb", FdbEntry, body=NewEntry(mac, port, vid))
+    def replace_station(
+        self, mac: str, port: str, *, vid: int = 0, sticky: bool = False
+    ) -> FdbEntry:
+        """Make a station static, or sticky, wherever it was."""
+        return self._ask("PUT", "/v1/fdb", FdbEntry, body=NewEntry(mac, port, vid, sticky))
+
+    def bindings(self) -> list[BindingInfo]:
+        """What DHCP gave to stations at ports that are not trusted."""
+        return self._ask("GET", "/v1/guard/bindings", list[BindingInfo])
 
     def delete_station(self, mac: str, *, vid: int = 0) -> None:
         """Forget one station, static or learned."""

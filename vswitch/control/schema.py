@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, defstruct
 
+from vswitch.guardwords import MOVE_GUARD_MAX_S
 from vswitch.options import Number, Option
 from vswitch.portconfig import LIVE
 
@@ -55,6 +56,10 @@ class SwitchInfo(Struct, frozen=True):
     uptime_s: int
     forward: list[str]  # reserved addresses that are forwarded: names, or last bytes
     ports: int
+    dhcp_guard: bool  # what DHCP servers say enters at trusted ports only
+    ra_guard: bool  # the same of routers
+    dhcp_snooping: bool  # and IPv4 addresses at others have to be leased
+    move_guard_s: int  # a station heard so recently does not move; 0: it does
     fdb: FdbInfo
     drop_reasons: list[DropReason]
 
@@ -136,7 +141,9 @@ def _of(option: Option) -> Any:
 
 
 # By `Option.returns`; everything else is text, as the command line has it.
-JSON_TYPES: Mapping[str, Any] = {"bool": bool, "State": bool, "int": int}
+JSON_TYPES: Mapping[str, Any] = {
+    "bool": bool, "State": bool, "int": int, "tuple[str, ...]": list[str],
+}  # fmt: skip
 PortChange = defstruct(
     "PortChange",
     [
@@ -153,6 +160,10 @@ PortChange = defstruct(
 class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):
     """PATCH /v1/switch: what is given is changed."""
 
+    dhcp_guard: bool | None = None
+    ra_guard: bool | None = None
+    dhcp_snooping: bool | None = None
+    move_guard_s: Annotated[int, Meta(ge=0, le=MOVE_GUARD_MAX_S)] | None = None
     ageing_s: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     forward: list[str] | None = None  # names, or last bytes, of reserved addresses
 
@@ -163,6 +174,7 @@ class NewEntry(Struct, frozen=True, forbid_unknown_fields=True):
     mac: str
     port: str
     vid: int = 0
+    sticky: bool = False  # it ages, as one that was just heard, and does not move
 
 
 class FdbEntry(Struct, frozen=True, omit_defaults=True):
@@ -172,7 +184,18 @@ class FdbEntry(Struct, frozen=True, omit_defaults=True):
     port: str
     vid: int = 0  # 0 while the switch is VLAN-unaware
     static: bool = False
+    sticky: bool = False  # it ages, and does not move
     age_s: int | None = None  # since last heard; None for a static one
+
+
+class BindingInfo(Struct, frozen=True):
+    """An element of GET /v1/guard/bindings: what DHCP gave to a station"""
+
+    mac: str
+    ip: str
+    vid: int  # 0 while the switch is VLAN-unaware
+    port: str
+    seconds: int | None  # that are left; null: it has no end
 
 
 class EventInfo(Struct, frozen=True, omit_defaults=True):

@@ -103,6 +103,9 @@ def delete(service: Service, call: Call) -> Nothing:
 def _pinned(service: Service, new: NewEntry, *, move: bool) -> FdbEntry:
     _check_vid(new.vid)
     station = StationConfig(options.mac("mac", new.mac), new.port, new.vid)
+    if new.sticky:
+        service.stick(station, move=move)
+        return FdbEntry(new.mac, new.port, new.vid, sticky=True, age_s=0)
     service.pin(station, move=move)
     return FdbEntry(mac=station.mac.hex(":"), port=station.port, vid=station.vid, static=True)
 
@@ -120,6 +123,7 @@ def _entry(station: Station) -> FdbEntry:
         port=station.port,
         vid=station.vid,
         static=station.static,
+        sticky=station.sticky,
         age_s=None if station.static else station.age_s,
     )
 

@@ -32,12 +32,16 @@ def add(service: Service, call: Call) -> PortInfo:
 def change(service: Service, call: Call) -> PortInfo:
     said = asdict(call.body)
     given: dict[str, Any] = {
-        key: LIVE[key].reader(key, value) if isinstance(value, str) else value
+        key: LIVE[key].reader(key, _text(value)) if isinstance(value, (str, list)) else value
         for key, value in said.items()
         if value is not None
     }
     service.set_port(call.path["port"], **given)
     return show_one(service, call)
+
+
+def _text(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
 
 
 def remove(service: Service, call: Call) -> Nothing:

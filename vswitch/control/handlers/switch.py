@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 
 import msgspec
 
@@ -28,13 +29,15 @@ def show(service: Service, _: Call) -> SwitchInfo:
         uptime_s=switch.uptime_s,
         forward=_forwarded(switch),
         ports=len(switch.ports),
+        **asdict(config.guards),
         fdb=msgspec.convert(switch.fdb_counters(), FdbInfo),
         drop_reasons=[DropReason(*reason) for reason in DROP_REASONS],
     )
 
 
 def change(service: Service, call: Call) -> SwitchInfo:
-    service.set_switch(ageing_s=call.body.ageing_s, forward=call.body.forward)
+    given = msgspec.structs.asdict(call.body)
+    service.set_switch(**{key: value for key, value in given.items() if value is not None})
     return show(service, call)
 
 

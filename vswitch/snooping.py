@@ -1,0 +1,127 @@
+"""Who was given which address: what DHCP servers and clients say, put together.
+
+    unknown --DISCOVER, REQUEST of a client--> asking --ACK of a trusted server--> leased
+    leased --another ACK--> leased, as it says
+    leased --its time is over, RELEASE, DECLINE, its port is gone--> unknown
+
+An answer belongs to the port where somebody asked with its transaction number first: so nobody
+takes over a lease by repeating what he heard another ask. All is bounded: a port that asks more
+than ASKING_MAX forgets what it asked first, one that has GUARD_MAX leases gets no more.
+
+No I/O: messages and the time in; which ports' leases changed out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from vswitch.guarding import GUARD_MAX, Lease
+from vswitch.wire.dhcp import FOREVER_S, REPLY, REQUEST, Kind, Message
+
+# Chosen by us.
+ASKING_S = 60  # longer than clients repeat one question (RFC 2131 4.1)
+ASKING_MAX = 64  # per port
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A lease, and where it is used."""
+
+    lease: Lease
+    port: str
+    until_s: int | None  # None: without end
+
+    def left_s(self, now_s: int) -> int | None:
+        """Seconds until it is over; None: never."""
+        return None if self.until_s is None else max(0, self.until_s - now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    port: str
+    at_s: int
+
+
+class Snooping:
+    """The leases of one switch."""
+
+    def __init__(self) -> None:
+        self._bindings: dict[tuple[int, bytes], Binding] = {}  # by VLAN and station
+        self._asking: OrderedDict[tuple[int, bytes, int], _Question] = OrderedDict()
+        self.refused = 0  # leases that a port had no room for
+
+    def asked(self, port: str, vid: int, message: Message, now_s: int) -> set[str]:
+        """A client at *port* said something; the ports whose leases changed."""
+        if message.op != REQUEST:
+            return set()
+        if message.kind in (Kind.DISCOVER, Kind.REQUEST):
+            self._note(port, (vid, message.mac, message.xid), now_s)
+            return set()
+        given_up = {Kind.RELEASE: message.client_ip, Kind.DECLINE: message.requested_ip}
+        ip = given_up.get(message.kind) if message.kind else None
+        found = self._bindings.get((vid, message.mac))
+        if ip is None or found is None or (found.port, found.lease.ip) != (port, ip):
+            return set()
+        del self._bindings[vid, message.mac]
+        return {port}
+
+    def _note(self, port: str, key: tuple[int, bytes, int], now_s: int) -> None:
+        first = self._asking.get(key)
+        if first is not None and first.port != port and now_s - first.at_s < ASKING_S:
+            return
+        self._asking.pop(key, None)
+        its = [k for k, question in self._asking.items() if question.port == port]
+        if len(its) >= ASKING_MAX:
+            del self._asking[its[0]]
+        self._asking[key] = _Question(port, now_s)
+
+    def answered(self, vid: int, message: Message, now_s: int) -> set[str]:
+        """A trusted server said something; the ports whose leases changed."""
+        lease_s, key = message.lease_s, (vid, message.mac)
+        question = self._asking.get((*key, message.xid))
+        if message.op != REPLY or message.kind != Kind.ACK or not lease_s or question is None:
+            return set()
+        if not any(message.your_ip):  # of an INFORM
+            return set()
+        until_s = None if lease_s == FOREVER_S else now_s + lease_s
+        lease = Lease(vid, message.mac, message.your_ip)
+        was = self._bindings.get(key)
+        is_new = was is None or was.port != question.port
+        if is_new and len(self.leases_of(question.port)) >= GUARD_MAX:
+            self.refused += 1
+            return set()
+        others = [k for k, b in self._bindings.items() if k != key and _same_ip(b.lease, lease)]
+        changed = self._forget(others)
+        self._bindings[key] = Binding(lease, question.port, until_s)
+        if was is not None and (is_new or was.lease != lease):
+            changed.add(was.port)
+        return changed | ({question.port} if is_new else set())
+
+    def expire(self, now_s: int) -> set[str]:
+        """Forget what is over; the ports whose leases changed."""
+        for key in [k for k, q in self._asking.items() if now_s - q.at_s >= ASKING_S]:
+            del self._asking[key]
+        return self._forget([k for k, b in self._bindings.items() if b.left_s(now_s) == 0])
+
+    def stay(self, ports: Collection[str]) -> set[str]:
+        """Forget what belongs to other ports than these."""
+        for key in [k for k, question in self._asking.items() if question.port not in ports]:
+            del self._asking[key]
+        return self._forget([k for k, b in self._bindings.items() if b.port not in ports])
+
+    def _forget(self, keys: Collection[tuple[int, bytes]]) -> set[str]:
+        return {self._bindings.pop(key).port for key in keys}
+
+    def leases_of(self, port: str) -> frozenset[Lease]:
+        """What the stations at a port may use."""
+        return frozenset(b.lease for b in self._bindings.values() if b.port == port)
+
+    def all(self) -> list[Binding]:
+        """Every lease, in order of VLAN and station."""
+        return [self._bindings[key] for key in sorted(self._bindings)]
+
+
+def _same_ip(one: Lease, other: Lease) -> bool:
+    return (one.vid, one.ip) == (other.vid, other.ip)
