@@ -21,8 +21,9 @@ ADD_HELP = """\
 Make a static entry: the station is behind this port, whatever is heard; it does not age.
 
 "sticky" makes one that ages, but does not move. "permanent" (or "local") is "static" here; "master"
-and "self" mean the same table, there is but one. Nothing is said when it is done. Who is known already is refused (exit status 1): "replace"
-takes that in its stride, and so does --may-exist if the entry is there as it is to be.
+and "self" mean the same table, there is but one. Nothing is said when it is done. Who is known
+already is refused (exit status 1): "replace" takes that in its stride, and so does --may-exist if
+the entry is there as it is to be.
 
 \b
   vswitch fdb add 52:54:00:12:34:56 dev tap0 static

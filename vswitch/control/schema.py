@@ -56,12 +56,12 @@ class SwitchInfo(Struct, frozen=True):
     uptime_s: int
     forward: list[str]  # reserved addresses that are forwarded: names, or last bytes
     ports: int
-    dhcp_guard: bool  # what DHCP servers say enters at trusted ports only
-    ra_guard: bool  # the same of routers
-    dhcp_snooping: bool  # and IPv4 addresses at others have to be leased
-    move_guard_s: int  # a station heard so recently does not move; 0: it does
     fdb: FdbInfo
     drop_reasons: list[DropReason]
+    dhcp_guard: bool = False  # what DHCP servers say enters at trusted ports only
+    ra_guard: bool = False  # the same of routers
+    dhcp_snooping: bool = False  # and IPv4 addresses at others have to be leased
+    move_guard_s: int = 0  # a station heard so recently does not move; 0: it does
 
 
 class VlansInfo(Struct, frozen=True):
@@ -103,9 +103,6 @@ class PortInfo(Struct, frozen=True):
     bcast_flood: bool
     locked: bool
     backup: str  # the port that gets what is for this one while its link is down; "" for none
-    allow_mac: list[str]  # sources that may speak there; none: any
-    allow_ip: list[str]  # addresses that may be spoken for; none: any
-    trusted: bool  # DHCP servers and routers are there
     mtu: int
     queues: int
     queues_used: int  # by whoever is at the other end
@@ -114,6 +111,9 @@ class PortInfo(Struct, frozen=True):
     stations: int
     counters: dict[str, int]
     drops: dict[str, int]  # frames by name of `SwitchInfo.drop_reasons`
+    allow_mac: list[str] = []  # sources that may speak there; none: any
+    allow_ip: list[str] = []  # addresses that may be spoken for; none: any
+    trusted: bool = False  # DHCP servers and routers are there
 
 
 class ListenerInfo(Struct, frozen=True):
