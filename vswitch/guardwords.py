@@ -35,13 +35,13 @@ def joined(words: Iterable[str]) -> list[str]:
 
 
 def macs(what: str, value: str) -> tuple[str, ...]:
-    """Read a list of Ethernet addresses; nothing for none."""
+    """Read a list of Ethernet addresses; nothing, or ``none``, for none."""
     found = {read.mac(what, word) for word in _words(what, value)}
     return tuple(mac.hex(":") for mac in sorted(found))
 
 
 def ips(what: str, value: str) -> tuple[str, ...]:
-    """Read a list of IP addresses, of both versions; nothing for none."""
+    """Read a list of IP addresses, of both versions; nothing, or ``none``, for none."""
     words = _words(what, value)
     if not words:
         return ()
@@ -62,7 +62,7 @@ def ips(what: str, value: str) -> tuple[str, ...]:
 
 
 def _words(what: str, value: str) -> list[str]:
-    words = value.split(",") if value else []
+    words = value.split(",") if value not in ("", "none") else []
     if len(words) > GUARD_MAX:
         raise ConfigError(f"{what}: {GUARD_MAX} addresses at most, not {len(words)}")
     return words

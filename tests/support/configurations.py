@@ -67,6 +67,7 @@ WORDS = {
     "VidSet": VID_SETS.map(VidSet.text),
     "tuple[tuple[int, int], ...]": PAIRS,
     "PortVlans | None": st.just("access=10"),
+    "tuple[str, ...]": st.lists(MACS.map(lambda mac: mac.hex(":"))).map(",".join),
 }
 SPECIAL = {
     "name": NAMES,
@@ -74,6 +75,7 @@ SPECIAL = {
     "native-mode": st.sampled_from(["tagged", "untagged"]),
     "accept": st.sampled_from(ACCEPT),
     "tag-type": st.sampled_from(["802.1Q", "802.1ad", "0x9100"]),
+    "allow-ip": st.lists(st.sampled_from(["10.0.0.1", "fd00::1", "fe80::1"])).map(",".join),
     **dict.fromkeys(("access", "native", "pvid"), VIDS.map(str)),
 }
 # The VLANs of a port are one thing said in several words, most of which exclude one another.

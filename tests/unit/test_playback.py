@@ -285,7 +285,14 @@ def test_the_command_speaks_json(command, tmp_path):
     assert (facts["frames"], facts["first_ns"], facts["last_ns"]) == (1, T, T)
     assert [(p["name"], p["counters"]["tx_frames"]) for p in facts["ports"]] == [("a", 0), ("b", 1)]
     assert facts["stations"] == [
-        {"mac": "02:00:00:00:00:01", "vid": 0, "port": "a", "static": False, "age_s": 0}
+        {
+            "mac": "02:00:00:00:00:01",
+            "vid": 0,
+            "port": "a",
+            "static": False,
+            "age_s": 0,
+            "sticky": False,
+        }
     ]
     assert facts["files"] == [str(tmp_path / "out" / name) for name in ("a.pcap", "b.pcap")]
 
