@@ -22,15 +22,22 @@ from hypothesis.stateful import (
 )
 
 from support.budget import examples
-from tests.model.traffic import LONGEST, RESERVED, frames, stations
-from vswitch import _fastpath, _ports, _rules, _slowpath, _tables
+from tests.model.traffic import LONGEST, RESERVED, STATIONS, frames, stations
+from vswitch import _fastpath, _guarding, _ports, _rules, _slowpath, _tables
 from vswitch.errors import FdbFullError
+from vswitch.guarding import PortGuard
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
 from vswitch.vlans import ACCEPT, PLAIN, PortVlans, VidSet
 
 COMPILED = SimpleNamespace(
-    **{**vars(_ports), **vars(_rules), "Datapath": _fastpath.Datapath, "Fdb": _tables.Fdb}
+    **{
+        **vars(_ports),
+        **vars(_rules),
+        **vars(_guarding),
+        "Datapath": _fastpath.Datapath,
+        "Fdb": _tables.Fdb,
+    }
 )
 ROW = struct.Struct("=6sHHBBI")
 WORDS = 32  # struct vsw_counters
@@ -65,6 +72,13 @@ port_flags = st.builds(
     },
     locked=st.sampled_from([False, False, True]),
     limit_drop=st.booleans(),
+)
+port_guards = st.builds(  # of addresses and protocols: test_guard.py
+    PortGuard,
+    macs=st.sampled_from([frozenset(), frozenset(), frozenset(STATIONS[:3])]),
+    check_ip4=st.sampled_from([False, False, True]),
+    routers=st.sampled_from([True, True, False]),
+    holds=st.booleans(),
 )
 
 
@@ -205,6 +219,16 @@ class SwitchMachine(RuleBasedStateMachine):
         self.core.set_backup(self.datapath, number, backup)
         self.twin.set_flags(number, flags, backup=backup)
 
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, guard=port_guards, hold_s=st.sampled_from([None, 0, 5, 100]))
+    def guards_change(self, port, guard, hold_s):
+        number = self.some_port(port)
+        self.core.set_guard(self.datapath, number, guard)
+        self.twin.ports[number].guard = guard
+        if hold_s is not None:
+            self.fdb.set_hold(hold_s)
+            self.twin.fdb.hold_s = hold_s
+
     @rule(
         nibbles=st.lists(st.integers(0, len(RESERVED) - 1), min_size=1, max_size=4),
         verdict=st.sampled_from(["forward", "drop", "punt"]),
@@ -225,6 +249,18 @@ class SwitchMachine(RuleBasedStateMachine):
             return True
 
         assert is_pinned(self.fdb) == is_pinned(self.twin.fdb)
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(vid=vids, mac=stations, port=any_port)
+    def stick(self, vid, mac, port):
+        def is_stuck(fdb, now_s):
+            try:
+                fdb.stick(vid, mac, self.some_port(port), now_s)
+            except FdbFullError:
+                return False
+            return True
+
+        assert is_stuck(self.fdb, self.now32_s) == is_stuck(self.twin.fdb, self.now_s)
 
     @rule(vid=vids, mac=stations)
     def delete(self, vid, mac):
