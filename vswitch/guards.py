@@ -54,7 +54,7 @@ class Guards:
         """Guard all members as *guards* says."""
         self._guards = guards
         if not guards.dhcp_snooping:
-            self._snooping = Snooping()
+            self._snooping.stay(())
         with self._paused():
             self._core.fdb.set_hold(guards.move_guard_s)
             for member in self._members.values():
@@ -131,6 +131,12 @@ class Guards:
         for port in ports:
             leases = self._snooping.leases_of(port)
             log.info("leases changed port=%s leases=%d", port, len(leases))
+
+    def counters(self) -> dict[str, int]:
+        """Leases, those refused for want of room, and DHCP messages missed so far."""
+        missed = sum(self._core.missed(member.number) for member in self._members.values())
+        snooping = self._snooping
+        return {"leases": len(snooping.all()), "refused": snooping.refused, "missed": missed}
 
     def bindings(self) -> list[Binding]:
         """Every lease."""

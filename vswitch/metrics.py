@@ -40,6 +40,10 @@ FDB_EVENTS = {
     "evicted": "Always 0: at the limit the newcomer is refused and nobody forgotten for him.",
     "refused": "Stations not learned: a limit was reached, or the table found no place.",
 }
+GUARD_EVENTS = {
+    "missed": "DHCP messages that went on and were not read: the control plane had no room.",
+    "refused": "Leases not taken over: their port had too many.",
+}
 
 
 def exposition(switch: Switch, accept: str = "") -> tuple[bytes, str]:
@@ -75,6 +79,7 @@ class SwitchCollector(Collector):
         )
         yield from _ports(switch.name, switch.port_statuses())
         yield from _fdb(switch)
+        yield from _guards(switch)
         yield from _pollers(switch.name, switch.pulses(), timed=switch.config.core == "c")
 
 
@@ -137,6 +142,21 @@ def _fdb(switch: Switch) -> Iterator[Metric]:
     for event, text in FDB_EVENTS.items():
         family = CounterMetricFamily(f"vswitch_fdb_{event}", text, labels=("switch",))
         family.add_metric((switch.name,), events[event])
+        yield family
+
+
+def _guards(switch: Switch) -> Iterator[Metric]:
+    counted = switch.guard_counters()
+    leases = GaugeMetricFamily(
+        "vswitch_guard_leases",
+        "Addresses that DHCP gave to stations at ports that are not trusted.",
+        labels=("switch",),
+    )
+    leases.add_metric((switch.name,), counted["leases"])
+    yield leases
+    for name, text in GUARD_EVENTS.items():
+        family = CounterMetricFamily(f"vswitch_guard_{name}", text, labels=("switch",))
+        family.add_metric((switch.name,), counted[name])
         yield family
 
 

@@ -22,7 +22,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from vswitch.clock import Clock, FakeClock
@@ -501,7 +501,13 @@ class Switch:
     def set_guards(self, guards: SwitchGuards) -> None:
         """Change what is guarded at all ports that are not trusted."""
         with self.paused():
+            self.config = replace(self.config, **asdict(guards))
             self._rules.guards.change(guards)
+
+    def guard_counters(self) -> dict[str, int]:
+        """Leases, and how many were refused, and DHCP messages missed, so far."""
+        with self._lock:
+            return self._rules.guards.counters()
 
     def bindings(self) -> list[tuple[Binding, int | None]]:
         """What DHCP gave to stations that are not at trusted ports, and for how many seconds more.

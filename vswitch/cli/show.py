@@ -69,6 +69,7 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
         f"        {fdb.learned} learned, {fdb.moved} moved, {fdb.expired} expired, "
         f"{refused} refused",
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
+        *_guards(info),
     ]
     for port in ports:
         lines += [f"    {line}" for line in _of_port(port)]
@@ -78,6 +79,16 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
     return "\n".join(
         [*(part for line in lines for part in _wrapped(line)), "", counters(info, ports)]
     )
+
+
+def _guards(info: SwitchInfo) -> list[str]:
+    said = [
+        *(("dhcp-snooping",) if info.dhcp_snooping else ()),
+        *(("dhcp-guard",) if info.dhcp_guard else ()),
+        *(("ra-guard",) if info.ra_guard else ()),
+        *((f"move-guard {info.move_guard_s} s",) if info.move_guard_s else ()),
+    ]
+    return [f"    guarded: {', '.join(said)}"] if said else []
 
 
 def port_lines(port: PortInfo) -> list[str]:
@@ -90,6 +101,9 @@ def _of_port(port: PortInfo) -> list[str]:
     return [
         f"port {port.name}: {state}, {plural(port.stations, 'station')}",
         f"    {port_facts(port)}",
+        *(("    trusted",) if port.trusted else ()),
+        *((f"    only from {' '.join(port.allow_mac)}",) if port.allow_mac else ()),
+        *((f"    only for {' '.join(port.allow_ip)}",) if port.allow_ip else ()),
     ]
 
 

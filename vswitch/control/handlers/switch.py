@@ -29,7 +29,7 @@ def show(service: Service, _: Call) -> SwitchInfo:
         uptime_s=switch.uptime_s,
         forward=_forwarded(switch),
         ports=len(switch.ports),
-        **asdict(config.guards),
+        **asdict(switch.config.guards),
         fdb=msgspec.convert(switch.fdb_counters(), FdbInfo),
         drop_reasons=[DropReason(*reason) for reason in DROP_REASONS],
     )
