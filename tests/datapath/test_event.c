@@ -80,6 +80,11 @@ static void a_refusal_is_told_once_a_second_and_port(void)
     vsw_events_put_refused(r, 9, 1, VSW_PORT_NONE, 8);
 
     assert(vsw_events_waiting(r) == 3 && record[2].key == 9 && record[2].at_s == 8);
+    for (unsigned i = 0; i < 5; i++)
+        vsw_events_put_held(r, i, 1, 2, 8);
+    assert(vsw_events_waiting(r) == 4 && record[3].kind == VSW_EVENT_HELD);
+    assert(record[3].port == 1 && record[3].old_port == 2);
+    vsw_events_put_held(NULL, 1, 1, 1, 1);
     vsw_events_put_refused(NULL, 1, 1, 1, 1);
     vsw_events_put(NULL, record[0]);
 }

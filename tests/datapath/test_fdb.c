@@ -188,6 +188,46 @@ static void a_pinned_station_neither_moves_nor_ages(void)
     assert(t.entries == 0 && port_entries[2] == 0 && port_entries[3] == 0 && t.moved == 0);
 }
 
+static void a_sticky_station_ages_and_does_not_move(void)
+{
+    struct vsw_fdb t = make_fdb(BUCKETS, 8);
+    uint64_t hash = vsw_fdb_hash(&t, station(1));
+
+    assert(vsw_fdb_enter(&t, station(1), 2, VSW_FDB_STICKY, 0) == 0);
+    learn(&t, station(1), 3, 1);
+    assert(lookup(&t, station(1), 299) == 2 && lookup(&t, station(1), 300) == VSW_PORT_NONE);
+    learn(&t, station(1), 2, 200); /* heard where it is: it lives on, and stays sticky */
+    learn(&t, station(1), 3, 499);
+    assert(lookup(&t, station(1), 499) == 2 && t.moved == 0);
+    assert(vsw_fdb_is_held_elsewhere(&t, station(1), hash, 3, 499));
+    assert(!vsw_fdb_is_held_elsewhere(&t, station(1), hash, 2, 499));
+
+    learn(&t, station(1), 3, 500); /* its time was over: one that was learned, like others */
+    assert(lookup(&t, station(1), 500) == 3 && !vsw_value_flags(find(&t, station(1)).value));
+    learn(&t, station(1), 2, 501);
+    assert(lookup(&t, station(1), 501) == 2 && t.moved == 1);
+}
+
+static void a_station_that_was_heard_so_recently_is_held(void)
+{
+    struct vsw_fdb t = make_fdb(BUCKETS, 8);
+    uint64_t hash = vsw_fdb_hash(&t, station(1));
+
+    t.hold_s = 10;
+    learn(&t, station(1), 1, UINT32_MAX - 2);
+    learn(&t, station(1), 2, 6);
+    assert(lookup(&t, station(1), 6) == 1 && t.moved == 0);
+    assert(vsw_fdb_is_held_elsewhere(&t, station(1), hash, 2, 6));
+    assert(!vsw_fdb_is_held_elsewhere(&t, station(2), vsw_fdb_hash(&t, station(2)), 2, 6));
+    assert(!vsw_fdb_is_held_elsewhere(&t, station(1), hash, 2, 7));
+    learn(&t, station(1), 2, 7);
+    assert(lookup(&t, station(1), 7) == 2 && t.moved == 1);
+    t.ageing_s = 5; /* shorter than that: a dead station is held nowhere */
+    assert(!vsw_fdb_is_held_elsewhere(&t, station(1), hash, 1, 12));
+    learn(&t, station(1), 1, 12);
+    assert(lookup(&t, station(1), 12) == 1);
+}
+
 /* ------------------------------------------------------------- making room */
 
 static void two_buckets_hold_eight_and_the_ninth_is_crowded_out(void)
@@ -218,6 +258,21 @@ static void a_pinned_station_that_makes_room_stays_pinned(void)
     assert(find(&t, newcomer).bucket == &bucket[0]);
     assert(find(&t, pinned).bucket == &bucket[3]);
     assert(vsw_value_static(find(&t, pinned).value) && lookup(&t, pinned, 1u << 30) == 2);
+}
+
+static void a_sticky_station_that_makes_room_stays_sticky(void)
+{
+    struct vsw_fdb t = make_fdb(BUCKETS, 32);
+    uint64_t sticky = station_in(&t, 0, 0, 3), newcomer = station_in(&t, 4, 0, 1);
+
+    assert(vsw_fdb_enter(&t, sticky, 2, VSW_FDB_STICKY, 0) == 0);
+    for (unsigned n = 0; n < 3; n++)
+        learn(&t, station_in(&t, n, 0, 1), 1, 0);
+    fill(&t, 1, 0);
+    learn(&t, newcomer, 4, 0);
+
+    assert(find(&t, sticky).bucket == &bucket[3]);
+    assert(vsw_value_flags(find(&t, sticky).value) == VSW_FDB_STICKY);
 }
 
 /* Buckets 0 to @full - 1 are full of stations that may only move on to the next one. */
@@ -347,7 +402,11 @@ static void a_dump_gives_back_what_was_learned(void)
     if (row[0].is_static)
         row[0] = row[1];
     assert(memcmp(row[0].mac, mac, 6) == 0 && row[0].vid == 4095 && row[0].port == 7);
-    assert(row[0].age_s == 295 && !row[0].is_static);
+    assert(row[0].age_s == 295 && !row[0].is_static && !row[0].is_sticky);
+    assert(vsw_fdb_flush(&t, VSW_PORT_NONE, true) == 3);
+    assert(vsw_fdb_enter(&t, station(3), 4, VSW_FDB_STICKY, 300) == 0);
+    assert(vsw_fdb_dump(&t, row, 3, 305) == 1);
+    assert(row[0].is_sticky && !row[0].is_static && row[0].age_s == 5);
 }
 
 int main(void)
@@ -361,8 +420,11 @@ int main(void)
     a_station_cannot_move_to_a_port_at_its_limit();
     a_refused_pin_leaves_the_station_where_it_is();
     a_pinned_station_neither_moves_nor_ages();
+    a_sticky_station_ages_and_does_not_move();
+    a_station_that_was_heard_so_recently_is_held();
     two_buckets_hold_eight_and_the_ninth_is_crowded_out();
     a_pinned_station_that_makes_room_stays_pinned();
+    a_sticky_station_that_makes_room_stays_sticky();
     room_is_made_by_as_many_moves_in_a_row_as_promised();
     a_claimed_place_is_invisible_until_it_is_published();
     the_second_to_learn_a_station_gives_up();

@@ -43,6 +43,7 @@ from support.wait import wait_for
 from vswitch import Clock, FakeClock, MemoryPort, Switch
 from vswitch._fastpath import MTU_EXTRA, OFFLOADS
 from vswitch.errors import FdbFullError
+from vswitch.guarding import SwitchGuards
 from vswitch.portsettings import PortSettings
 
 KINDS = {
@@ -141,7 +142,7 @@ class Round:
         """Change something, while frames flow if there are threads."""
         name = str(self.rng.choice(list(self.sent)))
         number = int(self.rng.integers(0, 16))
-        match int(self.rng.integers(0, 12)):
+        match int(self.rng.integers(0, 14)):
             case 0 | 1:
                 self.switch.set_port(name, forwarding=number < 8, learning=number % 4 > 0)
             case 2:
@@ -161,6 +162,16 @@ class Round:
                 self.switch.unpin(mac(number))
             case 9:
                 self.switch.set_port(name, fdb_limit=number)
+            case 12:
+                only = tuple(mac(n).hex(":") for n in range(number))
+                self.switch.set_port(name, allow_mac=only, allow_ip=("10.0.0.1",) if only else ())
+            case 13:
+                bits = (bool(number & bit) for bit in (1, 2, 4))
+                names = ("dhcp_guard", "ra_guard", "dhcp_snooping")
+                guards = SwitchGuards(
+                    **dict(zip(names, bits, strict=True)), move_guard_s=number & 8
+                )
+                self.switch.set_guards(guards)
             case 10 | 11:
                 for each in self.sent:
                     self.switch.set_port(each, forwarding=True, learning=True)
