@@ -91,7 +91,7 @@ cdef class Fdb:
         return n
 
     def rows(self, uint32_t now_s):
-        """The live stations, 16 bytes each: mac[6], vid and port (u16), static, sticky (u8), age."""
+        """The live stations, 16 bytes each: mac, vid and port (u16), static, sticky (u8), age."""
         # Room for some that are learned meanwhile; more of them show up in the next call.
         cdef uint32_t most = self._table.entries + 1024
         cdef Memory rows = Memory(most * 16)

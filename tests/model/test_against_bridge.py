@@ -213,6 +213,12 @@ class Trio:
         self.fdb.pin(0, mac, port)
         self.reference.fdb.pin(0, mac, port)
 
+    def stick(self, mac: bytes, port: int) -> None:
+        address = mac.hex(":")
+        self.bridge.bridge(*f"fdb replace {address} dev p{port} master dynamic sticky".split())
+        self.fdb.stick(0, mac, port, self.now_s)
+        self.reference.fdb.stick(0, mac, port, self.now_s)
+
     def assert_the_same_stations_are_known(self) -> None:
         known = {row.mac: (row.port, row.static) for row in self.reference.fdb.rows(self.now_s)}
         assert self.bridge.stations() == known
@@ -252,6 +258,10 @@ class BridgeMachine(RuleBasedStateMachine):
     @rule(port=ports, mac=stations)
     def pin(self, port, mac):
         self.trio.pin(mac, port % self.trio.n_ports)
+
+    @rule(port=ports, mac=stations)
+    def stick(self, port, mac):
+        self.trio.stick(mac, port % self.trio.n_ports)
 
     @rule(port=ports, learning=st.booleans())
     def learning_is_switched(self, port, learning):
@@ -347,6 +357,24 @@ def test_a_silent_station_is_forgotten(bridge):
     trio.now_s += 1
 
     assert trio.send(1, frame(a, b)) == [[frame(a, b)], [], [frame(a, b)]]
+
+
+def test_a_sticky_station_does_not_move_and_is_forgotten(bridge):
+    a, b = STATIONS[:2]
+    trio = Trio(bridge, 3, frozenset())
+    bridge.ip("link set br0 type bridge ageing_time 100")
+    trio.fdb.set_ageing(1)
+    trio.reference.fdb.ageing_s = 1
+    trio.stick(a, 0)
+
+    assert trio.send(1, frame(b, a)) == [[frame(b, a)], [], [frame(b, a)]]
+    trio.assert_the_same_stations_are_known()
+    wait_for(lambda: a not in bridge.stations(), "the bridge forgets")
+    trio.now_s += 1
+    trio.send(1, frame(b, a))
+
+    assert bridge.stations()[a] == (1, False)
+    trio.assert_the_same_stations_are_known()
 
 
 def test_a_static_station_outlives_its_time(bridge):
