@@ -44,12 +44,53 @@ class _Question:
     at_s: int
 
 
+_Key = tuple[int, bytes, int]  # VLAN, station, transaction
+
+
+class _Questions:
+    """What clients asked, until it is answered or too old; whoever asks most forgets his own."""
+
+    def __init__(self) -> None:
+        self._all: dict[_Key, _Question] = {}
+        self._by_port: dict[str, OrderedDict[_Key, None]] = {}
+
+    def add(self, port: str, key: _Key, now_s: int) -> None:
+        first = self._all.get(key)
+        if first is not None and first.port != port and now_s - first.at_s < ASKING_S:
+            return
+        self._remove(key)
+        its = self._by_port.setdefault(port, OrderedDict())
+        if len(its) >= ASKING_MAX:
+            self._remove(next(iter(its)))
+        self._all[key] = _Question(port, now_s)
+        its[key] = None
+
+    def port_of(self, key: _Key) -> str | None:
+        """Where that was asked first."""
+        found = self._all.get(key)
+        return found.port if found else None
+
+    def expire(self, now_s: int) -> None:
+        for key in [k for k, one in self._all.items() if now_s - one.at_s >= ASKING_S]:
+            self._remove(key)
+
+    def stay(self, ports: Collection[str]) -> None:
+        """Forget what was asked at other ports than these."""
+        for port in self._by_port.keys() - set(ports):
+            for key in self._by_port.pop(port):
+                del self._all[key]
+
+    def _remove(self, key: _Key) -> None:
+        if (was := self._all.pop(key, None)) is not None:
+            del self._by_port[was.port][key]
+
+
 class Snooping:
     """The leases of one switch."""
 
     def __init__(self) -> None:
         self._bindings: dict[tuple[int, bytes], Binding] = {}  # by VLAN and station
-        self._asking: OrderedDict[tuple[int, bytes, int], _Question] = OrderedDict()
+        self._questions = _Questions()
         self.refused = 0  # leases that a port had no room for
 
     def asked(self, port: str, vid: int, message: Message, now_s: int) -> set[str]:
@@ -57,7 +98,7 @@ class Snooping:
         if message.op != REQUEST:
             return set()
         if message.kind in (Kind.DISCOVER, Kind.REQUEST):
-            self._note(port, (vid, message.mac, message.xid), now_s)
+            self._questions.add(port, (vid, message.mac, message.xid), now_s)
             return set()
         given_up = {Kind.RELEASE: message.client_ip, Kind.DECLINE: message.requested_ip}
         ip = given_up.get(message.kind) if message.kind else None
@@ -67,48 +108,36 @@ class Snooping:
         del self._bindings[vid, message.mac]
         return {port}
 
-    def _note(self, port: str, key: tuple[int, bytes, int], now_s: int) -> None:
-        first = self._asking.get(key)
-        if first is not None and first.port != port and now_s - first.at_s < ASKING_S:
-            return
-        self._asking.pop(key, None)
-        its = [k for k, question in self._asking.items() if question.port == port]
-        if len(its) >= ASKING_MAX:
-            del self._asking[its[0]]
-        self._asking[key] = _Question(port, now_s)
-
     def answered(self, vid: int, message: Message, now_s: int) -> set[str]:
         """A trusted server said something; the ports whose leases changed."""
         lease_s, key = message.lease_s, (vid, message.mac)
-        question = self._asking.get((*key, message.xid))
-        if message.op != REPLY or message.kind != Kind.ACK or not lease_s or question is None:
+        port = self._questions.port_of((*key, message.xid))
+        if message.op != REPLY or message.kind != Kind.ACK or not lease_s or port is None:
             return set()
         if not any(message.your_ip):  # of an INFORM
             return set()
         until_s = None if lease_s == FOREVER_S else now_s + lease_s
         lease = Lease(vid, message.mac, message.your_ip)
         was = self._bindings.get(key)
-        is_new = was is None or was.port != question.port
-        if is_new and len(self.leases_of(question.port)) >= GUARD_MAX:
+        is_new = was is None or was.port != port
+        if is_new and len(self.leases_of(port)) >= GUARD_MAX:
             self.refused += 1
             return set()
         others = [k for k, b in self._bindings.items() if k != key and _same_ip(b.lease, lease)]
         changed = self._forget(others)
-        self._bindings[key] = Binding(lease, question.port, until_s)
+        self._bindings[key] = Binding(lease, port, until_s)
         if was is not None and (is_new or was.lease != lease):
             changed.add(was.port)
-        return changed | ({question.port} if is_new else set())
+        return changed | ({port} if is_new else set())
 
     def expire(self, now_s: int) -> set[str]:
         """Forget what is over; the ports whose leases changed."""
-        for key in [k for k, q in self._asking.items() if now_s - q.at_s >= ASKING_S]:
-            del self._asking[key]
+        self._questions.expire(now_s)
         return self._forget([k for k, b in self._bindings.items() if b.left_s(now_s) == 0])
 
     def stay(self, ports: Collection[str]) -> set[str]:
         """Forget what belongs to other ports than these."""
-        for key in [k for k, question in self._asking.items() if question.port not in ports]:
-            del self._asking[key]
+        self._questions.stay(ports)
         return self._forget([k for k, b in self._bindings.items() if b.port not in ports])
 
     def _forget(self, keys: Collection[tuple[int, bytes]]) -> set[str]:
