@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
@@ -11,6 +14,7 @@ from scapy.layers.l2 import Ether
 
 from support.served import served
 from vswitch import FakeClock, MemoryPort, cli, configfile, reconcile
+from vswitch.cli import run
 from vswitch.config import SwitchConfig
 from vswitch.control import client
 from vswitch.control.schema import SwitchChange
@@ -22,6 +26,7 @@ from vswitch.portconfig import PortConfig
 from vswitch.service import Service
 
 CLIENT, SERVER, ALL = "02:00:00:00:00:01", "02:00:00:00:00:09", "ff:ff:ff:ff:ff:ff"
+README = Path(__file__).parents[2] / "README.md"
 SNOOPED = SwitchGuards(dhcp_snooping=True)
 
 
@@ -217,3 +222,14 @@ def test_leases_are_counted(vswitch):
         assert ask.bindings()
     assert b'vswitch_guard_leases{switch="lab"} 1.0\n' in text
     assert b'vswitch_guard_missed_total{switch="lab"} 0.0\n' in text
+
+
+def test_the_example_of_the_readme_is_a_switch():
+    section = README.read_text().split("## Guarding\n", 1)[1].split("\n## ", 1)[0]
+    line = re.search(r"^# vswitch ((?:.*\\\n)*.*)$", section, re.MULTILINE)[1]
+    given = run.command.make_context("run", shlex.split(line.replace("\\\n", " "))).params
+    ports = [PortConfig.parse(port) for port in given["ports"]]
+
+    assert [port.name for port in ports if port.trusted] == ["eth1"]
+    assert ports[-1].allow_ip == ("10.0.0.5", "fd00::5", "fe80::5054:ff:fe00:1")
+    assert (given["dhcp_snooping"], given["ra_guard"], given["move_guard"]) == (True, True, 30)
