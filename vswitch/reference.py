@@ -62,7 +62,7 @@ RX_DROPS = (
     "bad_offload",  # (never here: its virtio-net header does not fit; see _slowpath.py)
     "reserved",  # sent to a link-local address
     "vlan",  # not of a VLAN of the port it came from, or without a tag there
-    "guarded",  # its source may not enter there
+    "guarded",  # its source, or what it says, may not enter there
     "policed",  # beyond the rate that may enter there
     "blocked",  # the port it came from is not forwarding
     "hairpin",  # its station is behind the port it came from

@@ -261,7 +261,9 @@ class BridgeMachine(RuleBasedStateMachine):
 
     @rule(port=ports, mac=stations)
     def stick(self, port, mac):
-        self.trio.stick(mac, port % self.trio.n_ports)
+        port %= self.trio.n_ports
+        if port not in self.down:  # there the bridge takes static entries only
+            self.trio.stick(mac, port)
 
     @rule(port=ports, learning=st.booleans())
     def learning_is_switched(self, port, learning):

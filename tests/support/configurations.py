@@ -126,7 +126,7 @@ def _member(draw, kinds, make):
         chosen = [*{*chosen, "name"}]
     options = []
     for key in chosen:
-        value = NAMES if key == "name" else words(OPTIONS[key])
+        value = SPECIAL[key] if key in SPECIAL else words(OPTIONS[key])
         if key == "remote":
             value = ADDRESSES[name]
         many = draw(st.lists(value, min_size=1, max_size=3)) if key in LISTS else [draw(value)]

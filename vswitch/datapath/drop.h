@@ -19,7 +19,7 @@
     X(BAD_OFFLOAD,  "rx",   "the virtio-net header does not fit the frame behind it")         \
     X(RESERVED,     "rx",   "sent to a link-local address 01-80-C2-00-00-0x (see --forward)") \
     X(VLAN,         "rx",   "not of a VLAN of the port it came from, or without a tag there")  \
-    X(GUARDED,      "rx",   "its source may not enter here")                                  \
+    X(GUARDED,      "rx",   "its source, or what it says, may not enter here")                \
     X(POLICED,      "rx",   "beyond the rate that may enter here")                            \
     X(BLOCKED,      "rx",   "the port it came from is not forwarding")                        \
     X(HAIRPIN,      "rx",   "its station is behind the port it came from")                    \
