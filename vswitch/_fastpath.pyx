@@ -89,7 +89,7 @@ cdef class Datapath:
         cdef vsw_poller *p
         with nogil:
             for i in range(self._n_pollers):
-                self._poller[i].by_hand, self._poller[i].now_s = True, now_s
+                vsw_poller_by_hand(self._poller[i], now_s)
                 self._poller[i].pulse.rounds += 1
             for i in range(self._ports_end):
                 port = &self._port[i]
@@ -112,6 +112,7 @@ cdef class Datapath:
             return 0
         self._admit(p, c, port, <unsigned>n)
         if port.rules & VSW_RULES_IN:
+            vsw_rules_begin(p, port)
             self._sift(p, c, port, vsw_may_enter)
         if port.learning:
             self._learn(p, port)
@@ -211,16 +212,17 @@ cdef class Datapath:
         if vsw_may_leave(src, to, f):
             vsw_egress_add(p, to.id, f)
             c.forwarded += 1
-        elif to.id == src.id:
-            c.drops[VSW_DROP_HAIRPIN] += 1
         else:
-            c.drops[VSW_DROP_NO_EGRESS] += 1
+            c.drops[VSW_DROP_HAIRPIN if to.id == src.id else VSW_DROP_NO_EGRESS] += 1
 
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil:
         cdef unsigned i, copies = 0
         cdef vsw_flood kind = vsw_flood_of(f)
+        if vsw_is_storm(p, src, kind, f):
+            c.drops[VSW_DROP_POLICED] += 1
+            return
         for i in range(self._n_flood):
             if self._flood_rules:
                 if not vsw_may_flood(src, &self._port[self._flood[i]], f):

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from vswitch.core import Core
 from vswitch.guards import Guards
 from vswitch.members import Member
+from vswitch.meters import meters_of
 from vswitch.portsettings import PortSettings
 from vswitch.stations import Stations
 from vswitch.vlans import NO_VLAN, PLAIN, PortVlans
@@ -89,6 +90,7 @@ class PortRules:
     def _apply(self, member: Member) -> None:
         self._set_vlans(member)
         self._core.set_flags(member.number, member.settings)
+        self._core.set_meters(member.number, meters_of(member.settings))
         self.guards.apply(member)
         self.use_backups()
 

@@ -61,6 +61,7 @@ struct vsw_poller {
     uint64_t wait_ns; /* how long frames let us wait lately */
     uint64_t busy_poll_ns; /* the window's maximum; here, as the line above is full */
     struct vsw_pulse *pulse; /* of its own; the same */
+    uint64_t now_ns; /* when the burst was received, if its port has meters */
     uint16_t touched[VSW_PORTS_MAX]; /* ports with frames in egress[] */
     struct vsw_queue *active[VSW_PORTS_MAX * VSW_QUEUES_MAX];
     struct vsw_burst burst;
@@ -69,6 +70,21 @@ struct vsw_poller {
 
 _Static_assert(offsetof(struct vsw_poller, events) == 0, "its address is the poller's");
 _Static_assert(offsetof(struct vsw_poller, now_s) == 64, "what is read only has a line");
+
+/* It is @now_s, says whoever polls by hand. */
+static inline void vsw_poller_by_hand(struct vsw_poller *p, uint32_t now_s)
+{
+    p->by_hand = 1;
+    p->now_ns += (uint64_t)(uint32_t)(now_s - p->now_s) * 1000000000u; /* seconds wrap, this goes on */
+    p->now_s = now_s;
+}
+
+/* Look at the clock, for what counts in less than seconds. */
+static inline void vsw_poller_look_at_clock(struct vsw_poller *p)
+{
+    if (!p->by_hand)
+        p->now_ns = vsw_now_ns(CLOCK_MONOTONIC);
+}
 
 /* Make the descriptors of a zeroed poller; 0 or -errno.  vsw_poller_close() takes either. */
 static inline int vsw_poller_open(struct vsw_poller *p)

@@ -1,0 +1,64 @@
+"""How much may enter a port in a second, as facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vswitch import rates
+from vswitch.portsettings import PortSettings
+
+# Chosen by us. A TCP flow of a network as short as ours falls silent for 200 ms, Linux's least
+# retransmission time-out, whenever the bucket runs dry: what a bucket could not hold of that time
+# is lost. Half a second of the rate also outlasts the second time-out, which is twice as long.
+POLICE_BURST_S = 0.5
+STORM_BURST_S = 0.1  # floods are short: an ARP request for each of a host's neighbours
+BURST_BYTES_MIN = 128 << 10  # two super-frames
+BURST_PACKETS_MIN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A token bucket."""
+
+    rate: int  # a second: bits if in_bytes, otherwise packets
+    in_bytes: bool
+    burst: int  # bytes, or packets
+
+
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """Those of one port; None: there is no limit."""
+
+    police: Meter | None = None  # all that enters
+    broadcast: Meter | None = None  # what is flooded of it
+    multicast: Meter | None = None
+    unknown: Meter | None = None  # unicast for stations not known
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one of them."""
+        return self != NO_METERS
+
+
+NO_METERS = Meters()
+
+
+def meters_of(settings: PortSettings) -> Meters:
+    """What is set of a port."""
+    return Meters(
+        police=_meter(settings.police, POLICE_BURST_S, settings.police_burst),
+        broadcast=_meter(settings.storm_broadcast, STORM_BURST_S),
+        multicast=_meter(settings.storm_multicast, STORM_BURST_S),
+        unknown=_meter(settings.storm_unknown, STORM_BURST_S),
+    )
+
+
+def _meter(text: str, burst_s: float, burst: int = 0) -> Meter | None:
+    """The meter of a rate; *burst* 0: what passes in *burst_s* seconds."""
+    found = rates.parse(text)
+    if found is None:
+        return None
+    rate, in_bytes = found
+    least = BURST_BYTES_MIN if in_bytes else BURST_PACKETS_MIN
+    usual = int(rate * burst_s) // (8 if in_bytes else 1)
+    return Meter(rate, in_bytes, burst or min(max(usual, least), rates.SIZE_MAX))
