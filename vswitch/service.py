@@ -172,11 +172,10 @@ class Service:
             PortError: its MTU cannot be changed, and nothing was.
             PortNotFoundError: there is none.
         """
-        for field, value in change.items():
-            LIVE[field].check(field, value)
+        read: Any = {field: LIVE[field].check(field, value) for field, value in change.items()}
         with self._lock:
-            self.switch.set_port(name, **change)
-            ports = (replace(p, **change) if p.name == name else p for p in self.config.ports)
+            self.switch.set_port(name, **read)
+            ports = (replace(p, **read) if p.name == name else p for p in self.config.ports)
             self.config = replace(self.config, ports=tuple(ports))
 
     def _open(self, config: PortConfig) -> None:

@@ -60,7 +60,14 @@ def test_what_is_no_rate_is_refused(said, error):
 
 @pytest.mark.parametrize(
     ("said", "n_bytes"),
-    [("0", 0), ("1500", 1500), ("1500b", 1500), ("64k", 65_536), ("64kb", 65_536), ("1MB", 1 << 20)],
+    [
+        ("0", 0),
+        ("1500", 1500),
+        ("1500b", 1500),
+        ("64k", 65_536),
+        ("64kb", 65_536),
+        ("1MB", 1 << 20),
+    ],
 )
 def test_a_size_is_in_bytes(said, n_bytes):
     assert rates.size("police-burst", said) == n_bytes

@@ -114,6 +114,11 @@ class PortInfo(Struct, frozen=True):
     stations: int
     counters: dict[str, int]
     drops: dict[str, int]  # frames by name of `SwitchInfo.drop_reasons`
+    police: str = ""  # the rate that may enter, as 10mbit or 1kpps; "" for any
+    police_burst: int = 0  # bytes, or packets, that may enter at once; 0: by the rate
+    storm_broadcast: str = ""  # the rate of what may enter and is flooded
+    storm_multicast: str = ""
+    storm_unknown: str = ""  # unicast for stations not known
 
 
 class ListenerInfo(Struct, frozen=True):
