@@ -24,6 +24,7 @@ from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.ring cimport *
 from vswitch.datapath.rules cimport *
+from vswitch.datapath.shaper cimport vsw_shaper_end, vsw_shapers_send
 
 from vswitch.errors import PortLimitError
 
@@ -70,6 +71,7 @@ cdef class Datapath:
             if vsw_gate_enter(self._gate):
                 while vsw_gate_pass(self._gate):
                     vsw_poller_gather(p)
+                    vsw_shapers_send(p)
                     self._round(p)
                     p.pulse.rounds += 1
 
@@ -90,6 +92,7 @@ cdef class Datapath:
         with nogil:
             for i in range(self._n_pollers):
                 vsw_poller_by_hand(self._poller[i], now_s)
+                vsw_shapers_send(self._poller[i])
                 self._poller[i].pulse.rounds += 1
             for i in range(self._ports_end):
                 port = &self._port[i]
@@ -466,6 +469,7 @@ cdef class Datapath:
         cdef vsw_port *p = self._port_at(port)
         cdef unsigned i
         self.set_port(port, learning=False, forwarding=False)
+        vsw_shaper_end(p)
         for i in range(p.n_queues):
             vsw_poller_forget(self._poller[p.queue[i].poller], &p.queue[i])
         for i in range(self._ports_end):

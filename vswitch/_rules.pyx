@@ -10,10 +10,12 @@ from libc.string cimport memcpy
 from vswitch._fastpath cimport Datapath
 from vswitch._memory cimport Memory
 from vswitch._policy cimport policy_of
+from vswitch.datapath.frame cimport VSW_FRAME_MAX
 from vswitch.datapath.poller cimport *
 from vswitch.datapath.meter cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.rules cimport *
+from vswitch.datapath.shaper cimport *
 
 VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
 ACCEPT = {
@@ -123,6 +125,33 @@ def set_meters(Datapath dp not None, unsigned port, meters):
         for i, meter in enumerate((meters.unknown, meters.multicast, meters.broadcast)):
             _set_meter(&m.storm[i], meter)  # by enum vsw_flood
     _set(dp, p, VSW_METERED, meters.any)
+
+
+def set_shaper(Datapath dp not None, unsigned port, shape):
+    """Have what leaves *port* wait for its turn, as *shape* says, a `Shape`; see ``shaper.h``.
+
+    None: no more. What waits under an old one is sent at once, unless nothing changes.
+    """
+    cdef vsw_port *p = dp._port_at(port)
+    cdef vsw_shaper *s
+    cdef uint64_t size = 1
+    owner = (port, "shaper")
+    if owner in dp._memory:
+        s = <vsw_shaper *>p.policy.shaper
+        was = s.rate, s.burst, s.limit
+        if shape is not None and was == (shape.rate, shape.burst, shape.queue):
+            return
+        vsw_shaper_end(p)
+        del dp._memory[owner]
+    if shape is None:
+        return
+    while size < 2 * <uint64_t>shape.queue + 4 * VSW_FRAME_MAX:
+        size *= 2
+    s = <vsw_shaper *>dp._allocate(sizeof(vsw_shaper), owner)
+    s.rate, s.burst, s.limit = shape.rate, shape.burst, shape.queue
+    dp._make_ring(owner, &s.ring, size)
+    policy_of(dp, port).shaper = s
+    vsw_shaper_begin(s, p, dp._poller[p.queue[0].poller])
 
 
 cdef int _set_meter(vsw_meter *m, meter) except -1:

@@ -1,4 +1,4 @@
-"""How much may enter a port in a second, as facts."""
+"""How much may enter a port in a second, and leave it, as facts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ POLICE_BURST_S = 0.5
 STORM_BURST_S = 0.1  # floods are short: an ARP request for each of a host's neighbours
 BURST_BYTES_MIN = 128 << 10  # two super-frames
 BURST_PACKETS_MIN = 10
+# What leaves too early would have to wait elsewhere; what a poller that sleeps too long could have
+# sent is lost. Epoll counts in milliseconds, and a busy machine is late by a few more.
+SHAPE_BURST_S = 0.01
+SHAPE_BURST_MIN = 1514  # bytes: one frame, the bucket may be overdrawn by a super-frame
+# Deep enough for TCP to fill the wire after it has halved its rate, where round trips take up to
+# as long; not so deep that a call over the same port suffers.
+SHAPE_QUEUE_S = 0.05
+SHAPE_QUEUE_MIN = 2 * rates.QUEUE_MIN  # bytes: two super-frames
+SHAPE_QUEUE_MAX = 8 << 20  # bytes, unless more is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,15 @@ class Meters:
         return self != NO_METERS
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What leaves a port waits for its turn."""
+
+    rate: int  # bits a second
+    burst: int  # bytes that leave at once
+    queue: int  # bytes that may wait
+
+
 NO_METERS = Meters()
 
 
@@ -62,3 +80,18 @@ def _meter(text: str, burst_s: float, burst: int = 0) -> Meter | None:
     least = BURST_BYTES_MIN if in_bytes else BURST_PACKETS_MIN
     usual = int(rate * burst_s) // (8 if in_bytes else 1)
     return Meter(rate, in_bytes, burst or min(max(usual, least), rates.SIZE_MAX))
+
+
+def shape_of(settings: PortSettings) -> Shape | None:
+    """What is set of a port about what leaves it."""
+    found = rates.parse(settings.shape)
+    if found is None:
+        return None
+    rate, _ = found
+    usual = min(max(int(rate * SHAPE_QUEUE_S) // 8, SHAPE_QUEUE_MIN), SHAPE_QUEUE_MAX)
+    return Shape(
+        rate,
+        settings.shape_burst
+        or max(min(int(rate * SHAPE_BURST_S) // 8, rates.SIZE_MAX), SHAPE_BURST_MIN),
+        settings.shape_queue or usual,
+    )

@@ -378,6 +378,13 @@ METERS: Mapping[str, Option] = {
     "storm-unknown": Option(
         "storm_unknown", rates.rate, live=True, text="the same of unknown unicast"
     ),
+    "shape": Option("shape", rates.bit_rate, live=True, text="the rate that leaves, as 10mbit"),
+    "shape-burst": Option(
+        "shape_burst", rates.size, live=True, text="bytes that leave at once; 0: by rate"
+    ),
+    "shape-queue": Option(
+        "shape_queue", rates.queue_size, live=True, text="bytes that may wait; 0: by rate"
+    ),
 }
 
 # By their keys. Of two for one field the first is the one that is written. What is `live` is a

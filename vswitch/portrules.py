@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from vswitch.core import Core
 from vswitch.guards import Guards
 from vswitch.members import Member
-from vswitch.meters import meters_of
+from vswitch.meters import meters_of, shape_of
 from vswitch.portsettings import PortSettings
 from vswitch.stations import Stations
 from vswitch.vlans import NO_VLAN, PLAIN, PortVlans
@@ -91,6 +91,7 @@ class PortRules:
         self._set_vlans(member)
         self._core.set_flags(member.number, member.settings)
         self._core.set_meters(member.number, meters_of(member.settings))
+        self._core.set_shaper(member.number, shape_of(member.settings))
         self.guards.apply(member)
         self.use_backups()
 

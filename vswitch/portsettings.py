@@ -44,6 +44,9 @@ class PortSettings:
     storm_broadcast: str = ""  # of what enters and is flooded
     storm_multicast: str = ""
     storm_unknown: str = ""  # unicast for stations not known
+    shape: str = ""  # of all that leaves, which waits for its turn
+    shape_burst: int = 0  # bytes that leave at once; 0: see meters.py
+    shape_queue: int = 0  # bytes that may wait; 0: the same
 
     @property
     def settings(self) -> PortSettings:
@@ -74,6 +77,9 @@ class PortChange(TypedDict, total=False):
     storm_broadcast: str
     storm_multicast: str
     storm_unknown: str
+    shape: str
+    shape_burst: int
+    shape_queue: int
     mtu: int  # bytes
 
 

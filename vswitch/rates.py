@@ -11,11 +11,13 @@ from fractions import Fraction
 from typing import Protocol
 
 from vswitch.errors import ConfigError
+from vswitch.options import in_range
 
 RATE_MAX = (
     400_000_000_000  # bits or packets a second; no port is faster (IEEE 802.3-2022 clause 116)
 )
 SIZE_MAX = 1 << 30  # bytes, or packets
+QUEUE_MIN, QUEUE_MAX = 65_568, 64 << 20  # bytes: the longest frame has room, and it is memory
 _SI = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _IEC = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 _SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20}
@@ -34,6 +36,8 @@ class Limited(Protocol):
     def storm_multicast(self) -> str: ...
     @property
     def storm_unknown(self) -> str: ...
+    @property
+    def shape(self) -> str: ...
 
 
 def limits(port: Limited) -> str:
@@ -43,6 +47,7 @@ def limits(port: Limited) -> str:
         "storm-broadcast": port.storm_broadcast,
         "storm-multicast": port.storm_multicast,
         "storm-unknown": port.storm_unknown,
+        "shape": port.shape,
     }
     return ", ".join(f"{what} {rate}" for what, rate in said.items() if rate)
 
@@ -71,6 +76,18 @@ def rate(what: str, value: str) -> str:
     return _shortest(int(number), found[3])
 
 
+def bit_rate(what: str, value: str) -> str:
+    """The same, in bits.
+
+    Raises:
+        ConfigError: it is none, or in packets.
+    """
+    found = rate(what, value)
+    if found.endswith("pps"):
+        raise ConfigError(f"{what}: packets differ too much to leave at {value}", hint="as 10mbit")
+    return found
+
+
 def _shortest(number: int, unit: str) -> str:
     prefix, scale = max(
         ((p, s) for p, s in _SI.items() if number % s == 0), key=lambda found: found[1]
@@ -93,7 +110,10 @@ def size(what: str, value: str) -> int:
     found = re.fullmatch(r"([0-9]{1,15})([a-z]*)", value.lower())
     if not found or found[2] not in _SIZES:
         raise ConfigError(f"{what}: not a size: {value!r}", hint="as 65536, 64kb or 1mb")
-    number = int(found[1]) * _SIZES[found[2]]
-    if number > SIZE_MAX:
-        raise ConfigError(f"{what} must be in 0..{SIZE_MAX}, not {number}")
-    return number
+    return in_range(what, int(found[1]) * _SIZES[found[2]], 0, SIZE_MAX)
+
+
+def queue_size(what: str, value: str) -> int:
+    """The same of a queue: 0, or 65568 bytes to 64 MiB."""
+    found = size(what, value)
+    return found and in_range(what, found, QUEUE_MIN, QUEUE_MAX)

@@ -28,6 +28,16 @@ def test_a_tcp_flow_through_a_policer_gets_most_of_the_rate(joined, mbit):
     assert 0.8 <= got / (mbit * 1e6) <= 1.05
 
 
+@pytest.mark.parametrize("mbit", [50, 200])
+def test_a_tcp_flow_through_a_shaper_gets_nearly_all_of_the_rate(joined, mbit):
+    net = joined({}, {})
+    net.switch.set_port("s1", shape=f"{mbit}mbit")
+
+    got = median_tcp_bps(net.sides[0], net.sides[1], address(1))
+
+    assert 0.9 <= got / (mbit * 1e6) <= 1.01
+
+
 def raw_socket(net, side):
     with net.sides[side].entered():
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)

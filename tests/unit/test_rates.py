@@ -75,7 +75,7 @@ def test_a_size_is_in_bytes(said, n_bytes):
 
 @pytest.mark.parametrize("said", ["", "kb", "1.5kb", "64kbit", "-1", "1025mb", "1" * 16])
 def test_what_is_no_size_is_refused(said):
-    with pytest.raises(ConfigError, match="^police-burst"):
+    with pytest.raises(ConfigError, match=r"^police-burst"):
         rates.size("police-burst", said)
 
 

@@ -119,6 +119,9 @@ class PortInfo(Struct, frozen=True):
     storm_broadcast: str = ""  # the rate of what may enter and is flooded
     storm_multicast: str = ""
     storm_unknown: str = ""  # unicast for stations not known
+    shape: str = ""  # the rate that leaves, behind which frames wait; "" for any
+    shape_burst: int = 0  # bytes that leave at once; 0: by the rate
+    shape_queue: int = 0  # bytes that may wait; 0: by the rate
 
 
 class ListenerInfo(Struct, frozen=True):

@@ -62,6 +62,8 @@ struct vsw_poller {
     uint64_t busy_poll_ns; /* the window's maximum; here, as the line above is full */
     struct vsw_pulse *pulse; /* of its own; the same */
     uint64_t now_ns; /* when the burst was received, if its port has meters */
+    uint64_t due_ns; /* when a shaper has to be looked at, 0: none */
+    struct vsw_shaper *shapers; /* of the ports it owns; shaper.h */
     uint16_t touched[VSW_PORTS_MAX]; /* ports with frames in egress[] */
     struct vsw_queue *active[VSW_PORTS_MAX * VSW_QUEUES_MAX];
     struct vsw_burst burst;
@@ -244,6 +246,18 @@ static inline bool vsw_poller_arm(struct vsw_poller *p)
     return false;
 }
 
+/* How long to sleep at most, at @now_ns: until a shaper is due. */
+static inline int vsw_poller_timeout_ms(const struct vsw_poller *p, uint64_t now_ns)
+{
+    if (!p->due_ns)
+        return -1;
+    if (p->due_ns <= now_ns)
+        return 0;
+    uint64_t ms = (p->due_ns - now_ns + 999999u) / 1000000u;
+
+    return ms < 60000u ? (int)ms : 60000;
+}
+
 /* Nothing was there in the last round: spin for the window, then sleep until a descriptor is
  * ready. */
 static inline void vsw_poller_wait(struct vsw_poller *p)
@@ -256,7 +270,7 @@ static inline void vsw_poller_wait(struct vsw_poller *p)
         waited = vsw_now_ns(CLOCK_MONOTONIC) - start;
     }
     if (!ready && !vsw_poller_arm(p)) {
-        vsw_poller_ask(p, -1);
+        vsw_poller_ask(p, vsw_poller_timeout_ms(p, start + waited));
         waited = vsw_now_ns(CLOCK_MONOTONIC) - start;
     }
     if (waited > p->busy_poll_ns)

@@ -86,6 +86,7 @@ cdef extern from "datapath/port.h" nogil:
     struct vsw_egress:
         pass
 
+    const vsw_port_ops *vsw_port_kind(const vsw_port *p)
     int vsw_port_rx(vsw_queue *q, vsw_burst *b)
     void vsw_port_done(vsw_queue *q)
 
