@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from support.super_frames import build
-from vswitch import PortSettings
+from support.wait import wait_for
+from vswitch import MemoryPort, PortSettings, Switch, _rules
 from vswitch.errors import PortError
+from vswitch.meters import Shape
 
 A = bytes([2, 0, 0, 0, 0, 9])
 ALL = b"\xff" * 6
@@ -153,3 +157,43 @@ def test_the_readable_core_says_that_it_has_none(lab):
         shape(rig, "b", shape="8kbit", learning=False)
 
     assert rig.status("b").settings == PortSettings()
+
+
+@pytest.mark.parametrize("length", [60, 129, 257, 1514, 9018])
+def test_a_guests_frame_that_waits_is_whole_before_its_sender_has_it_back(rig, length):
+    net = rig()
+    net.datapath.set_port(0, forwarding=False)  # or it would be put together for the memory port
+    a, b = (net.card(mtu=65_550) for _ in range(2))
+    b.post(2048, times=16)
+    _rules.set_shaper(net.datapath, b.number, Shape(rate=8000, burst=100, queue=100_000))
+    body = bytes(i * 7 % 251 for i in range(length - 60))
+    a.send(frame(1, 100))
+    a.send(frame(2, 60) + body)
+    net.datapath.poll(1)
+    assert [f for _, f in b.receive()] == [frame(1, 100)]
+
+    a.send(bytes(length))  # its buffers are used again
+    net.datapath.poll(100)
+
+    assert [f for _, f in b.receive()] == [frame(2, 60) + body]
+
+
+@pytest.mark.parametrize("pollers", [1, 2], ids=["own", "another"])
+def test_what_waits_leaves_although_nothing_else_happens(pollers):
+    with Switch(pollers=pollers) as switch:
+        a, b = switch.add_port(MemoryPort("a")), switch.add_port(MemoryPort("b"))
+        switch.set_port("b", shape="80kbit", shape_burst=100)
+        got = []
+        began = time.monotonic()
+        for n in range(4):
+            assert a.send([frame(n, 1000)]) == 1
+            wait_for(lambda: a_has_received(switch, n + 1), "it came in")  # noqa: B023
+
+        wait_for(lambda: got.extend(b.receive()) or len(got) == 4, "all have left")
+
+        assert got == [frame(n, 1000) for n in range(4)]
+        assert time.monotonic() - began > 0.29  # 3,000 bytes at 10,000 a second
+
+
+def a_has_received(switch, n):
+    return switch.port_status("a").counters["rx_frames"] == n
