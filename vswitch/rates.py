@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Protocol
 
 from vswitch.errors import ConfigError
 from vswitch.options import in_range
@@ -23,33 +22,6 @@ _IEC = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 _SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20}
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 NONE = ("", "0", "off")
-
-
-class Limited(Protocol):
-    """A port as `limits` needs it."""
-
-    @property
-    def police(self) -> str: ...
-    @property
-    def storm_broadcast(self) -> str: ...
-    @property
-    def storm_multicast(self) -> str: ...
-    @property
-    def storm_unknown(self) -> str: ...
-    @property
-    def shape(self) -> str: ...
-
-
-def limits(port: Limited) -> str:
-    """The rates of a port in one line, or nothing."""
-    said = {
-        "police": port.police,
-        "storm-broadcast": port.storm_broadcast,
-        "storm-multicast": port.storm_multicast,
-        "storm-unknown": port.storm_unknown,
-        "shape": port.shape,
-    }
-    return ", ".join(f"{what} {rate}" for what, rate in said.items() if rate)
 
 
 def rate(what: str, value: str) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vswitch import rates
 from vswitch.cli import _brctl, _ovs
 from vswitch.cli._asking import Asking, asking
 from vswitch.text import WIDTH, counters_table, fitted, plural, port_facts, waiting
@@ -88,11 +87,10 @@ def port_lines(port: PortInfo) -> list[str]:
 
 def _of_port(port: PortInfo) -> list[str]:
     state = port.state + waiting(port.state, port.address, port.remote)
-    lines = [
+    return [
         f"port {port.name}: {state}, {plural(port.stations, 'station')}",
         f"    {port_facts(port)}",
     ]
-    return [*lines, f"    {limits}"] if (limits := rates.limits(port)) else lines
 
 
 def counters(info: SwitchInfo, ports: Sequence[PortInfo]) -> str:
