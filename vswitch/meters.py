@@ -15,8 +15,8 @@ STORM_BURST_S = 0.1  # floods are short: an ARP request for each of a host's nei
 BURST_BYTES_MIN = 128 << 10  # two super-frames
 BURST_PACKETS_MIN = 10
 # What leaves too early would have to wait elsewhere; what a poller that sleeps too long could have
-# sent is lost. Epoll counts in milliseconds, and a busy machine is late by a few more.
-SHAPE_BURST_S = 0.01
+# sent is lost. Epoll counts in milliseconds, and a busy machine is late by some more.
+SHAPE_BURST_S = 0.02
 SHAPE_BURST_MIN = 1514  # bytes: one frame, the bucket may be overdrawn by a super-frame
 # Deep enough for TCP to fill the wire after it has halved its rate, where round trips take up to
 # as long; not so deep that a call over the same port suffers.

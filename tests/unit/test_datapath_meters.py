@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from vswitch import PortSettings
+from support.wait import wait_for
+from vswitch import MemoryPort, PortSettings, Switch
 from vswitch.errors import ConfigError
 
 pytestmark = pytest.mark.parametrize("lab", ["c", "python"], indirect=True)
@@ -157,6 +160,23 @@ def test_a_rate_that_is_none_changes_nothing(lab):
         limit(rig, "a", police="fast", learning=False)
 
     assert rig.status("a").settings == PortSettings()
+
+
+def test_the_clock_of_a_running_switch_fills_the_bucket(request, lab):
+    core = request.node.callspec.params["lab"]
+    with Switch(core=core) as switch:
+        a, b = switch.add_port(MemoryPort("a")), switch.add_port(MemoryPort("b"))
+        switch.set_port("a", police="20pps", police_burst=1)
+        began, got = time.monotonic(), []
+
+        def one_more_came():
+            a.send([frame(ALL, A)])
+            got.extend(b.receive())
+            return len(got) >= 4
+
+        wait_for(one_more_came, "four frames have passed")
+
+        assert 0.09 <= time.monotonic() - began < 10  # the second came as soon as there was some
 
 
 def test_a_storm_of_drops_is_told(lab):

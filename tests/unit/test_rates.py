@@ -4,7 +4,7 @@ import pytest
 
 from vswitch import rates
 from vswitch.errors import ConfigError
-from vswitch.meters import Meter, Meters, meters_of
+from vswitch.meters import Meter, Meters, Shape, meters_of, shape_of
 from vswitch.portconfig import PortConfig
 from vswitch.portsettings import PortSettings
 
@@ -109,3 +109,18 @@ def test_storms_have_a_tenth_of_a_second():
 def test_without_a_rate_there_is_no_meter():
     assert not meters_of(PortSettings(police_burst=9)).any
     assert meters_of(PortSettings(storm_unknown="1pps")).any
+
+
+@pytest.mark.parametrize(
+    ("said", "shape"),
+    [
+        ("shape=80mbit", Shape(80_000_000, 200_000, 500_000)),  # 20 and 50 ms
+        ("shape=1mbit", Shape(1_000_000, 2500, 131_136)),  # two super-frames wait
+        ("shape=8kbit", Shape(8000, 1514, 131_136)),
+        ("shape=100gbit", Shape(100_000_000_000, 250_000_000, 8 << 20)),
+        ("shape=8kbit,shape-burst=9k,shape-queue=1mb", Shape(8000, 9216, 1 << 20)),
+        ("shape=off", None),
+    ],
+)
+def test_the_queue_of_a_shaper_follows_from_its_rate_unless_it_is_said(said, shape):
+    assert shape_of(PortConfig.parse(f"tap0,{said}")) == shape
