@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
 
 from support.super_frames import build
 from support.wait import wait_for
-from vswitch import MemoryPort, PortSettings, Switch, _rules
+from vswitch import MemoryPort, PortSettings, Switch, _ports, _rules
+from vswitch._fastpath import Datapath
 from vswitch.errors import PortError
 from vswitch.meters import Shape
 
@@ -176,6 +178,28 @@ def test_a_guests_frame_that_waits_is_whole_before_its_sender_has_it_back(rig, l
     net.datapath.poll(100)
 
     assert [f for _, f in b.receive()] == [frame(2, 60) + body]
+
+
+def test_a_port_over_connections_is_shaped_from_one_to_the_next():
+    datapath = Datapath()
+    wire = _ports.Wire(
+        datapath, _ports.add_memory_port(datapath, fd=-1, offloads=0, mtu=1500, size=1 << 18)
+    )
+    port = _ports.add_stream_port(datapath, -1, mtu=1500)
+    _rules.set_shaper(datapath, port, Shape(rate=8000, burst=100, queue=100_000))
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with near, far:
+        _ports.set_fd(datapath, port, near.fileno())
+        for n in range(2):
+            assert wire.send(bytes(10) + frame(n))
+        datapath.poll(1)
+        assert far.recv(1000) == (100).to_bytes(4, "big") + frame(0)
+
+        datapath.poll(2)
+
+        assert far.recv(1000) == (100).to_bytes(4, "big") + frame(1)
+        datapath.remove_port(port)
 
 
 @pytest.mark.parametrize("pollers", [1, 2], ids=["own", "another"])
