@@ -24,6 +24,7 @@ from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.ring cimport *
 from vswitch.datapath.rules cimport *
+from vswitch.datapath.shaper cimport vsw_shaper_end, vsw_shapers_send
 
 from vswitch.errors import PortLimitError
 
@@ -70,6 +71,7 @@ cdef class Datapath:
             if vsw_gate_enter(self._gate):
                 while vsw_gate_pass(self._gate):
                     vsw_poller_gather(p)
+                    vsw_shapers_send(p)
                     self._round(p)
                     p.pulse.rounds += 1
 
@@ -89,7 +91,8 @@ cdef class Datapath:
         cdef vsw_poller *p
         with nogil:
             for i in range(self._n_pollers):
-                self._poller[i].by_hand, self._poller[i].now_s = True, now_s
+                vsw_poller_by_hand(self._poller[i], now_s)
+                vsw_shapers_send(self._poller[i])
                 self._poller[i].pulse.rounds += 1
             for i in range(self._ports_end):
                 port = &self._port[i]
@@ -112,6 +115,7 @@ cdef class Datapath:
             return 0
         self._admit(p, c, port, <unsigned>n)
         if port.rules & VSW_RULES_IN:
+            vsw_rules_begin(p, port)
             self._sift(p, c, port, vsw_may_enter)
         if port.learning:
             self._learn(p, port)
@@ -211,16 +215,17 @@ cdef class Datapath:
         if vsw_may_leave(src, to, f):
             vsw_egress_add(p, to.id, f)
             c.forwarded += 1
-        elif to.id == src.id:
-            c.drops[VSW_DROP_HAIRPIN] += 1
         else:
-            c.drops[VSW_DROP_NO_EGRESS] += 1
+            c.drops[VSW_DROP_HAIRPIN if to.id == src.id else VSW_DROP_NO_EGRESS] += 1
 
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil:
         cdef unsigned i, copies = 0
         cdef vsw_flood kind = vsw_flood_of(f)
+        if vsw_is_storm(p, src, kind, f):
+            c.drops[VSW_DROP_POLICED] += 1
+            return
         for i in range(self._n_flood):
             if self._flood_rules:
                 if not vsw_may_flood(src, &self._port[self._flood[i]], f):
@@ -464,6 +469,7 @@ cdef class Datapath:
         cdef vsw_port *p = self._port_at(port)
         cdef unsigned i
         self.set_port(port, learning=False, forwarding=False)
+        vsw_shaper_end(p)
         for i in range(p.n_queues):
             vsw_poller_forget(self._poller[p.queue[i].poller], &p.queue[i])
         for i in range(self._ports_end):

@@ -120,7 +120,7 @@ def add_vhost_port(Datapath dp not None, *, unsigned queues, uint32_t mtu):
 def vhost_port(Datapath dp not None, unsigned port):
     """The address of a vhost-user port's `vsw_vhost`.  Raises ValueError: it is another's."""
     cdef vsw_port *p = dp._port_at(port)
-    if p.ops != &vsw_port_vhost_ops:
+    if vsw_port_kind(p) != &vsw_port_vhost_ops:
         raise ValueError(f"port {port} is not a vhost-user port")
     return <uintptr_t>p.priv
 
@@ -128,7 +128,7 @@ def vhost_port(Datapath dp not None, unsigned port):
 def set_fd(Datapath dp not None, unsigned port, int fd):
     """Give a stream port another socket, -1 for none; the old is still open.  *Parked.*"""
     cdef vsw_port *p = dp._port_at(port)
-    if p.ops != &vsw_port_stream_ops:
+    if vsw_port_kind(p) != &vsw_port_stream_ops:
         raise ValueError(f"port {port} is not a stream port")
     vsw_stream_begin(<vsw_stream *>p.priv)
     cdef int err = vsw_poller_exchange(dp._poller[p.queue.poller], p.queue, fd)
@@ -147,7 +147,7 @@ cdef class Wire:
 
     def __cinit__(self, Datapath datapath not None, unsigned port):
         cdef vsw_port *p = datapath._port_at(port)
-        if p.ops != &vsw_port_memory_ops:
+        if vsw_port_kind(p) != &vsw_port_memory_ops:
             raise ValueError(f"port {port} is not a memory port")
         self._keep = datapath._memory[port]
         self._memory = <vsw_memory *>p.priv

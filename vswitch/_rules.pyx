@@ -9,9 +9,13 @@ from libc.string cimport memcpy
 
 from vswitch._fastpath cimport Datapath
 from vswitch._memory cimport Memory
+from vswitch._policy cimport policy_of
+from vswitch.datapath.frame cimport VSW_FRAME_MAX
 from vswitch.datapath.poller cimport *
+from vswitch.datapath.meter cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.rules cimport *
+from vswitch.datapath.shaper cimport *
 
 VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
 ACCEPT = {
@@ -102,6 +106,62 @@ def set_backup(Datapath dp not None, unsigned port, backup):
     if backup is not None:
         p.backup = dp._port_at(backup).id
     _set(dp, p, VSW_BACKUP, backup is not None)
+
+
+def set_meters(Datapath dp not None, unsigned port, meters):
+    """Limit what enters *port* to what *meters* says, `vswitch.meters.Meters`; see ``meter.h``.
+
+    A bucket whose meter has changed is full, the others stay as they are.
+    """
+    cdef vsw_port *p = dp._port_at(port)
+    cdef vsw_meters *m
+    cdef unsigned i
+    if meters.any and (port, "meters") not in dp._memory:
+        m = <vsw_meters *>dp._allocate(sizeof(vsw_meters), (port, "meters"))
+        policy_of(dp, port).meters = m
+    if (port, "meters") in dp._memory:
+        m = <vsw_meters *>p.policy.meters
+        _set_meter(&m.police, meters.police)
+        for i, meter in enumerate((meters.unknown, meters.multicast, meters.broadcast)):
+            _set_meter(&m.storm[i], meter)  # by enum vsw_flood
+    _set(dp, p, VSW_METERED, meters.any)
+
+
+def set_shaper(Datapath dp not None, unsigned port, shape):
+    """Have what leaves *port* wait for its turn, as *shape* says, a `Shape`; see ``shaper.h``.
+
+    None: no more. What waits under an old one is sent at once, unless nothing changes.
+    """
+    cdef vsw_port *p = dp._port_at(port)
+    cdef vsw_shaper *s
+    cdef uint64_t size = 1
+    owner = (port, "shaper")
+    if owner in dp._memory:
+        s = <vsw_shaper *>p.policy.shaper
+        was = s.rate, s.burst, s.limit
+        if shape is not None and was == (shape.rate, shape.burst, shape.queue):
+            return
+        vsw_shaper_end(p)
+        del dp._memory[owner]
+    if shape is None:
+        return
+    while size < 2 * <uint64_t>shape.queue + 4 * VSW_FRAME_MAX:
+        size *= 2
+    s = <vsw_shaper *>dp._allocate(sizeof(vsw_shaper), owner)
+    s.rate, s.burst, s.limit = shape.rate, shape.burst, shape.queue
+    dp._make_ring(owner, &s.ring, size)
+    policy_of(dp, port).shaper = s
+    vsw_shaper_begin(s, p, dp._poller[p.queue[0].poller])
+
+
+cdef int _set_meter(vsw_meter *m, meter) except -1:
+    if meter is None:
+        vsw_meter_set(m, 0, False, 0)
+    elif not 1 <= meter.rate <= VSW_METER_RATE_MAX or not 1 <= meter.burst < 1 << 32:
+        raise ValueError(f"no meter has {meter}")
+    else:
+        vsw_meter_set(m, meter.rate, meter.in_bytes, meter.burst)
+    return 0
 
 
 def vlan_counters(Datapath dp not None, unsigned port):

@@ -41,6 +41,7 @@ from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
 from vswitch.guarding import GUARD_MAX, PortGuard
+from vswitch.meters import Meters
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
 from vswitch.vlans import PortVlans
@@ -52,6 +53,7 @@ PORTS_MAX = 1024
 QUEUES_MAX = 16
 FDB_LIMIT_MAX = 4_194_304
 COUNTER_WORDS = 32  # of 64 bits, per port (struct vsw_counters)
+NS_PER_S = 1_000_000_000
 PULSE_WORDS, PULSE_ROUNDS, PULSE_BURSTS = 160, 0, 26  # of 64 bits (struct vsw_pulse); two of them
 COUNTER_INDEX = {name: word for word, name in enumerate(COUNTERS)}
 
@@ -151,20 +153,20 @@ class Datapath:
             else:
                 self._active.add(fd)
         for fd in list(self._active):
-            if not self._receive(*self._watched[fd], self._clock.now_s()):
+            if not self._receive(*self._watched[fd], self._clock.now_s(), self._clock.now_ns()):
                 self._active.discard(fd)
 
     def poll(self, now_s: int) -> int:
         """Give every queue one burst, in order of ports; return the number of frames received."""
         self._pulse[PULSE_ROUNDS] += 1
         return sum(
-            self._receive(number, queue, now_s)
+            self._receive(number, queue, now_s, now_s * NS_PER_S)
             for number, port in sorted(self._ports.items())
             for queue in range(len(port.fds))
             if not port.errors[queue]
         )
 
-    def _receive(self, number: int, queue: int, now_s: int) -> int:
+    def _receive(self, number: int, queue: int, now_s: int, now_ns: int) -> int:
         port = self._ports[number]
         with self.lock:
             try:
@@ -174,7 +176,7 @@ class Datapath:
                 return 0
             waiting = len(self.switch.punted)
             frames = [r[VNET_LEN:] for r in records if not self._drop_unfinished(port, r)]
-            self.switch.receive(number, frames, now_s)
+            self.switch.receive(number, frames, now_s, now_ns)
             if len(self.switch.punted) > waiting:
                 signal(self._notify_fd)
         self._pulse[PULSE_BURSTS + len(records)] += bool(records)
@@ -349,6 +351,11 @@ class Datapath:
                 self.port_at(backup)
             self.switch.set_flags(port, self.port_at(port).flags, backup=backup)
 
+    def set_meters(self, port: int, meters: Meters) -> None:
+        """See `vswitch._rules.set_meters`.  *Parked.*"""
+        with self.lock:
+            self.port_at(port).meters.change(meters)
+
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """See `vswitch._rules.vlan_counters`."""
         p = self.port_at(port)
@@ -458,4 +465,4 @@ set_fd = Datapath.set_fd
 set_reserved = Datapath.set_reserved
 set_vlans, set_flags, set_backup = Datapath.set_vlans, Datapath.set_flags, Datapath.set_backup
 set_guard, missed = Datapath.set_guard, Datapath.missed  # of ``_guarding``
-vlan_counters = Datapath.vlan_counters
+vlan_counters, set_meters = Datapath.vlan_counters, Datapath.set_meters

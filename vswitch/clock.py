@@ -20,6 +20,10 @@ class Clock:
         """The same moment with its fraction: for rates, not for the datapath."""
         return time.monotonic()
 
+    def now_ns(self) -> int:
+        """The same moment in nanoseconds."""
+        return time.monotonic_ns()
+
     def wall_s(self) -> float:
         """Seconds since 1970: what people call the time; it can be set."""
         return time.time()
@@ -36,6 +40,9 @@ class FakeClock(Clock):
 
     def precise_s(self) -> float:
         return float(self._now_s)
+
+    def now_ns(self) -> int:
+        return self._now_s * 1_000_000_000
 
     def wall_s(self) -> float:
         return float(self._now_s)

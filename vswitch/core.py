@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vswitch.guarding import PortGuard
+    from vswitch.meters import Meters, Shape
     from vswitch.portsettings import PortSettings
     from vswitch.vlans import PortVlans
 
@@ -135,6 +136,17 @@ class Core:
     def set_backup(self, port: int, backup: int | None) -> None:
         """Give what is for *port*, whose link is down, to another; None: no more.  *Parked.*"""
         self._rules.set_backup(self.datapath, port, backup)
+
+    def set_meters(self, port: int, meters: Meters) -> None:
+        """How much may enter port number *port* in a second.  *Parked.*"""
+        self._rules.set_meters(self.datapath, port, meters)
+
+    def set_shaper(self, port: int, shape: Shape | None) -> None:
+        """How what leaves port number *port* waits for its turn; None: it does not.  *Parked.*"""
+        if hasattr(self._rules, "set_shaper"):
+            self._rules.set_shaper(self.datapath, port, shape)
+        elif shape:
+            raise PortError("core python has no shaper: frames leave at once", hint="police=RATE")
 
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """VLAN -> (received frames, bytes, sent frames, bytes) of port number *port*."""

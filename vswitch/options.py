@@ -65,10 +65,11 @@ class Option:
         reader = self.reader.__call__ if isinstance(self.reader, Number) else self.reader
         return str(reader.__annotations__["return"])
 
-    def check(self, what: str, value: Any) -> None:
-        """Raise ConfigError, which begins with *what*, if *value* is a number out of range."""
+    def check(self, what: str, value: Any) -> Any:
+        """*value*, text as it is read; ConfigError, which begins with *what*, if it cannot be."""
         if isinstance(self.reader, Number):
-            self.reader.check(what, value)
+            return self.reader.check(what, value)
+        return self.reader(what, str(value)) if self.returns in ("int", "str") else value
 
 
 def live(options: Iterable[Option]) -> dict[str, Option]:

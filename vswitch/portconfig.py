@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from vswitch import guardwords, vlanwords
+from vswitch import guardwords, rates, vlanwords
 from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.options import Number, Option, in_range
@@ -368,6 +368,28 @@ FLAGS: Mapping[str, Option] = {
         "backup", read.any_text, live=True, text="the port to use while its link is down"
     ),
 }
+METERS: Mapping[str, Option] = {
+    "police": Option("police", rates.rate, live=True, text="the rate that may enter, as 10mbit"),
+    "police-burst": Option(
+        "police_burst", rates.size, live=True, text="what may enter at once, as 64kb; 0: by rate"
+    ),
+    "storm-broadcast": Option(
+        "storm_broadcast", rates.rate, live=True, text="the same of broadcasts, as 100pps"
+    ),
+    "storm-multicast": Option(
+        "storm_multicast", rates.rate, live=True, text="the same of multicast"
+    ),
+    "storm-unknown": Option(
+        "storm_unknown", rates.rate, live=True, text="the same of unknown unicast"
+    ),
+    "shape": Option("shape", rates.bit_rate, live=True, text="the rate that leaves, as 10mbit"),
+    "shape-burst": Option(
+        "shape_burst", rates.size, live=True, text="bytes that leave at once; 0: by rate"
+    ),
+    "shape-queue": Option(
+        "shape_queue", rates.queue_size, live=True, text="bytes that may wait; 0: by rate"
+    ),
+}
 
 # By their keys. Of two for one field the first is the one that is written. What is `live` is a
 # setting (portsettings.py), or the MTU; who adds one finds there what else there is to do.
@@ -390,6 +412,7 @@ OPTIONS: Mapping[str, Option] = {
         "limit_drop", read.on_off, live=True, text="at that limit drop frames of other stations"
     ),
     **FLAGS,
+    **METERS,
     **VLAN_OPTIONS,
     "mtu": Option(
         "mtu",

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from vswitch.core import Core
 from vswitch.guards import Guards
 from vswitch.members import Member
+from vswitch.meters import meters_of, shape_of
 from vswitch.portsettings import PortSettings
 from vswitch.stations import Stations
 from vswitch.status import VlanStatus
@@ -95,6 +96,8 @@ class PortRules:
     def _apply(self, member: Member) -> None:
         self._set_vlans(member)
         self._core.set_flags(member.number, member.settings)
+        self._core.set_meters(member.number, meters_of(member.settings))
+        self._core.set_shaper(member.number, shape_of(member.settings))
         self.guards.apply(member)
         self.use_backups()
 

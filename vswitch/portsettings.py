@@ -36,6 +36,17 @@ class PortSettings:
     allow_ip: tuple[str, ...] = ()  # addresses to be spoken for; none: any
     trusted: bool = False  # DHCP servers and routers are there
     backup: str = ""  # the port that gets what is for this one while its link is down
+    # Rates as `rates.rate` has them; nothing: no limit.
+    police: str = ""  # of all that enters
+    police_burst: int = (
+        0  # what passes at once: bytes, of a rate in packets packets; 0: see meters.py
+    )
+    storm_broadcast: str = ""  # of what enters and is flooded
+    storm_multicast: str = ""
+    storm_unknown: str = ""  # unicast for stations not known
+    shape: str = ""  # of all that leaves, which waits for its turn
+    shape_burst: int = 0  # bytes that leave at once; 0: see meters.py
+    shape_queue: int = 0  # bytes that may wait; 0: the same
 
     @property
     def settings(self) -> PortSettings:
@@ -61,6 +72,14 @@ class PortChange(TypedDict, total=False):
     allow_ip: tuple[str, ...]
     trusted: bool
     backup: str
+    police: str
+    police_burst: int
+    storm_broadcast: str
+    storm_multicast: str
+    storm_unknown: str
+    shape: str
+    shape_burst: int
+    shape_queue: int
     mtu: int  # bytes
 
 

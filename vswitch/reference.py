@@ -36,8 +36,10 @@ from dataclasses import dataclass
 
 from vswitch.guarding import PortGuard
 from vswitch.portsettings import DEFAULT, PortSettings
+from vswitch.reference_counts import COUNTERS, RX_DROPS, TX_DROPS
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
 from vswitch.reference_guard import admits, is_copied, sifted
+from vswitch.reference_meter import PortMeters
 from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
@@ -50,42 +52,11 @@ RESERVED = bytes.fromhex("0180c20000")  # and a byte below 16 (IEEE 802.1Q-2018 
 PAUSE = 1  # 01-80-C2-00-00-01 (IEEE 802.3 annex 31B)
 
 # Chosen by us.
+NS_PER_S = 1_000_000_000
 FRAME_MAX = 65_568  # a 65,535-byte IP packet behind an Ethernet header and two tags
 MTU_EXTRA = ETH_LEN + TAG_LEN  # how much longer than its MTU a frame may be, as in Linux
 PUNT_FRAMES = 512  # that may wait for the control plane
 COPY = 0x8000  # in the number of the port a punted frame came from: it went on as well
-
-# Why a frame is not forwarded: counted where it came in, or where a copy of it was to leave.
-RX_DROPS = (
-    "runt",  # shorter than an Ethernet header, or longer than any frame
-    "bad_source",  # the source is a group address or zero
-    "bad_offload",  # (never here: its virtio-net header does not fit; see _slowpath.py)
-    "reserved",  # sent to a link-local address
-    "vlan",  # not of a VLAN of the port it came from, or without a tag there
-    "guarded",  # its source, or what it says, may not enter there
-    "policed",  # beyond the rate that may enter there
-    "blocked",  # the port it came from is not forwarding
-    "hairpin",  # its station is behind the port it came from
-    "no_egress",  # no other port may send it
-    "punt_full",  # the control plane did not keep up
-    "rx_full",  # (never here: the kernel had no room for it before we read)
-)
-TX_DROPS = ("tx_full", "tx_error", "too_long", "tx_offload")
-
-# What a port counts. Always rx_frames = forwarded + punted + the sum of RX_DROPS.
-COUNTERS = (
-    "rx_frames",
-    "rx_bytes",
-    "tx_frames",
-    "tx_bytes",
-    "forwarded",  # received frames handed to at least one other port
-    "punted",  # received frames given to the control plane
-    "flooded_unicast",
-    "flooded_multicast",
-    "flooded_broadcast",
-    *RX_DROPS,
-    *TX_DROPS,
-)
 
 
 def is_group(mac: bytes) -> bool:
@@ -129,6 +100,7 @@ class Port:
         self.guard = PortGuard()  # who may speak there, see reference_guard.py
         self.missed = 0  # copies for the control plane, which had no room
         self.backup: int | None = None  # the port that gets what is for this one, for now
+        self.meters = PortMeters()  # how much may enter in a second
         self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
         self.vlan_counters: dict[int, list[int]] = {}  # VLAN -> frames, bytes in; the same out
 
@@ -231,7 +203,9 @@ class ReferenceSwitch:
 
     # ------------------------------------------------------------ the way of a frame
 
-    def receive(self, ingress: int, frames: Sequence[bytes], now_s: int) -> dict[int, list[bytes]]:
+    def receive(
+        self, ingress: int, frames: Sequence[bytes], now_s: int, now_ns: int | None = None
+    ) -> dict[int, list[bytes]]:
         """Take the *frames* that arrived on a port; return what each other port sent.
 
         The frames are a burst: all are admitted, then all are learned, and only then is any of
@@ -241,14 +215,17 @@ class ReferenceSwitch:
             ingress: Number of the port they came in by.
             frames: From the destination address to the end of the payload, without FCS.
             now_s: The time, in seconds of any clock that does not go back.
+            now_ns: The same of a finer one, for meters; by default *now_s* is it.
         """
         port = self.ports[ingress]
+        port.meters.now_ns = now_s * NS_PER_S if now_ns is None else now_ns
         admitted = [a for frame in frames if (a := self._admit(port, frame))]
         if port.flags.locked:
             admitted = self._from_known(ingress, admitted, now_s)
         if port.guard:
             admitted = sifted(port, admitted, lambda a: admits(port.guard, a.bare, a.vid))
             self._copy(ingress, [a.frame for a in admitted if is_copied(port.guard, a.bare)])
+        admitted = [a for a in admitted if not self._is_policed(port, a)]
         if port.learning:
             for a in admitted:
                 self.fdb.learn(a.vid, a.source, ingress, now_s)
@@ -299,6 +276,12 @@ class ReferenceSwitch:
         self.punted += [(ingress | COPY, frame) for frame in frames[:room]]
         self.ports[ingress].missed += len(frames[room:])
 
+    def _is_policed(self, port: Port, a: Admitted) -> bool:
+        """Count a frame that is beyond the rate at which its port may receive."""
+        dropped = port.meters.drops("police", len(a.frame))
+        port.count("policed", dropped)
+        return dropped
+
     def _verdict(self, frame: bytes) -> str:
         if frame[:5] == RESERVED and frame[5] < 16:
             return self.reserved[frame[5]]
@@ -337,6 +320,8 @@ class ReferenceSwitch:
 
     def _flood(self, ingress: int, a: Admitted) -> list[int]:
         port, kind = self.ports[ingress], flood_kind(a.destination)
+        if port.meters.drops(kind, len(a.frame)):  # a storm
+            return self._drop(port, "policed")
         others = [
             number
             for number, other in self.ports.items()

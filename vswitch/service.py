@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from vswitch import openfiles, vlanmembers
 from vswitch.clock import Clock
@@ -173,13 +173,12 @@ class Service:
             PortError: its MTU cannot be changed, and nothing was.
             PortNotFoundError: there is none.
         """
-        for field, value in change.items():
-            LIVE[field].check(field, value)
+        read: Any = {field: LIVE[field].check(field, value) for field, value in change.items()}
         if change.get("backup") == name:
             raise ConfigError(f"backup: port {name} cannot be its own backup")
         with self._lock:
-            self.switch.set_port(name, **change)
-            ports = (replace(p, **change) if p.name == name else p for p in self.config.ports)
+            self.switch.set_port(name, **read)
+            ports = (replace(p, **read) if p.name == name else p for p in self.config.ports)
             self.config = replace(self.config, ports=tuple(ports))
 
     def change_vlans(

@@ -26,6 +26,7 @@ from tests.model.traffic import LONGEST, RESERVED, STATIONS, frames, stations
 from vswitch import _fastpath, _guarding, _ports, _rules, _slowpath, _tables
 from vswitch.errors import FdbFullError
 from vswitch.guarding import PortGuard
+from vswitch.meters import Meter, Meters
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
 from vswitch.vlans import ACCEPT, PLAIN, PortVlans, VidSet
@@ -79,6 +80,16 @@ port_guards = st.builds(  # of addresses and protocols: test_guard.py
     check_ip4=st.sampled_from([False, False, True]),
     routers=st.sampled_from([True, True, False]),
     holds=st.booleans(),
+)
+# Some let a few of the frames below pass; the slowest are still in debt when ageing is over.
+some_meters = st.none() | st.builds(
+    Meter,
+    rate=st.sampled_from([1, 7, 1000, 2_000_001, 400_000_000_000]),
+    in_bytes=st.booleans(),
+    burst=st.sampled_from([1, 5, 64, 9000]),
+)
+port_meters = st.builds(
+    Meters, police=some_meters, broadcast=some_meters, multicast=some_meters, unknown=some_meters
 )
 
 
@@ -228,6 +239,13 @@ class SwitchMachine(RuleBasedStateMachine):
         if hold_s is not None:
             self.fdb.set_hold(hold_s)
             self.twin.fdb.hold_s = hold_s
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, meters=port_meters)
+    def meters_change(self, port, meters):
+        number = self.some_port(port)
+        self.core.set_meters(self.datapath, number, meters)
+        self.twin.ports[number].meters.change(meters)
 
     @rule(
         nibbles=st.lists(st.integers(0, len(RESERVED) - 1), min_size=1, max_size=4),

@@ -22,6 +22,25 @@ def vswitch(lab, tmp_path, capsys):
         yield run
 
 
+def test_limits_are_set_as_tc_spells_them_and_taken_away(vswitch):
+    said = "link set dev b police 10Mbit police-burst 64kb storm-broadcast 1000pps shape 1gbit"
+    assert vswitch(said) == (0, "", "")
+
+    status = vswitch.lab.status("b")
+    assert (status.police, status.police_burst, status.storm_broadcast, status.shape) == (
+        "10mbit", 65_536, "1kpps", "1gbit",
+    )  # fmt: skip
+    assert vswitch("link set dev b police off shape off") == (0, "", "")
+    assert (vswitch.lab.status("b").police, vswitch.lab.status("b").shape) == ("", "")
+
+
+def test_a_rate_that_is_none_is_a_sentence(vswitch):
+    status, _, error = vswitch("link set dev b police 10mbps")
+
+    assert status == 2
+    assert "police: '10mbps' are bytes to tc(8), and bits to others" in error
+
+
 def test_a_station_is_added_moved_and_forgotten(vswitch):
     said = [
         vswitch(line)

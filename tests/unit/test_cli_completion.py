@@ -63,7 +63,7 @@ def api(monkeypatch, tmp_path):
         ("link set ", ["dev", *link.SETTINGS, "master", "self", "nobackup_port"]),
         ("link set dev ", ["tap0", "tap1"]),
         ("link set dev tap1", ["tap1"]),
-        ("l set dev tap0 st", ["state"]),
+        ("l set dev tap0 sta", ["state"]),
         ("link set dev tap0 state b", ["blocking"]),
         ("link set dev tap0 learning ", ["on", "off"]),
         ("fdb show br ", ["lab"]),

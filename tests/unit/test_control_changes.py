@@ -52,6 +52,28 @@ def said(api: Path, method: str, target: str, body: object = None) -> tuple[int,
         return answer.status, json.loads(answer.read())
 
 
+def test_limits_are_read_as_on_the_command_line(ask):
+    changed = ask.change_port("a", police="10Mbit", police_burst=65_536, shape="off")
+
+    assert (changed.police, changed.police_burst, changed.shape) == ("10mbit", 65_536, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"police": "fast"}, "police: not a rate: 'fast'"),
+        ({"police_burst": -1}, "police_burst: not a size: '-1'"),
+        ({"shape": "9pps"}, "shape: packets differ too much to leave at 9pps"),
+        ({"shape_queue": 9}, "shape_queue must be in 65568..67108864, not 9"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused(ask, api, change, error):
+    status, answer = said(api, "PATCH", "/v1/ports/a", change)
+
+    assert (status, answer["error"]) == (400, error)
+    assert ask.port("a").police == ""
+
+
 def test_a_port_is_added_changed_and_removed(ask, tmp_path):
     added = ask.add_port(f"record:{tmp_path}/c.pcap,learning=off")
     changed = ask.change_port("c", forwarding=False, fdb_limit=9, mtu=9000)

@@ -114,6 +114,14 @@ class PortInfo(Struct, frozen=True):
     allow_mac: list[str] = []  # sources that may speak there; none: any
     allow_ip: list[str] = []  # addresses that may be spoken for; none: any
     trusted: bool = False  # DHCP servers and routers are there
+    police: str = ""  # the rate that may enter, as 10mbit or 1kpps; "" for any
+    police_burst: int = 0  # bytes, or packets, that may enter at once; 0: by the rate
+    storm_broadcast: str = ""  # the rate of what may enter and is flooded
+    storm_multicast: str = ""
+    storm_unknown: str = ""  # unicast for stations not known
+    shape: str = ""  # the rate that leaves, behind which frames wait; "" for any
+    shape_burst: int = 0  # bytes that leave at once; 0: by the rate
+    shape_queue: int = 0  # bytes that may wait; 0: by the rate
 
 
 class VlanCounters(Struct, frozen=True):

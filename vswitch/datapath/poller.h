@@ -61,6 +61,9 @@ struct vsw_poller {
     uint64_t wait_ns; /* how long frames let us wait lately */
     uint64_t busy_poll_ns; /* the window's maximum; here, as the line above is full */
     struct vsw_pulse *pulse; /* of its own; the same */
+    uint64_t now_ns; /* when the burst was received, if its port has meters */
+    uint64_t due_ns; /* when a shaper has to be looked at, 0: none */
+    struct vsw_shaper *shapers; /* of the ports it owns; shaper.h */
     uint16_t touched[VSW_PORTS_MAX]; /* ports with frames in egress[] */
     struct vsw_queue *active[VSW_PORTS_MAX * VSW_QUEUES_MAX];
     struct vsw_burst burst;
@@ -69,6 +72,21 @@ struct vsw_poller {
 
 _Static_assert(offsetof(struct vsw_poller, events) == 0, "its address is the poller's");
 _Static_assert(offsetof(struct vsw_poller, now_s) == 64, "what is read only has a line");
+
+/* It is @now_s, says whoever polls by hand. */
+static inline void vsw_poller_by_hand(struct vsw_poller *p, uint32_t now_s)
+{
+    p->by_hand = 1;
+    p->now_ns += (uint64_t)(uint32_t)(now_s - p->now_s) * 1000000000u; /* seconds wrap, this goes on */
+    p->now_s = now_s;
+}
+
+/* Look at the clock, for what counts in less than seconds. */
+static inline void vsw_poller_look_at_clock(struct vsw_poller *p)
+{
+    if (!p->by_hand)
+        p->now_ns = vsw_now_ns(CLOCK_MONOTONIC);
+}
 
 /* Make the descriptors of a zeroed poller; 0 or -errno.  vsw_poller_close() takes either. */
 static inline int vsw_poller_open(struct vsw_poller *p)
@@ -228,6 +246,18 @@ static inline bool vsw_poller_arm(struct vsw_poller *p)
     return false;
 }
 
+/* How long to sleep at most, at @now_ns: until a shaper is due. */
+static inline int vsw_poller_timeout_ms(const struct vsw_poller *p, uint64_t now_ns)
+{
+    if (!p->due_ns)
+        return -1;
+    if (p->due_ns <= now_ns)
+        return 0;
+    uint64_t ms = (p->due_ns - now_ns + 999999u) / 1000000u;
+
+    return ms < 60000u ? (int)ms : 60000;
+}
+
 /* Nothing was there in the last round: spin for the window, then sleep until a descriptor is
  * ready. */
 static inline void vsw_poller_wait(struct vsw_poller *p)
@@ -240,7 +270,7 @@ static inline void vsw_poller_wait(struct vsw_poller *p)
         waited = vsw_now_ns(CLOCK_MONOTONIC) - start;
     }
     if (!ready && !vsw_poller_arm(p)) {
-        vsw_poller_ask(p, -1);
+        vsw_poller_ask(p, vsw_poller_timeout_ms(p, start + waited));
         waited = vsw_now_ns(CLOCK_MONOTONIC) - start;
     }
     if (waited > p->busy_poll_ns)

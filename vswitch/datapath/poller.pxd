@@ -64,6 +64,7 @@ cdef extern from "datapath/poller.h" nogil:
         vsw_ring punt
         vsw_events *events
 
+    void vsw_poller_by_hand(vsw_poller *p, uint32_t now_s)
     int vsw_poller_open(vsw_poller *p)
     void vsw_poller_close(vsw_poller *p)
     int vsw_poller_watch(vsw_poller *p, vsw_queue *q)

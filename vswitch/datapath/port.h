@@ -75,6 +75,8 @@ struct vsw_port_ops {
      * used again.  Called after every rx_burst that gave frames, in the same round.  NULL: it has no
      * use for that. */
     void (*done)(struct vsw_queue *q);
+    /* NULL, or the kind's own operations, when these stand around them (shaper.h). */
+    const struct vsw_port_ops *kind;
 };
 
 struct vsw_port;
@@ -130,6 +132,11 @@ struct vsw_egress {
     uint8_t needs;    /* enum vsw_offload bits of all of them */
     const struct vsw_frame *frame[VSW_BURST];
 };
+
+static inline const struct vsw_port_ops *vsw_port_kind(const struct vsw_port *p)
+{
+    return p->ops->kind ? p->ops->kind : p->ops;
+}
 
 static inline int vsw_port_rx(struct vsw_queue *q, struct vsw_burst *b)
 {

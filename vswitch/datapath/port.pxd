@@ -12,6 +12,7 @@ cdef extern from "datapath/drop.h" nogil:
         VSW_DROP_HAIRPIN
         VSW_DROP_VLAN
         VSW_DROP_GUARDED
+        VSW_DROP_POLICED
         VSW_DROP_NO_EGRESS
         VSW_DROP_PUNT_FULL
         VSW_DROP_RX_FULL
@@ -56,7 +57,9 @@ cdef extern from "datapath/port.h" nogil:
 
     struct vsw_policy:  # of pointers, whose types are each in a file of its own
         void *guard
+        void *meters
         void *mirror
+        void *shaper
 
     struct vsw_queue:
         vsw_port *port
@@ -83,6 +86,7 @@ cdef extern from "datapath/port.h" nogil:
     struct vsw_egress:
         pass
 
+    const vsw_port_ops *vsw_port_kind(const vsw_port *p)
     int vsw_port_rx(vsw_queue *q, vsw_burst *b)
     void vsw_port_done(vsw_queue *q)
 

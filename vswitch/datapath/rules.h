@@ -9,6 +9,7 @@
 
 #include "datapath/fdb.h"
 #include "datapath/guard.h"
+#include "datapath/meter.h"
 #include "datapath/vlan.h"
 
 enum vsw_rule {
@@ -25,8 +26,9 @@ enum vsw_rule {
     VSW_LOCKED = 1u << 8,      /* only from stations whose entry is here */
     VSW_LIMIT_DROP = 1u << 9,  /* nothing from stations that could not be learned */
     VSW_GUARDED_IN = 1u << 10, /* only what the port's guard admits; guard.h */
+    VSW_METERED = 1u << 11,    /* no more than its meters let pass; meter.h */
 };
-#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN)
+#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_METERED)
 #define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
 typedef enum vsw_drop (*vsw_question)(struct vsw_poller *, struct vsw_fdb *,
@@ -68,6 +70,20 @@ static inline const struct vsw_port *vsw_port_for(const struct vsw_port *ports,
     return dst->rules & VSW_BACKUP ? &ports[dst->backup] : dst;
 }
 
+/* A burst of @src has come in: what its rules need to know of it. */
+static inline void vsw_rules_begin(struct vsw_poller *p, const struct vsw_port *src)
+{
+    if (src->rules & VSW_METERED)
+        vsw_poller_look_at_clock(p);
+}
+
+/* Whether @f, to be flooded, is one too many of its kind from @src. */
+static inline bool vsw_is_storm(const struct vsw_poller *p, const struct vsw_port *src,
+                                enum vsw_flood kind, const struct vsw_frame *f)
+{
+    return src->rules & VSW_METERED && vsw_meter_drops(p, &src->policy->meters->storm[kind], f);
+}
+
 /* Whether the source of @f is known to be at @src. */
 static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
                                const struct vsw_port *src, const struct vsw_frame *f)
@@ -83,6 +99,8 @@ static inline enum vsw_drop vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *
         return VSW_DROP_GUARDED;
     if (src->rules & VSW_GUARDED_IN && !vsw_guard_admits(p, src, f))
         return VSW_DROP_GUARDED;
+    if (src->rules & VSW_METERED && vsw_meter_drops(p, &src->policy->meters->police, f))
+        return VSW_DROP_POLICED;
     return VSW_DROP_N;
 }
 

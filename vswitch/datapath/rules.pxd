@@ -46,6 +46,7 @@ cdef extern from "datapath/rules.h" nogil:
         VSW_LOCKED
         VSW_LIMIT_DROP
         VSW_GUARDED_IN
+        VSW_METERED
         VSW_RULES_IN
         VSW_RULES_STAY
 
@@ -54,6 +55,10 @@ cdef extern from "datapath/rules.h" nogil:
         VSW_FLOOD_MULTICAST
         VSW_FLOOD_BROADCAST
 
+    void vsw_rules_begin(vsw_poller *p, const vsw_port *src)
+    bint vsw_is_storm(
+        const vsw_poller *p, const vsw_port *src, vsw_flood kind, const vsw_frame *f
+    )
     vsw_flood vsw_flood_of(const vsw_frame *f)
     bint vsw_may_leave(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
     bint vsw_may_flood(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
