@@ -52,6 +52,7 @@ setup(
             extension("_guarding", []),
             extension("_guest", ["vswitch/datapath/mapping.c"]),
             extension("_memory", []),
+            extension("_mirror", []),
             extension("_rules", []),
             extension("_ports", sorted(glob("vswitch/datapath/port_*.c"))),
             extension("_tables", []),

@@ -20,6 +20,7 @@ from vswitch._memory cimport Memory
 from vswitch.datapath.event cimport *
 from vswitch.datapath.fdb cimport *
 from vswitch.datapath.frame cimport *
+from vswitch.datapath.mirror cimport *
 from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.ring cimport *
@@ -111,6 +112,8 @@ cdef class Datapath:
                 vsw_poller_fail(p, q, -n)
             return 0
         self._admit(p, c, port, <unsigned>n)
+        if port.rules & VSW_MIRRORED:
+            vsw_mirror_in(p, port)
         if port.rules & VSW_RULES_IN:
             self._sift(p, c, port, vsw_may_enter)
         if port.learning:
@@ -253,9 +256,15 @@ cdef class Datapath:
             c.drops[VSW_DROP_PUNT_FULL] += 1
 
     cdef inline void _transmit(self, vsw_poller *p) noexcept nogil:
+        cdef const vsw_port *port
         cdef unsigned i
         for i in range(p.n_touched):
-            vsw_egress_send(p, &self._port[p.touched[i]])
+            port = &self._port[p.touched[i]]
+            if port.vlans is not NULL:
+                vsw_vlan_leave(p, port, &p.egress[port.id])
+            if port.rules & VSW_MIRRORED:
+                vsw_mirror_out(p, port)
+            vsw_egress_send(p, port)
         p.n_touched = 0
 
     # ------------------------------------------------------------------ life
@@ -454,7 +463,7 @@ cdef class Datapath:
         self._n_flood = 0
         self._flood_rules = False
         for i in range(self._ports_end):
-            if self._port[i].ops is not NULL and self._port[i].forwarding:
+            if self._port[i].forwarding and not self._port[i].rules & VSW_ASIDE:
                 self._flood[self._n_flood] = <uint16_t>i
                 self._n_flood += 1
                 self._flood_rules |= self._port[i].rules != 0

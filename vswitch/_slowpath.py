@@ -41,8 +41,10 @@ from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
 from vswitch.guarding import GUARD_MAX, PortGuard
+from vswitch.mirrors import MIRRORS_MAX, Mirrored, check_apart
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
+from vswitch.reference_mirror import Mirrors
 from vswitch.vlans import PortVlans
 
 NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
@@ -349,6 +351,17 @@ class Datapath:
                 self.port_at(backup)
             self.switch.set_flags(port, self.port_at(port).flags, backup=backup)
 
+    def set_mirrors(self, mirrors: Sequence[Mirrored]) -> None:
+        """See `vswitch._mirror.set_mirrors`.  *Parked.*"""
+        if len(mirrors) > MIRRORS_MAX:
+            raise ValueError(f"a switch has 0..{MIRRORS_MAX} mirrors, not {len(mirrors)}")
+        for mirror in mirrors:
+            for port in (mirror.target, *mirror.into, *mirror.out):
+                self.port_at(port)
+        check_apart(mirrors)
+        with self.lock:
+            self.switch.mirrors = Mirrors(mirrors)
+
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """See `vswitch._rules.vlan_counters`."""
         p = self.port_at(port)
@@ -458,4 +471,4 @@ set_fd = Datapath.set_fd
 set_reserved = Datapath.set_reserved
 set_vlans, set_flags, set_backup = Datapath.set_vlans, Datapath.set_flags, Datapath.set_backup
 set_guard, missed = Datapath.set_guard, Datapath.missed  # of ``_guarding``
-vlan_counters = Datapath.vlan_counters
+vlan_counters, set_mirrors = Datapath.vlan_counters, Datapath.set_mirrors

@@ -11,6 +11,7 @@ from vswitch import guardwords
 from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.guarding import SwitchGuards
+from vswitch.mirrors import Mirror, check_together
 from vswitch.options import Number, Option, in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
 
@@ -51,6 +52,7 @@ class SwitchConfig(SwitchGuards):
     core: str = "c"
     forward: frozenset[int] = frozenset({RESERVED["stp"]})
     stations: tuple[StationConfig, ...] = ()  # of `ports`
+    mirrors: tuple[Mirror, ...] = ()  # the same
 
     def __post_init__(self) -> None:
         check_switch_name(self.name)
@@ -77,6 +79,7 @@ class SwitchConfig(SwitchGuards):
         _check_files(self.ports)
         _check_places(self.listeners)
         _check_stations(self.stations, self.ports)
+        _check_mirrors(self.mirrors, self.ports)
         _check_descriptors([n for p in self._places for n in p.descriptors])
 
     @property
@@ -233,6 +236,15 @@ def _check_stations(stations: Iterable[StationConfig], ports: Iterable[PortConfi
         if (station.vid, station.mac) in seen:
             raise _about(mac, f"station {mac} is given twice", "it is behind one port")
         seen.add((station.vid, station.mac))
+
+
+def _check_mirrors(mirrors: Iterable[Mirror], ports: Iterable[PortConfig]) -> None:
+    mirrors = tuple(mirrors)
+    check_together(mirrors)
+    names = {port.name for port in ports}
+    for mirror in mirrors:
+        if strange := [name for name in mirror.ports if name not in names]:
+            raise ConfigError(f"mirror {mirror.name} names {strange[0]}, which is no port")
 
 
 def _check_descriptors(numbers: Sequence[int]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vswitch.guarding import PortGuard
+    from vswitch.mirrors import Mirrored
     from vswitch.portsettings import PortSettings
     from vswitch.vlans import PortVlans
 
@@ -61,7 +62,8 @@ class Core:
         notify_fd: int,
         salt: bytes | None = None,
     ) -> None:
-        datapath, tables, self._ports, self._rules, self._guarding = _modules(kind)
+        datapath, tables, self._ports, *others = _modules(kind)
+        self._rules, self._guarding, self._mirror = others
         self.datapath = datapath.Datapath(
             pollers=pollers,
             fdb_limit=fdb_limit,
@@ -136,6 +138,10 @@ class Core:
         """Give what is for *port*, whose link is down, to another; None: no more.  *Parked.*"""
         self._rules.set_backup(self.datapath, port, backup)
 
+    def set_mirrors(self, mirrors: Sequence[Mirrored]) -> None:
+        """Mirror what *mirrors* say, and nothing else.  *Parked.*"""
+        self._mirror.set_mirrors(self.datapath, mirrors)
+
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """VLAN -> (received frames, bytes, sent frames, bytes) of port number *port*."""
         counted: dict[int, tuple[int, int, int, int]] = self._rules.vlan_counters(
@@ -206,13 +212,13 @@ def _pulse(words: Sequence[int]) -> Pulse:
 
 
 def _modules(kind: str) -> tuple[ModuleType, ...]:
-    """Where there is a Datapath, its Fdb, its ports, their rules and guards."""
+    """Where there is a Datapath, its Fdb, its ports, their rules, guards and mirrors."""
     if kind == "c":
-        from vswitch import _fastpath, _guarding, _ports, _rules, _tables
+        from vswitch import _fastpath, _guarding, _mirror, _ports, _rules, _tables
 
-        return _fastpath, _tables, _ports, _rules, _guarding
+        return _fastpath, _tables, _ports, _rules, _guarding, _mirror
     if kind == "python":
         from vswitch import _slowpath
 
-        return (_slowpath,) * 5
+        return (_slowpath,) * 6
     raise ValueError(f"core is 'c' or 'python', not {kind!r}")

@@ -32,12 +32,13 @@ It handles finished frames only: checksums and segmentation are the business of 
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from vswitch.guarding import PortGuard
 from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
 from vswitch.reference_guard import admits, is_copied, sifted
+from vswitch.reference_mirror import Mirrors
 from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
@@ -100,10 +101,11 @@ def is_group(mac: bytes) -> bool:
 class Admitted:
     """A frame that came in, and what was found out about it."""
 
-    frame: bytes  # as it came
+    frame: bytes  # as it came, or as it leaves
     bare: bytes  # without the tag that said its VLAN
     vid: int = 0  # its VLAN; 0 while the switch takes no notice of them
     priority: int = 0  # the upper four bits of that tag (IEEE 802.1Q-2018 9.6)
+    seen: set[int] = field(default_factory=set, compare=False)  # targets of mirrors that have it
 
     @property
     def destination(self) -> bytes:
@@ -165,18 +167,18 @@ class Port:
         self.count_vlan(ours, frame, out=False)
         return Admitted(frame, bare, ours, tci >> 12)
 
-    def formed(self, a: Admitted) -> bytes:
+    def formed(self, a: Admitted) -> Admitted:
         """A frame as it leaves here: with this port's tag, or with none."""
         vlans = self.vlans
         if vlans is None:
-            return a.frame
+            return a
         frame = a.bare
         if a.vid not in vlans.untagged:
             tci = a.priority << 12 | outward(vlans, a.vid)
             tag = vlans.tag_type.to_bytes(2) + tci.to_bytes(2)
             frame = a.bare[:12] + tag + a.bare[12:]
         self.count_vlan(a.vid, frame, out=True)
-        return frame
+        return replace(a, frame=frame)
 
 
 def inward(vlans: PortVlans, wire: int) -> int | None:
@@ -202,6 +204,7 @@ class ReferenceSwitch:
         # bridge with STP off: BPDUs (00) pass, so that others can see a loop through us.
         self.reserved = ["forward"] + ["drop"] * 15
         self.punted: list[tuple[int, bytes]] = []  # for the control plane: (ingress, frame)
+        self.mirrors = Mirrors()
 
     # ------------------------------------------------------------ configuration
 
@@ -243,7 +246,13 @@ class ReferenceSwitch:
             now_s: The time, in seconds of any clock that does not go back.
         """
         port = self.ports[ingress]
+        sent: dict[int, list[bytes]] = {}
         admitted = [a for frame in frames if (a := self._admit(port, frame))]
+        for target, copies in self.mirrors.entering(ingress, admitted if port.forwarding else []):
+            self._transmit(target, copies, sent)
+        if ingress in self.mirrors.targets:
+            port.count("blocked", len(admitted))
+            admitted = []
         if port.flags.locked:
             admitted = self._from_known(ingress, admitted, now_s)
         if port.guard:
@@ -261,7 +270,12 @@ class ReferenceSwitch:
         for a in admitted:
             for egress in self._decide(ingress, a, now_s):
                 outbox.setdefault(egress, []).append(a)
-        return {egress: self._transmit(egress, queue) for egress, queue in outbox.items()}
+        for egress, queue in outbox.items():
+            leaving = [self.ports[egress].formed(a) for a in queue]
+            for target, copies in self.mirrors.leaving(egress, leaving):
+                self._transmit(target, copies, sent)
+            self._transmit(egress, leaving, sent)
+        return sent
 
     def _admit(self, port: Port, frame: bytes) -> Admitted | None:
         """Count an arrival, and judge whether the frame is one at all, and of which VLAN."""
@@ -329,7 +343,9 @@ class ReferenceSwitch:
     def _may_leave(self, ingress: int, egress: int, a: Admitted) -> bool:
         """Whether a frame that came in by one port may leave by another, or the same."""
         source, target = self.ports[ingress], self.ports[egress]
-        if not target.forwarding or (ingress == egress and not source.flags.hairpin):
+        if not target.forwarding or egress in self.mirrors.targets:
+            return False
+        if ingress == egress and not source.flags.hairpin:
             return False
         if source.flags.isolated and target.flags.isolated:
             return False
@@ -362,24 +378,24 @@ class ReferenceSwitch:
         port.count(reason)
         return []
 
-    def _transmit(self, egress: int, queue: Iterable[Admitted]) -> list[bytes]:
-        """Send in order; return what went.  A copy lost here is lost for this port only.
+    def _transmit(
+        self, egress: int, queue: Iterable[Admitted], sent: dict[int, list[bytes]]
+    ) -> None:
+        """Send in order; add what went.  A copy lost here is lost for this port only.
 
         As in the Linux bridge, the tag that said the VLAN does not count against the MTU.
         """
         port = self.ports[egress]
-        sent = []
-        for a in queue:
-            frame = port.formed(a)
-            bare = a.frame if port.vlans is None else a.bare
-            reason = "too_long" if len(bare) > port.mtu + MTU_EXTRA else port.send(frame)
+        went = sent.setdefault(egress, [])
+        for a in queue if port.forwarding else ():  # the target of a mirror may be blocked
+            too_long = len(a.bare) > port.mtu + MTU_EXTRA
+            reason = "too_long" if too_long else port.send(a.frame)
             if reason:
                 port.count(reason)
                 continue
             port.count("tx_frames")
-            port.count("tx_bytes", len(frame))
-            sent.append(frame)
-        return sent
+            port.count("tx_bytes", len(a.frame))
+            went.append(a.frame)
 
 
 def flood_kind(destination: bytes) -> str:

@@ -27,6 +27,7 @@ from vswitch.errors import (
     StationNotFoundError,
 )
 from vswitch.guarding import GuardsChange
+from vswitch.mirrors import Mirror
 from vswitch.portconfig import LIVE, PortConfig
 from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener, open_port
 from vswitch.portsettings import PortChange
@@ -99,6 +100,8 @@ class Service:
             self._open(port)
         for station in self.config.stations:
             self.switch.pin(station.mac, station.port, vid=station.vid, move=False)
+        for mirror in self.config.mirrors:
+            self.switch.mirrors.add(mirror)
         for place in self.config.listeners:
             self._listen(place)
 
@@ -162,6 +165,7 @@ class Service:
             self.config,
             ports=tuple(port for port in self.config.ports if port.name != name),
             stations=tuple(s for s in self.config.stations if s.port != name),
+            mirrors=tuple(filter(None, (m.without(name) for m in self.config.mirrors))),
         )
 
     def set_port(self, name: str, **change: Unpack[PortChange]) -> None:
@@ -394,6 +398,28 @@ class Service:
             if not self.switch.unpin(mac, vid=vid):
                 raise StationNotFoundError(f"no station {mac.hex(':')}")
             self.config = replace(self.config, stations=self._stations_without(mac, vid))
+
+    def add_mirror(self, mirror: Mirror) -> None:
+        """Have one more mirror; it joins the configuration if all its ports are there.
+
+        Raises:
+            VswitchError: as `vswitch.mirroring.Mirroring.add`.
+        """
+        with self._lock:
+            self.switch.mirrors.add(mirror)
+            if {port.name for port in self.config.ports}.issuperset(mirror.ports):
+                self.config = replace(self.config, mirrors=(*self.config.mirrors, mirror))
+
+    def remove_mirror(self, name: str) -> None:
+        """End a mirror.
+
+        Raises:
+            MirrorNotFoundError: there is none.
+        """
+        with self._lock:
+            self.switch.mirrors.remove(name)
+            left = tuple(mirror for mirror in self.config.mirrors if mirror.name != name)
+            self.config = replace(self.config, mirrors=left)
 
     def _stations_without(self, mac: bytes, vid: int) -> tuple[StationConfig, ...]:
         return tuple(s for s in self.config.stations if (s.mac, s.vid) != (mac, vid))

@@ -31,6 +31,7 @@ from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
 from vswitch.guarding import SwitchGuards
 from vswitch.members import Member
+from vswitch.mirroring import Mirroring
 from vswitch.observer import Observer
 from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
@@ -118,6 +119,7 @@ class Switch:
         )
         self._stations = Stations(self._core, self.clock)
         self._rules = PortRules(self._core, self._members, self._stations, self.paused)
+        self.mirrors = Mirroring(self._core, self._members, self._lock, self.paused)
         self.observer = Observer(  # what happens here, and who wants to hear of it
             self._core, self._members, self._lock, clock=self.clock, paused=self.paused
         )
@@ -224,6 +226,7 @@ class Switch:
             self._members[port.name] = member
             with self.paused():
                 self._rules.use_backups()
+                self.mirrors.port_added()
             undo.pop_all()
         return port
 
@@ -243,6 +246,7 @@ class Switch:
         """
         with self._lock:
             member = self._member(name)
+            self.mirrors.port_leaves(name)
             self._disconnect(member.number)
             self.observer.port_removed(name, member.number)
             del self._members[name]

@@ -23,14 +23,22 @@ from hypothesis.stateful import (
 
 from support.budget import examples
 from tests.model.traffic import LONGEST, RESERVED, frames, stations
-from vswitch import _fastpath, _ports, _rules, _slowpath, _tables
+from vswitch import _fastpath, _mirror, _ports, _rules, _slowpath, _tables
 from vswitch.errors import FdbFullError
+from vswitch.mirrors import Mirrored
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
+from vswitch.reference_mirror import Mirrors
 from vswitch.vlans import ACCEPT, PLAIN, PortVlans, VidSet
 
 COMPILED = SimpleNamespace(
-    **{**vars(_ports), **vars(_rules), "Datapath": _fastpath.Datapath, "Fdb": _tables.Fdb}
+    **{
+        **vars(_ports),
+        **vars(_rules),
+        **vars(_mirror),
+        "Datapath": _fastpath.Datapath,
+        "Fdb": _tables.Fdb,
+    }
 )
 ROW = struct.Struct("=6sHHBBI")
 WORDS = 32  # struct vsw_counters
@@ -65,6 +73,12 @@ port_flags = st.builds(
     },
     locked=st.sampled_from([False, False, True]),
     limit_drop=st.booleans(),
+)
+
+
+some_mirrors = st.lists(
+    st.tuples(any_port, st.frozensets(any_port), st.frozensets(any_port), vid_sets | st.none()),
+    max_size=3,
 )
 
 
@@ -170,6 +184,7 @@ class SwitchMachine(RuleBasedStateMachine):
     @rule(port=any_port)
     def remove_port(self, port):
         number = self.some_port(port)
+        self.mirror([])
         self.datapath.remove_port(number)
         self.twin.remove_port(number)
         del self.wires[number]
@@ -204,6 +219,24 @@ class SwitchMachine(RuleBasedStateMachine):
         self.core.set_flags(self.datapath, number, flags)
         self.core.set_backup(self.datapath, number, backup)
         self.twin.set_flags(number, flags, backup=backup)
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(mirrors=some_mirrors)
+    def mirrors_change(self, mirrors):
+        targets = {self.some_port(target) for target, *_ in mirrors}
+        self.mirror([
+            Mirrored(
+                self.some_port(target),
+                frozenset(map(self.some_port, into)) - targets,
+                frozenset(map(self.some_port, out)) - targets,
+                vids,
+            )
+            for target, into, out, vids in mirrors
+        ])  # fmt: skip
+
+    def mirror(self, mirrors):
+        self.core.set_mirrors(self.datapath, mirrors)
+        self.twin.mirrors = Mirrors(mirrors)
 
     @rule(
         nibbles=st.lists(st.integers(0, len(RESERVED) - 1), min_size=1, max_size=4),

@@ -90,7 +90,7 @@ class PortInfo(Struct, frozen=True):
     remote: str  # its peer's, if it is known
     ips: list[str]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the switch does
-    state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
+    state: str  # forwarding, mirror (takes copies only), blocked (by command), down or gone
     learning: bool  # as it was set
     forwarding: bool  # as it was set: where it is up, `state` says the same
     fdb_limit: int  # stations it may have; 0: no limit of its own
@@ -124,6 +124,22 @@ class ListenerInfo(Struct, frozen=True):
     address: str  # its path, absolute, or HOST:PORT
     mtu: int
     ports: int  # connected now
+
+
+class MirrorInfo(Struct, frozen=True, forbid_unknown_fields=True):
+    """An element of GET /v1/mirrors, and POST /v1/mirrors"""
+
+    name: str
+    target: str  # the port that gets copies, and nothing else
+    sources: list[str] = []  # ports, as "tap0", "tap1,in" or "tap2,out"; none: all
+    vlans: str = ""  # only frames of these, as "10,20-29"; "": all
+
+    @property
+    def text(self) -> str:
+        """As ``vswitch mirror add`` reads it."""
+        words = ["from", ",".join(self.sources)] if self.sources else []
+        words += ["vlan", self.vlans] if self.vlans else []
+        return " ".join([self.name, *words, "to", self.target])
 
 
 class NewPort(Struct, frozen=True, forbid_unknown_fields=True):

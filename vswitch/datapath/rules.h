@@ -25,8 +25,11 @@ enum vsw_rule {
     VSW_LOCKED = 1u << 8,      /* only from stations whose entry is here */
     VSW_LIMIT_DROP = 1u << 9,  /* nothing from stations that could not be learned */
     VSW_GUARDED_IN = 1u << 10, /* only what the port's guard admits; guard.h */
+    /* of both */
+    VSW_MIRRORED = 1u << 12, /* mirrors look at it, mirror.h */
+    VSW_ASIDE = 1u << 13,    /* the target of mirrors: nothing else leaves, and nothing enters */
 };
-#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN)
+#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_ASIDE)
 #define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
 typedef enum vsw_drop (*vsw_question)(struct vsw_poller *, struct vsw_fdb *,
@@ -46,7 +49,7 @@ static inline enum vsw_flood vsw_flood_of(const struct vsw_frame *f)
 static inline bool vsw_may_leave(const struct vsw_port *src, const struct vsw_port *dst,
                                  const struct vsw_frame *f)
 {
-    if (dst->rules & VSW_BLOCKED || (dst == src && !(src->rules & VSW_HAIRPIN)))
+    if (dst->rules & (VSW_BLOCKED | VSW_ASIDE) || (dst == src && !(src->rules & VSW_HAIRPIN)))
         return false;
     if (src->rules & dst->rules & VSW_ISOLATED)
         return false;
@@ -79,6 +82,8 @@ static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
 static inline enum vsw_drop vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
                                           const struct vsw_port *src, const struct vsw_frame *f)
 {
+    if (src->rules & VSW_ASIDE)
+        return VSW_DROP_BLOCKED;
     if (src->rules & VSW_LOCKED && !vsw_is_from(p, t, src, f))
         return VSW_DROP_GUARDED;
     if (src->rules & VSW_GUARDED_IN && !vsw_guard_admits(p, src, f))

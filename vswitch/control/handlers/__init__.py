@@ -12,6 +12,7 @@ from vswitch.control.handlers import (
     health,
     listeners,
     metrics,
+    mirrors,
     ports,
     switch,
 )
@@ -20,6 +21,7 @@ NOUNS: tuple[Route, ...] = (
     *switch.ROUTES,
     *ports.ROUTES,
     *listeners.ROUTES,
+    *mirrors.ROUTES,
     *fdb.ROUTES,
     *guard.ROUTES,
     *config.ROUTES,
