@@ -51,6 +51,7 @@ setup(
             extension("_fastpath", []),
             extension("_guarding", []),
             extension("_guest", ["vswitch/datapath/mapping.c"]),
+            extension("_inject", []),
             extension("_memory", []),
             extension("_mirror", []),
             extension("_rules", []),

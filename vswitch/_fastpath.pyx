@@ -168,7 +168,7 @@ cdef class Datapath:
         for i in range(p.burst.n):
             verdict = may(p, self._fdb, src, &p.burst.frame[i])
             if verdict != VSW_ADMITTED:
-                c.drops[verdict] += 1
+                vsw_refuse(p, c, src, &p.burst.frame[i], verdict)
                 continue
             if n != i:
                 p.burst.frame[n] = p.burst.frame[i]
@@ -191,7 +191,7 @@ cdef class Datapath:
         for i in range(p.burst.n):
             f = &p.burst.frame[i]
             if f.verdict != VSW_FORWARD:
-                self._keep(p, c, src, f)
+                vsw_keep(p, c, src, f)  # a reserved address
                 continue
             if not src.forwarding:
                 c.drops[VSW_DROP_BLOCKED] += 1
@@ -201,7 +201,7 @@ cdef class Datapath:
                 dst = vsw_fdb_lookup(self._fdb, f.dst, f.dst_hash, p.now_s)
             if dst == VSW_PORT_NONE:
                 self._flood_frame(p, c, src, f)
-            elif dst == src.id or self._port[dst].rules:
+            elif dst == src.id or self._port[dst].rules & VSW_RULES_OUT:
                 self._forward_by_rule(p, c, src, dst, f)
             else:
                 vsw_egress_add(p, dst, f)
@@ -242,18 +242,6 @@ cdef class Datapath:
             c.flooded_broadcast += 1
         else:
             c.flooded_multicast += 1
-
-    cdef void _keep(
-        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
-    ) noexcept nogil:
-        # A reserved address: this frame is for the control plane, or for nobody.
-        if f.verdict == VSW_DISCARD:
-            c.drops[VSW_DROP_RESERVED] += 1
-        elif vsw_ring_put(&p.punt, src.id, vsw_frame_whole(&p.burst, f)):
-            c.punted += 1
-            vsw_poller_notify(p)
-        else:
-            c.drops[VSW_DROP_PUNT_FULL] += 1
 
     cdef inline void _transmit(self, vsw_poller *p) noexcept nogil:
         cdef const vsw_port *port
@@ -466,7 +454,7 @@ cdef class Datapath:
             if self._port[i].forwarding and not self._port[i].rules & VSW_ASIDE:
                 self._flood[self._n_flood] = <uint16_t>i
                 self._n_flood += 1
-                self._flood_rules |= self._port[i].rules != 0
+                self._flood_rules |= self._port[i].rules & VSW_RULES_OUT != 0
 
     def remove_port(self, unsigned port):
         """Forget a port with its stations, static ones too.  *Parked.*"""

@@ -26,6 +26,7 @@ RESERVED = {
 AGEING_MAX_S = 1_000_000  # IEEE 802.1Q-2018 table 8-6
 POLLERS_MAX = 64
 BUSY_POLL_MAX_US = 1_000_000
+LOOP_HOLD_MAX_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class SwitchConfig(SwitchGuards):
     pollers: int = 1
     busy_poll_us: int = 50
     core: str = "c"
+    loop_detect: str = "off"
+    loop_hold_s: int = 10
     forward: frozenset[int] = frozenset({RESERVED["stp"]})
     stations: tuple[StationConfig, ...] = ()  # of `ports`
     mirrors: tuple[Mirror, ...] = ()  # the same
@@ -64,6 +67,8 @@ class SwitchConfig(SwitchGuards):
         if self.mtu is not None:
             in_range("--mtu", self.mtu, MTU_MIN, MTU_MAX)
         _core("--core", self.core)
+        _loop_mode("--loop-detect", self.loop_detect)
+        in_range("--loop-hold", self.loop_hold_s, 1, LOOP_HOLD_MAX_S)
         if self.core == "python" and self.pollers != 1:
             raise ConfigError(
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
@@ -144,6 +149,12 @@ def _core(what: str, text: str) -> str:
     return text
 
 
+def _loop_mode(what: str, text: str) -> str:
+    if text not in ("on", "report", "off"):
+        raise ConfigError(f"{what} is on, report or off, not {text!r}")
+    return text
+
+
 def _forward(what: str, text: str) -> frozenset[int]:
     return parse_forward(text, what)
 
@@ -166,6 +177,8 @@ OPTIONS: Mapping[str, Option] = {
     "core": Option("core", _core),
     "forward": Option("forward", _forward, live=True),
     **guardwords.SWITCH_OPTIONS,
+    "loop-detect": Option("loop_detect", _loop_mode, live=True),
+    "loop-hold": Option("loop_hold_s", Number(1, LOOP_HOLD_MAX_S), live=True),
 }
 LIVE = read.live(OPTIONS.values())
 

@@ -63,7 +63,7 @@ class Core:
         salt: bytes | None = None,
     ) -> None:
         datapath, tables, self._ports, *others = _modules(kind)
-        self._rules, self._guarding, self._mirror = others
+        self._rules, self._guarding, self._mirror, self._inject = others
         self.datapath = datapath.Datapath(
             pollers=pollers,
             fdb_limit=fdb_limit,
@@ -142,6 +142,15 @@ class Core:
         """Mirror what *mirrors* say, and nothing else.  *Parked.*"""
         self._mirror.set_mirrors(self.datapath, mirrors)
 
+    def inject(self, port: int, frame: bytes, *, vid: int = 0, priority: int = 0) -> bool:
+        """Send a frame out of a port, as one of a VLAN; whether it was taken.  *Parked.*"""
+        taken: bool = self._inject.inject(self.datapath, port, frame, vid=vid, priority=priority)
+        return taken
+
+    def set_probed(self, ports: Iterable[int], switch_id: bytes | None) -> None:
+        """Punt probes of the switch called *switch_id* that come to *ports*.  *Parked.*"""
+        self._inject.set_probed(self.datapath, ports, switch_id)
+
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """VLAN -> (received frames, bytes, sent frames, bytes) of port number *port*."""
         counted: dict[int, tuple[int, int, int, int]] = self._rules.vlan_counters(
@@ -212,13 +221,13 @@ def _pulse(words: Sequence[int]) -> Pulse:
 
 
 def _modules(kind: str) -> tuple[ModuleType, ...]:
-    """Where there is a Datapath, its Fdb, its ports, their rules, guards and mirrors."""
+    """Where there is a Datapath, its Fdb, its ports, rules, guards, mirrors, what is said there."""
     if kind == "c":
-        from vswitch import _fastpath, _guarding, _mirror, _ports, _rules, _tables
+        from vswitch import _fastpath, _guarding, _inject, _mirror, _ports, _rules, _tables
 
-        return _fastpath, _tables, _ports, _rules, _guarding, _mirror
+        return _fastpath, _tables, _ports, _rules, _guarding, _mirror, _inject
     if kind == "python":
         from vswitch import _slowpath
 
-        return (_slowpath,) * 6
+        return (_slowpath,) * 7
     raise ValueError(f"core is 'c' or 'python', not {kind!r}")

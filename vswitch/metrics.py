@@ -74,6 +74,7 @@ class SwitchCollector(Collector):
             },
         )
         yield from _ports(switch.name, switch.port_statuses())
+        yield _looped(switch)
         yield from _fdb(switch)
         yield from _pollers(switch.name, switch.pulses(), timed=switch.config.core == "c")
 
@@ -108,6 +109,18 @@ def _ports(switch: str, ports: Iterable[PortStatus]) -> Iterator[Metric]:
         mtu.add_metric(its, port.mtu)
         info.add_metric(its, {"kind": port.kind, "vlan_mode": "unaware"})
     yield from (*traffic.values(), drops, up, mtu, info)
+
+
+def _looped(switch: Switch) -> Metric:
+    family = GaugeMetricFamily(
+        "vswitch_port_looped",
+        "1 while the port hears what another sends: it is held, or only reported.",
+        labels=("switch", "port"),
+    )
+    looped = switch.loops.looped
+    for name in switch.ports:
+        family.add_metric((switch.name, _clean(name)), name in looped)
+    return family
 
 
 def _clean(name: str) -> str:

@@ -386,6 +386,9 @@ OPTIONS: Mapping[str, Option] = {
         "limit_drop", read.on_off, live=True, text="at that limit drop frames of other stations"
     ),
     **FLAGS,
+    "loop-detect": Option(
+        "loop_detect", read.on_off, live=True, text="look for loops there, if the switch does"
+    ),
     **VLAN_OPTIONS,
     "mtu": Option(
         "mtu",

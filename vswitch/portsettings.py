@@ -36,6 +36,7 @@ class PortSettings:
     allow_ip: tuple[str, ...] = ()  # addresses to be spoken for; none: any
     trusted: bool = False  # DHCP servers and routers are there
     backup: str = ""  # the port that gets what is for this one while its link is down
+    loop_detect: bool = True  # if the switch does
 
     @property
     def settings(self) -> PortSettings:
@@ -61,6 +62,7 @@ class PortChange(TypedDict, total=False):
     allow_ip: tuple[str, ...]
     trusted: bool
     backup: str
+    loop_detect: bool
     mtu: int  # bytes
 
 

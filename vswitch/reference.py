@@ -38,7 +38,9 @@ from vswitch.guarding import PortGuard
 from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
 from vswitch.reference_guard import admits, is_copied, sifted
+from vswitch.reference_loop import Probes
 from vswitch.reference_mirror import Mirrors
+from vswitch.reference_vlan import inward, outward
 from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
@@ -55,6 +57,7 @@ FRAME_MAX = 65_568  # a 65,535-byte IP packet behind an Ethernet header and two 
 MTU_EXTRA = ETH_LEN + TAG_LEN  # how much longer than its MTU a frame may be, as in Linux
 PUNT_FRAMES = 512  # that may wait for the control plane
 COPY = 0x8000  # in the number of the port a punted frame came from: it went on as well
+Sent = dict[int, list[bytes]]  # by port
 
 # Why a frame is not forwarded: counted where it came in, or where a copy of it was to leave.
 RX_DROPS = (
@@ -181,19 +184,6 @@ class Port:
         return replace(a, frame=frame)
 
 
-def inward(vlans: PortVlans, wire: int) -> int | None:
-    """Our number of a VLAN on the wire, or None if it has none."""
-    ours = dict(vlans.translate)
-    if wire in ours:
-        return ours[wire]
-    return None if wire == 4095 or wire in ours.values() else wire
-
-
-def outward(vlans: PortVlans, vid: int) -> int:
-    """The number on the wire of one of our VLANs."""
-    return next((wire for wire, ours in vlans.translate if ours == vid), vid)
-
-
 class ReferenceSwitch:
     """A switch: ports, a forwarding database, and what happens to reserved addresses."""
 
@@ -205,6 +195,7 @@ class ReferenceSwitch:
         self.reserved = ["forward"] + ["drop"] * 15
         self.punted: list[tuple[int, bytes]] = []  # for the control plane: (ingress, frame)
         self.mirrors = Mirrors()
+        self.probes = Probes()
 
     # ------------------------------------------------------------ configuration
 
@@ -246,13 +237,17 @@ class ReferenceSwitch:
             now_s: The time, in seconds of any clock that does not go back.
         """
         port = self.ports[ingress]
-        sent: dict[int, list[bytes]] = {}
+        sent: Sent = {}
         admitted = [a for frame in frames if (a := self._admit(port, frame))]
         for target, copies in self.mirrors.entering(ingress, admitted if port.forwarding else []):
-            self._transmit(target, copies, sent)
+            if self.ports[target].forwarding:
+                self._transmit(target, copies, sent)
         if ingress in self.mirrors.targets:
             port.count("blocked", len(admitted))
             admitted = []
+        probes, admitted = self.probes.sorted_out(ingress, admitted)
+        for a in probes:
+            self._punt(ingress, a.frame)
         if port.flags.locked:
             admitted = self._from_known(ingress, admitted, now_s)
         if port.guard:
@@ -271,11 +266,12 @@ class ReferenceSwitch:
             for egress in self._decide(ingress, a, now_s):
                 outbox.setdefault(egress, []).append(a)
         for egress, queue in outbox.items():
-            leaving = [self.ports[egress].formed(a) for a in queue]
-            for target, copies in self.mirrors.leaving(egress, leaving):
-                self._transmit(target, copies, sent)
-            self._transmit(egress, leaving, sent)
+            self._leave(egress, queue, sent)
         return sent
+
+    def inject(self, egress: int, frame: bytes, *, vid: int = 0, priority: int = 0) -> Sent:
+        """Send a frame of the control plane's, of a VLAN; return what each port sent."""
+        return self._leave(egress, [Admitted(frame, frame, vid, priority)], {})
 
     def _admit(self, port: Port, frame: bytes) -> Admitted | None:
         """Count an arrival, and judge whether the frame is one at all, and of which VLAN."""
@@ -378,16 +374,22 @@ class ReferenceSwitch:
         port.count(reason)
         return []
 
-    def _transmit(
-        self, egress: int, queue: Iterable[Admitted], sent: dict[int, list[bytes]]
-    ) -> None:
+    def _leave(self, egress: int, queue: Iterable[Admitted], sent: Sent) -> Sent:
+        leaving = [self.ports[egress].formed(a) for a in queue]
+        for target, copies in self.mirrors.leaving(egress, leaving):
+            if self.ports[target].forwarding:
+                self._transmit(target, copies, sent)
+        self._transmit(egress, leaving, sent)
+        return sent
+
+    def _transmit(self, egress: int, queue: Iterable[Admitted], sent: Sent) -> None:
         """Send in order; add what went.  A copy lost here is lost for this port only.
 
         As in the Linux bridge, the tag that said the VLAN does not count against the MTU.
         """
         port = self.ports[egress]
         went = sent.setdefault(egress, [])
-        for a in queue if port.forwarding else ():  # the target of a mirror may be blocked
+        for a in queue:
             too_long = len(a.bare) > port.mtu + MTU_EXTRA
             reason = "too_long" if too_long else port.send(a.frame)
             if reason:

@@ -87,6 +87,8 @@ class Service:
         switch.set_reserved(range(16), "drop")
         switch.set_reserved(config.forward, "forward")
         switch.set_guards(config.guards)
+        if config.loop_detect != "off":
+            switch.loops.configure(config.loop_detect, config.loop_hold_s)
         return cls(switch, config)
 
     def open(self) -> None:
@@ -301,6 +303,8 @@ class Service:
         *,
         ageing_s: int | None = None,
         forward: Sequence[str] | None = None,
+        loop_detect: str | None = None,
+        loop_hold_s: int | None = None,
         **guards: Unpack[GuardsChange],
     ) -> None:
         """Change what is given of the switch.
@@ -317,6 +321,10 @@ class Service:
             config = replace(config, **guards)
             if forward is not None:
                 config = replace(config, forward=parse_forward(",".join(forward)))
+            if loop_detect is not None:
+                config = replace(config, loop_detect=loop_detect)
+            if loop_hold_s is not None:
+                config = replace(config, loop_hold_s=loop_hold_s)
             if config.ageing_s != self.config.ageing_s:
                 self.switch.set_ageing(config.ageing_s)
             if config.guards != self.config.guards:
@@ -325,6 +333,9 @@ class Service:
                 with self.switch.paused():  # no frame meets one half of it
                     self.switch.set_reserved(range(16), "drop")
                     self.switch.set_reserved(config.forward, "forward")
+            loops = (config.loop_detect, config.loop_hold_s)
+            if loops != (self.config.loop_detect, self.config.loop_hold_s):
+                self.switch.loops.configure(*loops)
             self.config = config
 
     def apply(self, config: SwitchConfig) -> list[str]:

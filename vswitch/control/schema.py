@@ -6,7 +6,7 @@ Every body is JSON. A failed request answers with `Error` and a status of 400 or
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, defstruct
 
@@ -62,6 +62,8 @@ class SwitchInfo(Struct, frozen=True):
     move_guard_s: int  # a station heard so recently does not move; 0: it does
     fdb: FdbInfo
     drop_reasons: list[DropReason]
+    loop_detect: str = "off"  # on, report or off
+    loop_hold_s: int = 10  # how long a port is held for a loop at first
 
 
 class VlansInfo(Struct, frozen=True):
@@ -90,7 +92,7 @@ class PortInfo(Struct, frozen=True):
     remote: str  # its peer's, if it is known
     ips: list[str]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the switch does
-    state: str  # forwarding, mirror (takes copies only), blocked (by command), down or gone
+    state: str  # forwarding, mirror (copies only), blocked (by command), looped, down or gone
     learning: bool  # as it was set
     forwarding: bool  # as it was set: where it is up, `state` says the same
     fdb_limit: int  # stations it may have; 0: no limit of its own
@@ -182,6 +184,8 @@ class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):
     move_guard_s: Annotated[int, Meta(ge=0, le=MOVE_GUARD_MAX_S)] | None = None
     ageing_s: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     forward: list[str] | None = None  # names, or last bytes, of reserved addresses
+    loop_detect: Literal["on", "report", "off"] | None = None
+    loop_hold_s: Annotated[int, Meta(ge=1, le=3600)] | None = None
 
 
 class NewEntry(Struct, frozen=True, forbid_unknown_fields=True):

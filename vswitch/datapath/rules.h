@@ -9,6 +9,8 @@
 
 #include "datapath/fdb.h"
 #include "datapath/guard.h"
+#include "datapath/loop.h"
+#include "datapath/punt.h"
 #include "datapath/vlan.h"
 
 enum vsw_rule {
@@ -28,12 +30,15 @@ enum vsw_rule {
     /* of both */
     VSW_MIRRORED = 1u << 12, /* mirrors look at it, mirror.h */
     VSW_ASIDE = 1u << 13,    /* the target of mirrors: nothing else leaves, and nothing enters */
+    VSW_PROBED = 1u << 14,   /* of what enters, our probes are for the control plane, loop.h */
 };
-#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_ASIDE)
+/* Those that are asked of the port where a frame is to leave. */
+#define VSW_RULES_OUT (0xFFu | VSW_ASIDE)
+#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_ASIDE | VSW_PROBED)
 #define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
-typedef enum vsw_drop (*vsw_question)(struct vsw_poller *, struct vsw_fdb *,
-                                      const struct vsw_port *, const struct vsw_frame *);
+typedef unsigned (*vsw_question)(struct vsw_poller *, struct vsw_fdb *, const struct vsw_port *,
+                                 const struct vsw_frame *);
 
 enum vsw_flood { VSW_FLOOD_UNICAST, VSW_FLOOD_MULTICAST, VSW_FLOOD_BROADCAST };
 
@@ -78,12 +83,14 @@ static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
     return vsw_fdb_lookup(t, f->src, f->src_hash, p->now_s) == src->id;
 }
 
-/* Why @f may not enter by @src, or VSW_DROP_N: asked before its source is learned. */
-static inline enum vsw_drop vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
-                                          const struct vsw_port *src, const struct vsw_frame *f)
+/* Why @f may not enter by @src, VSW_PUNTED or VSW_DROP_N: asked before its source is learned. */
+static inline unsigned vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
+                                     const struct vsw_port *src, const struct vsw_frame *f)
 {
     if (src->rules & VSW_ASIDE)
         return VSW_DROP_BLOCKED;
+    if (src->rules & VSW_PROBED && vsw_is_probe(p, f))
+        return VSW_PUNTED;
     if (src->rules & VSW_LOCKED && !vsw_is_from(p, t, src, f))
         return VSW_DROP_GUARDED;
     if (src->rules & VSW_GUARDED_IN && !vsw_guard_admits(p, src, f))
@@ -92,8 +99,8 @@ static inline enum vsw_drop vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *
 }
 
 /* The same, asked afterwards. */
-static inline enum vsw_drop vsw_may_stay(struct vsw_poller *p, struct vsw_fdb *t,
-                                         const struct vsw_port *src, const struct vsw_frame *f)
+static inline unsigned vsw_may_stay(struct vsw_poller *p, struct vsw_fdb *t,
+                                    const struct vsw_port *src, const struct vsw_frame *f)
 {
     if (src->rules & VSW_LIMIT_DROP && !vsw_is_from(p, t, src, f))
         return VSW_DROP_GUARDED;

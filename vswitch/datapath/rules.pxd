@@ -49,8 +49,10 @@ cdef extern from "datapath/rules.h" nogil:
         VSW_GUARDED_IN
         VSW_RULES_IN
         VSW_RULES_STAY
+        VSW_RULES_OUT
         VSW_MIRRORED
         VSW_ASIDE
+        VSW_PROBED
 
     enum vsw_flood:
         VSW_FLOOD_UNICAST
