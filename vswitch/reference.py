@@ -32,11 +32,12 @@ It handles finished frames only: checksums and segmentation are the business of 
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from vswitch.guarding import PortGuard
 from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
+from vswitch.reference_frame import Admitted, flood_kind, floods, is_group
 from vswitch.reference_guard import admits, is_copied, sifted
 from vswitch.reference_loop import Probes
 from vswitch.reference_mirror import Mirrors
@@ -48,7 +49,6 @@ __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch",
 # From specifications.
 ETH_LEN = 14  # destination, source, EtherType (IEEE 802.3 3.1.1)
 TAG_LEN = 4  # one VLAN tag (IEEE 802.1Q 9.3)
-BROADCAST = b"\xff" * 6
 RESERVED = bytes.fromhex("0180c20000")  # and a byte below 16 (IEEE 802.1Q-2018 table 8-1)
 PAUSE = 1  # 01-80-C2-00-00-01 (IEEE 802.3 annex 31B)
 
@@ -92,31 +92,7 @@ COUNTERS = (
 )
 
 
-def is_group(mac: bytes) -> bool:
-    """Whether an address names several stations: multicast or broadcast (IEEE 802 8.2.2)."""
-    return bool(mac[0] & 1)
-
-
 # ---------------------------------------------------------------- ports and the switch
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A frame that came in, and what was found out about it."""
-
-    frame: bytes  # as it came, or as it leaves
-    bare: bytes  # without the tag that said its VLAN
-    vid: int = 0  # its VLAN; 0 while the switch takes no notice of them
-    priority: int = 0  # the upper four bits of that tag (IEEE 802.1Q-2018 9.6)
-    seen: set[int] = field(default_factory=set, compare=False)  # targets of mirrors that have it
-
-    @property
-    def destination(self) -> bytes:
-        return self.frame[:6]
-
-    @property
-    def source(self) -> bytes:
-        return self.frame[6:12]
 
 
 class Port:
@@ -398,20 +374,3 @@ class ReferenceSwitch:
             port.count("tx_frames")
             port.count("tx_bytes", len(a.frame))
             went.append(a.frame)
-
-
-def flood_kind(destination: bytes) -> str:
-    """What flooding a frame for *destination* is counted as."""
-    if not is_group(destination):
-        return "unicast"
-    return "broadcast" if destination == BROADCAST else "multicast"
-
-
-def floods(flags: PortSettings, kind: str) -> bool:
-    """Whether frames of a `flood_kind` are flooded to a port."""
-    wanted = {
-        "unicast": flags.flood,
-        "multicast": flags.mcast_flood,
-        "broadcast": flags.bcast_flood,
-    }
-    return wanted[kind]
