@@ -127,6 +127,7 @@ class Loops:
             member
             for member in self._members.values()
             if member.settings.loop_detect
+            and member.settings.forwarding  # or it breaks the loop that it is in
             and member.up
             and not (member.gone or member.aside)
             and member.port.kind not in SILENT_KINDS

@@ -6,7 +6,7 @@ import pytest
 
 from support.served import served
 from support.services import services
-from vswitch import FakeClock, MemoryPort, Switch, configfile, reconcile
+from vswitch import FakeClock, MemoryPort, PcapPort, Switch, configfile, reconcile
 from vswitch.cli import main
 from vswitch.cli.monitor import line
 from vswitch.config import SwitchConfig
@@ -107,3 +107,13 @@ def test_a_log_line_names_both_ports(caplog):
         pass
 
     assert "loop found port=a other=a vlan=0 held_s=10 stations_flushed=0" in caplog.messages
+
+
+def test_a_recording_gets_no_probes(tmp_path):
+    with looped_switch() as switch:
+        switch.add_port(PcapPort("rec", None, out=tmp_path / "out.pcap"))
+        switch.clock.advance(1)
+        switch.poll()
+
+        assert switch.port_status("rec").counters["tx_frames"] == 0
+        assert switch.port_status("b").counters["tx_frames"] == 2

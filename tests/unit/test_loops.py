@@ -238,3 +238,56 @@ def test_a_station_that_flaps_makes_it_ask_at_once(lab):
     asked = [probes(sent) for sent in got]
     assert {"a": 1, "b": 1}.items() <= asked[-1].items()
     assert sum(sent.get("c", 0) for sent in asked) == 0
+
+
+@pytest.mark.parametrize("tags", [1, 2])
+def test_a_probe_that_got_tags_on_its_way_is_known(lab, tags):
+    rig = on(lab("a", "b"))
+    probe = turn(rig)["a"][0]
+
+    got = rig.send("b", probe[:12] + b"\x81\x00\x00\x07" * tags + probe[12:])
+
+    assert got == {}
+    assert rig.switch.loops.looped == ["b"]
+
+
+def test_behind_three_tags_it_is_a_frame_like_any(lab):
+    rig = on(lab("a", "b"))
+    probe = turn(rig)["a"][0]
+    tagged = probe[:12] + b"\x81\x00\x00\x07" * 3 + probe[12:]
+
+    assert rig.send("b", tagged) == {"a": [tagged]}
+
+
+def test_stations_behind_a_port_that_is_held_are_forgotten(lab):
+    rig = lab("x", "a", "b")
+    rig.send("b", frame(ALL, B))
+    assert rig.stations() == {B: "b"}
+
+    turn(on(rig), ("a", "b"))
+
+    assert rig.stations() == {}
+
+
+def test_a_locked_port_hears_probes(lab):
+    rig = on(lab("a", "b"))
+    rig.switch.set_port("b", locked=True)
+    turn(rig, ("a", "b"))
+
+    assert rig.switch.loops.looped == ["b"]
+
+
+def test_a_port_that_is_blocked_breaks_its_loop(lab):
+    rig = on(lab("a", "b", "c"))
+    rig.switch.set_port("a", forwarding=False)
+    turn(rig, ("a", "b"))
+    assert rig.switch.loops.looped == []
+    rig.switch.set_port("a", forwarding=True)
+    turn(rig, ("a", "b"))
+    assert rig.switch.loops.looped == ["b"]
+
+    rig.switch.set_port("b", forwarding=False)
+    turn(rig)
+
+    assert rig.switch.loops.looped == []
+    assert rig.status("b").state == "blocked"
