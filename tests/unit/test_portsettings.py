@@ -30,7 +30,12 @@ OTHER = {
     "backup": "tap9", "mtu": "1400",
 }  # fmt: skip
 VLANS = vlanwords.parse("vlans", "trunk=10,20,native=1")  # said in several words
-OTHER |= {"allow-mac": "02:00:00:00:00:07", "allow-ip": "10.0.0.7,fd00::7", "trusted": "on"}
+OTHER |= {
+    "allow-mac": "02:00:00:00:00:07",
+    "allow-ip": "10.0.0.7,fd00::7",
+    "trusted": "on",
+    "loop-detect": "off",
+}
 VALUES = {key: OPTIONS[key].reader(key, text) for key, text in OTHER.items()}
 
 

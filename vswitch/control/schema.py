@@ -116,6 +116,7 @@ class PortInfo(Struct, frozen=True):
     stations: int
     counters: dict[str, int]
     drops: dict[str, int]  # frames by name of `SwitchInfo.drop_reasons`
+    loop_detect: bool = True  # if the switch looks for loops
 
 
 class ListenerInfo(Struct, frozen=True):
