@@ -44,9 +44,6 @@ cdef class Datapath:
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil
-    cdef void _keep(
-        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
-    ) noexcept nogil
     cdef void _transmit(self, vsw_poller *p) noexcept nogil
 
     cdef void *_allocate(self, size_t size, owner=*) except NULL

@@ -20,6 +20,7 @@ from vswitch._memory cimport Memory
 from vswitch.datapath.event cimport *
 from vswitch.datapath.fdb cimport *
 from vswitch.datapath.frame cimport *
+from vswitch.datapath.mirror cimport *
 from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
 from vswitch.datapath.ring cimport *
@@ -114,6 +115,8 @@ cdef class Datapath:
                 vsw_poller_fail(p, q, -n)
             return 0
         self._admit(p, c, port, <unsigned>n)
+        if port.rules & VSW_MIRRORED:
+            vsw_mirror_in(p, port)
         if port.rules & VSW_RULES_IN:
             vsw_rules_begin(p, port)
             self._sift(p, c, port, vsw_may_enter)
@@ -169,7 +172,7 @@ cdef class Datapath:
         for i in range(p.burst.n):
             verdict = may(p, self._fdb, src, &p.burst.frame[i])
             if verdict != VSW_ADMITTED:
-                c.drops[verdict] += 1
+                vsw_refuse(p, c, src, &p.burst.frame[i], verdict)
                 continue
             if n != i:
                 p.burst.frame[n] = p.burst.frame[i]
@@ -192,7 +195,7 @@ cdef class Datapath:
         for i in range(p.burst.n):
             f = &p.burst.frame[i]
             if f.verdict != VSW_FORWARD:
-                self._keep(p, c, src, f)
+                vsw_keep(p, c, src, f)  # a reserved address
                 continue
             if not src.forwarding:
                 c.drops[VSW_DROP_BLOCKED] += 1
@@ -202,7 +205,7 @@ cdef class Datapath:
                 dst = vsw_fdb_lookup(self._fdb, f.dst, f.dst_hash, p.now_s)
             if dst == VSW_PORT_NONE:
                 self._flood_frame(p, c, src, f)
-            elif dst == src.id or self._port[dst].rules:
+            elif dst == src.id or self._port[dst].rules & VSW_RULES_OUT:
                 self._forward_by_rule(p, c, src, dst, f)
             else:
                 vsw_egress_add(p, dst, f)
@@ -245,22 +248,16 @@ cdef class Datapath:
         else:
             c.flooded_multicast += 1
 
-    cdef void _keep(
-        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
-    ) noexcept nogil:
-        # A reserved address: this frame is for the control plane, or for nobody.
-        if f.verdict == VSW_DISCARD:
-            c.drops[VSW_DROP_RESERVED] += 1
-        elif vsw_ring_put(&p.punt, src.id, vsw_frame_whole(&p.burst, f)):
-            c.punted += 1
-            vsw_poller_notify(p)
-        else:
-            c.drops[VSW_DROP_PUNT_FULL] += 1
-
     cdef inline void _transmit(self, vsw_poller *p) noexcept nogil:
+        cdef const vsw_port *port
         cdef unsigned i
         for i in range(p.n_touched):
-            vsw_egress_send(p, &self._port[p.touched[i]])
+            port = &self._port[p.touched[i]]
+            if port.vlans is not NULL:
+                vsw_vlan_leave(p, port, &p.egress[port.id])
+            if port.rules & VSW_MIRRORED:
+                vsw_mirror_out(p, port)
+            vsw_egress_send(p, port)
         p.n_touched = 0
 
     # ------------------------------------------------------------------ life
@@ -459,10 +456,10 @@ cdef class Datapath:
         self._n_flood = 0
         self._flood_rules = False
         for i in range(self._ports_end):
-            if self._port[i].ops is not NULL and self._port[i].forwarding:
+            if self._port[i].forwarding and not self._port[i].rules & VSW_ASIDE:
                 self._flood[self._n_flood] = <uint16_t>i
                 self._n_flood += 1
-                self._flood_rules |= self._port[i].rules != 0
+                self._flood_rules |= self._port[i].rules & VSW_RULES_OUT != 0
 
     def remove_port(self, unsigned port):
         """Forget a port with its stations, static ones too.  *Parked.*"""

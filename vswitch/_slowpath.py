@@ -42,8 +42,11 @@ from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
 from vswitch.guarding import GUARD_MAX, PortGuard
 from vswitch.meters import Meters
+from vswitch.mirrors import MIRRORS_MAX, Mirrored, check_apart
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
+from vswitch.reference_loop import Probes
+from vswitch.reference_mirror import Mirrors
 from vswitch.vlans import PortVlans
 
 NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
@@ -356,6 +359,39 @@ class Datapath:
         with self.lock:
             self.port_at(port).meters.change(meters)
 
+    def set_mirrors(self, mirrors: Sequence[Mirrored]) -> None:
+        """See `vswitch._mirror.set_mirrors`.  *Parked.*"""
+        if len(mirrors) > MIRRORS_MAX:
+            raise ValueError(f"a switch has 0..{MIRRORS_MAX} mirrors, not {len(mirrors)}")
+        for mirror in mirrors:
+            for port in (mirror.target, *mirror.into, *mirror.out):
+                self.port_at(port)
+        check_apart(mirrors)
+        with self.lock:
+            self.switch.mirrors = Mirrors(mirrors)
+
+    def inject(self, port: int, frame: bytes, *, vid: int = 0, priority: int = 0) -> bool:
+        """See `vswitch._inject.inject`.  *Parked.*"""
+        self.port_at(port)
+        if not 14 <= len(frame) <= FRAME_MAX:
+            raise ValueError(f"a frame has 14..{FRAME_MAX} bytes, not {len(frame)}")
+        if not (0 <= vid <= 4094 and 0 <= priority <= 15):
+            raise ValueError(
+                f"vid must be in 0..4094 and priority in 0..15, not {vid} and {priority}"
+            )
+        with self.lock:
+            return bool(self.switch.inject(port, frame, vid=vid, priority=priority)[port])
+
+    def set_probed(self, ports: Iterable[int], switch_id: bytes | None) -> None:
+        """See `vswitch._inject.set_probed`.  *Parked.*"""
+        if switch_id is not None and len(switch_id) != 8:
+            raise ValueError(f"an id has 8 bytes, not {len(switch_id)}")
+        numbers = frozenset(ports) if switch_id is not None else frozenset()
+        for number in numbers:
+            self.port_at(number)
+        with self.lock:
+            self.switch.probes = Probes(switch_id, numbers)
+
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """See `vswitch._rules.vlan_counters`."""
         p = self.port_at(port)
@@ -370,6 +406,7 @@ class Datapath:
             for fd in self.port_at(port).fds:
                 self._unwatch(fd)
             self._ports.pop(port).close()
+            self.switch.probes.ports -= {port}  # its number may be another port's soon
             self.switch.remove_port(port)
 
     def set_fd(self, port: int, fd: int) -> None:
@@ -466,3 +503,4 @@ set_reserved = Datapath.set_reserved
 set_vlans, set_flags, set_backup = Datapath.set_vlans, Datapath.set_flags, Datapath.set_backup
 set_guard, missed = Datapath.set_guard, Datapath.missed  # of ``_guarding``
 vlan_counters, set_meters = Datapath.vlan_counters, Datapath.set_meters
+set_mirrors, inject, set_probed = Datapath.set_mirrors, Datapath.inject, Datapath.set_probed

@@ -11,6 +11,7 @@ from vswitch import guardwords
 from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.guarding import SwitchGuards
+from vswitch.mirrors import Mirror, check_together
 from vswitch.options import Number, Option, in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
 from vswitch.vlans import VID_MAX
@@ -26,6 +27,7 @@ RESERVED = {
 AGEING_MAX_S = 1_000_000  # IEEE 802.1Q-2018 table 8-6
 POLLERS_MAX = 64
 BUSY_POLL_MAX_US = 1_000_000
+LOOP_HOLD_MAX_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,11 @@ class SwitchConfig(SwitchGuards):
     pollers: int = 1
     busy_poll_us: int = 50
     core: str = "c"
+    loop_detect: str = "off"
+    loop_hold_s: int = 10
     forward: frozenset[int] = frozenset({RESERVED["stp"]})
     stations: tuple[StationConfig, ...] = ()  # of `ports`
+    mirrors: tuple[Mirror, ...] = ()  # the same
 
     def __post_init__(self) -> None:
         check_switch_name(self.name)
@@ -63,6 +68,8 @@ class SwitchConfig(SwitchGuards):
         if self.mtu is not None:
             in_range("--mtu", self.mtu, MTU_MIN, MTU_MAX)
         _core("--core", self.core)
+        _loop_mode("--loop-detect", self.loop_detect)
+        in_range("--loop-hold", self.loop_hold_s, 1, LOOP_HOLD_MAX_S)
         if self.core == "python" and self.pollers != 1:
             raise ConfigError(
                 f"--core python has one poller, not {self.pollers}", hint="leave --pollers away"
@@ -78,6 +85,7 @@ class SwitchConfig(SwitchGuards):
         _check_files(self.ports)
         _check_places(self.listeners)
         _check_stations(self.stations, self.ports)
+        _check_mirrors(self.mirrors, self.ports)
         _check_descriptors([n for p in self._places for n in p.descriptors])
 
     @property
@@ -142,6 +150,12 @@ def _core(what: str, text: str) -> str:
     return text
 
 
+def _loop_mode(what: str, text: str) -> str:
+    if text not in ("on", "report", "off"):
+        raise ConfigError(f"{what} is on, report or off, not {text!r}")
+    return text
+
+
 def _forward(what: str, text: str) -> frozenset[int]:
     return parse_forward(text, what)
 
@@ -164,6 +178,8 @@ OPTIONS: Mapping[str, Option] = {
     "core": Option("core", _core),
     "forward": Option("forward", _forward, live=True),
     **guardwords.SWITCH_OPTIONS,
+    "loop-detect": Option("loop_detect", _loop_mode, live=True),
+    "loop-hold": Option("loop_hold_s", Number(1, LOOP_HOLD_MAX_S), live=True),
 }
 LIVE = read.live(OPTIONS.values())
 
@@ -234,6 +250,15 @@ def _check_stations(stations: Iterable[StationConfig], ports: Iterable[PortConfi
         if (station.vid, station.mac) in seen:
             raise _about(mac, f"station {mac} is given twice", "it is behind one port")
         seen.add((station.vid, station.mac))
+
+
+def _check_mirrors(mirrors: Iterable[Mirror], ports: Iterable[PortConfig]) -> None:
+    mirrors = tuple(mirrors)
+    check_together(mirrors)
+    names = {port.name for port in ports}
+    for mirror in mirrors:
+        if strange := [name for name in mirror.ports if name not in names]:
+            raise ConfigError(f"mirror {mirror.name} names {strange[0]}, which is no port")
 
 
 def _check_descriptors(numbers: Sequence[int]) -> None:

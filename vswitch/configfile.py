@@ -22,6 +22,12 @@
     mac = "02:00:00:00:00:01"
     port = "tap0"
 
+    [[mirror]]          # a copy of what passes some ports, or is of some VLANs
+    name = "watch"
+    from = "vm,in"
+    vlan = [10, "20-29"]
+    to = "tap0"
+
     [run]               # all other options of "vswitch run"
     log-format = "json"
 
@@ -40,15 +46,24 @@ from pathlib import Path
 from typing import Any
 
 from vswitch import config as switchconfig
+from vswitch import mirrortable
 from vswitch.config import STATION_OPTIONS, StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
+from vswitch.mirrors import Mirror
 from vswitch.options import Option
 from vswitch.portconfig import KINDS, LISTENERS, PortConfig
 from vswitch.porttable import parts, written_port
 from vswitch.tomltext import Document, Table, as_text, form, written_table
 
 BYTES_MAX = 1 << 22  # chosen by us: a thousand ports take 100 KiB
-TABLES = {"switch": dict, "port": list, "listen": list, "station": list, "run": dict}
+TABLES = {
+    "switch": dict,
+    "port": list,
+    "listen": list,
+    "station": list,
+    "mirror": list,
+    "run": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,7 @@ class Contents:
     # Says where a port or station stands, by its name or address (the last of those), which takes
     # a while.
     member_places: Mapping[str, Callable[[], str]] = field(default_factory=dict, compare=False)
+    mirrors: tuple[Mirror, ...] = ()
 
     def config(self) -> SwitchConfig:
         """
@@ -76,6 +92,7 @@ class Contents:
                 ports=self.ports,
                 listeners=self.listeners,
                 stations=self.stations,
+                mirrors=self.mirrors,
                 **self.switch,
             )
         except ConfigError as e:
@@ -165,6 +182,7 @@ class _Reading:
         self._ports: list[PortConfig] = []
         self._listeners: list[PortConfig] = []
         self._stations: list[StationConfig] = []
+        self._mirrors: list[Mirror] = []
         self._places: dict[tuple[str, str], str] = {}  # of (table, key), to be given once
         self._members: dict[str, Callable[[], str]] = {}  # places of ports and stations
 
@@ -186,6 +204,7 @@ class _Reading:
             self._run,
             places,
             self._members,
+            tuple(self._mirrors),
         )
 
     def _is_table(self, document: Document, name: str, table: object) -> bool:
@@ -279,6 +298,14 @@ class _Reading:
                 mac = self._stations[-1].mac.hex(":")
                 self._members[mac] = partial(document.place, "station", i)
 
+    def _add_mirror(self, document: Document, tables: Sequence[Table]) -> None:
+        for i, table in enumerate(tables):
+            try:
+                self._mirrors.append(mirrortable.made(f"mirror[{i + 1}]", table))
+            except ConfigError as e:
+                key = [e.key] if e.key is not None else []
+                self._wrong(f"{document.place('mirror', i, *key)}: {e}", e.hint)
+
     def _value(self, place: str, what: str, option: Option, value: object) -> Any:
         """A value read; None if it is wrong."""
         try:
@@ -307,6 +334,7 @@ def tables(config: SwitchConfig, run: Mapping[str, Any] | None = None) -> dict[s
         "port": [written_port(port, KINDS) for port in config.ports],
         "listen": [written_port(place, LISTENERS) for place in config.listeners],
         "station": [_station_table(station) for station in config.stations],
+        "mirror": [mirrortable.written(mirror) for mirror in config.mirrors],
         "run": dict(run or {}),
     }
     return {name: table for name, table in made.items() if table}

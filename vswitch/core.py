@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from vswitch.guarding import PortGuard
     from vswitch.meters import Meters, Shape
+    from vswitch.mirrors import Mirrored
     from vswitch.portsettings import PortSettings
     from vswitch.vlans import PortVlans
 
@@ -62,7 +63,8 @@ class Core:
         notify_fd: int,
         salt: bytes | None = None,
     ) -> None:
-        datapath, tables, self._ports, self._rules, self._guarding = _modules(kind)
+        datapath, tables, self._ports, *others = _modules(kind)
+        self._rules, self._guarding, self._mirror, self._inject = others
         self.datapath = datapath.Datapath(
             pollers=pollers,
             fdb_limit=fdb_limit,
@@ -148,6 +150,19 @@ class Core:
         elif shape:
             raise PortError("core python has no shaper: frames leave at once", hint="police=RATE")
 
+    def set_mirrors(self, mirrors: Sequence[Mirrored]) -> None:
+        """Mirror what *mirrors* say, and nothing else.  *Parked.*"""
+        self._mirror.set_mirrors(self.datapath, mirrors)
+
+    def inject(self, port: int, frame: bytes, *, vid: int = 0, priority: int = 0) -> bool:
+        """Send a frame out of a port, as one of a VLAN; whether it was taken.  *Parked.*"""
+        taken: bool = self._inject.inject(self.datapath, port, frame, vid=vid, priority=priority)
+        return taken
+
+    def set_probed(self, ports: Iterable[int], switch_id: bytes | None) -> None:
+        """Punt probes of the switch called *switch_id* that come to *ports*.  *Parked.*"""
+        self._inject.set_probed(self.datapath, ports, switch_id)
+
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """VLAN -> (received frames, bytes, sent frames, bytes) of port number *port*."""
         counted: dict[int, tuple[int, int, int, int]] = self._rules.vlan_counters(
@@ -218,13 +233,13 @@ def _pulse(words: Sequence[int]) -> Pulse:
 
 
 def _modules(kind: str) -> tuple[ModuleType, ...]:
-    """Where there is a Datapath, its Fdb, its ports, their rules and guards."""
+    """Where there is a Datapath, its Fdb, its ports, rules, guards, mirrors, what is said there."""
     if kind == "c":
-        from vswitch import _fastpath, _guarding, _ports, _rules, _tables
+        from vswitch import _fastpath, _guarding, _inject, _mirror, _ports, _rules, _tables
 
-        return _fastpath, _tables, _ports, _rules, _guarding
+        return _fastpath, _tables, _ports, _rules, _guarding, _mirror, _inject
     if kind == "python":
         from vswitch import _slowpath
 
-        return (_slowpath,) * 5
+        return (_slowpath,) * 7
     raise ValueError(f"core is 'c' or 'python', not {kind!r}")

@@ -13,6 +13,9 @@ VswitchError
 │   ├── FdbFullError         no room for another static entry
 │   ├── StationExistsError   it is static already
 │   └── StationNotFoundError there is none of that address
+├── MirrorError
+│   ├── MirrorExistsError    there is one of that name already
+│   └── MirrorNotFoundError  there is none of that name
 ├── WireError                a peer's message is not what its protocol says
 ├── CaptureError             a file is no capture we can read; carries the offset
 └── ApiError                 a running switch could not be asked, or said no; carries its code
@@ -115,6 +118,18 @@ class StationExistsError(FdbError):
 
 class StationNotFoundError(FdbError):
     """No station of that address is known."""
+
+
+class MirrorError(VswitchError):
+    """Something about a mirror."""
+
+
+class MirrorExistsError(MirrorError):
+    """There is a mirror of that name already."""
+
+
+class MirrorNotFoundError(MirrorError):
+    """There is no mirror of that name."""
 
 
 class CaptureError(VswitchError):

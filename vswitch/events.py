@@ -12,7 +12,7 @@ GROUPS = {
     "vlan": ("vlans_changed",),
     "port": (
         *("port_added", "port_removed", "listener_added", "listener_removed"),
-        *("drop_storm", "drop_storm_ended"),
+        *("drop_storm", "drop_storm_ended", "loop_found", "loop_over"),
     ),
 }
 KINDS = tuple(kind for kinds in GROUPS.values() for kind in kinds)
@@ -38,6 +38,8 @@ class Event:
     listener_removed  it is closed; the ports of those who are there stay
     drop_storm        *port* drops *rate* frames a second for *reason*
     drop_storm_ended  not any more, after *count* frames
+    loop_found        *port* and *old_port* hear one another; *reason*: held, or reported only
+    loop_over         not any more
     ================= =============================================================================
     """
 

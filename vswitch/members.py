@@ -18,18 +18,25 @@ class Member:
     number: int
     settings: PortSettings = DEFAULT  # as they were set, whatever the port's state makes of them
     up: bool = True
+    aside: bool = False  # the target of a mirror
+    held: bool = False  # because of a loop
     gone: bool = False  # its device was deleted; it stays listed until it is removed
     finished: bool = False  # nothing more will enter there
     unseen: str = ""  # why its link cannot be looked at, "" if it can
 
     @property
     def state(self) -> str:
-        """``forwarding``, ``blocked`` (by command), ``down`` (no link) or ``gone``."""
+        """``forwarding``, ``mirror`` (the target of one), ``blocked`` (by command), ``looped``
+        (held for a loop), ``down`` (no link) or ``gone``."""
         if self.gone:
             return "gone"
         if not self.up:
             return "down"
-        return "forwarding" if self.settings.forwarding else "blocked"
+        if not self.settings.forwarding:
+            return "blocked"
+        if self.held:
+            return "looped"
+        return "mirror" if self.aside else "forwarding"
 
     def status(self, core: Core) -> PortStatus:
         """What there is to know about it now; *core* is where it is a number."""

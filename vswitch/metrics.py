@@ -83,6 +83,7 @@ class SwitchCollector(Collector):
         modes = {status.port: vlanwords.mode(status.vlans) for status in vlans}
         yield from _ports(switch.name, switch.port_statuses(), modes)
         yield from vlanmetrics.families(switch.name, vlans)
+        yield _looped(switch)
         yield from _fdb(switch)
         yield from _guards(switch)
         yield from _pollers(switch.name, switch.pulses(), timed=switch.config.core == "c")
@@ -118,6 +119,18 @@ def _ports(switch: str, ports: Iterable[PortStatus], modes: Mapping[str, str]) -
         mtu.add_metric(its, port.mtu)
         info.add_metric(its, {"kind": port.kind, "vlan_mode": modes.get(port.name, "unaware")})
     yield from (*traffic.values(), drops, up, mtu, info)
+
+
+def _looped(switch: Switch) -> Metric:
+    family = GaugeMetricFamily(
+        "vswitch_port_looped",
+        "1 while the port hears what another sends: it is held, or only reported.",
+        labels=("switch", "port"),
+    )
+    looped = switch.loops.looped
+    for name in switch.ports:
+        family.add_metric((switch.name, clean(name)), name in looped)
+    return family
 
 
 def _fdb(switch: Switch) -> Iterator[Metric]:

@@ -83,6 +83,7 @@ class Observer:
         self._storms = Storms()
         self._refused_s: dict[str, float] = {}  # by port: the last refusal
         self._held_s: dict[tuple[int, bytes | None, str], float] = {}  # by station and port: same
+        self.on_flap: Callable[[Event], None] | None = None  # hears of it at once
         self._subscriptions: list[Subscription] = []
         self._rings_due_s: float | None = None  # None: the bell will be rung
         self.journal = Journal(clock.precise_s())
@@ -216,6 +217,8 @@ class Observer:
 
     def _tell_flap(self, flap: Flap) -> None:
         move = flap.move
+        if self.on_flap and not flap.ended:
+            self.on_flap(move)
         ports = ",".join(sorted(filter(None, (move.port, move.old_port))))
         facts = {"port": move.port, "old_port": move.old_port, "mac": move.mac, "vid": move.vid}
         if flap.ended:

@@ -413,6 +413,9 @@ OPTIONS: Mapping[str, Option] = {
     ),
     **FLAGS,
     **METERS,
+    "loop-detect": Option(
+        "loop_detect", read.on_off, live=True, text="look for loops there, if the switch does"
+    ),
     **VLAN_OPTIONS,
     "mtu": Option(
         "mtu",

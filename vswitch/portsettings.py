@@ -47,6 +47,7 @@ class PortSettings:
     shape: str = ""  # of all that leaves, which waits for its turn
     shape_burst: int = 0  # bytes that leave at once; 0: see meters.py
     shape_queue: int = 0  # bytes that may wait; 0: the same
+    loop_detect: bool = True  # if the switch does
 
     @property
     def settings(self) -> PortSettings:
@@ -80,6 +81,7 @@ class PortChange(TypedDict, total=False):
     shape: str
     shape_burst: int
     shape_queue: int
+    loop_detect: bool
     mtu: int  # bytes
 
 

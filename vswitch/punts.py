@@ -22,6 +22,8 @@ class Punts:
         lock: The switch's. A handler is called without it: it may ask, and change, the switch.
         handler: Who wants them now, if anybody.
         copies: Who wants what was copied for the control plane, and went on; called with the lock.
+        ours: Takes those that are the switch's own business, by the number of the port; whether
+            it was one. The lock is held.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Punts:
         *,
         handler: Callable[[], Callable[[str, bytes], None] | None],
         copies: Callable[[list[Punt]], None],
+        ours: Callable[[int, bytes], bool],
     ) -> None:
         self._core = core
         self._members = members
         self._lock = lock
         self._handler = handler
         self._copies = copies
+        self._ours = ours
 
     def take(self) -> list[Punt]:
         """What was punted, by the names its ports have now."""
@@ -50,7 +54,11 @@ class Punts:
                 if n & COPY and n & ~COPY in names
             ]:
                 self._copies(copies)
-            return [(names[n], frame) for n, _, frame in taken if n in names]
+            return [
+                (names[n], frame)
+                for n, _, frame in taken
+                if n in names and not self._ours(n, frame)
+            ]
 
     def deliver(self, punts: list[Punt]) -> None:
         """Give them to the handler; what it raises is logged."""

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from vswitch import config as switchconfig
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError, VswitchError
+from vswitch.mirrors import Mirror
 from vswitch.options import Option
 from vswitch.portconfig import LIVE as PORT_LIVE
 from vswitch.portconfig import OPTIONS, VLANS, PortConfig
@@ -30,7 +31,7 @@ from vswitch.tomltext import form
 log = logging.getLogger(__name__)
 
 # Of a switch, what can change while it runs; all else is refused.
-LIVE = {*switchconfig.LIVE, "ports", "listeners", "stations"}
+LIVE = {*switchconfig.LIVE, "ports", "listeners", "stations", "mirrors"}
 FIXED_MTU = ("vhost-user", "fd")  # kinds whose peer was told it, or whose device is not ours
 Fields = Mapping[str, tuple[str, Option]]  # a field's key, and its option
 
@@ -58,6 +59,8 @@ class Changing(Protocol):
     def close_place(self, config: PortConfig) -> object: ...
     def pin(self, station: StationConfig, *, move: bool) -> object: ...
     def unpin(self, mac: bytes, vid: int) -> object: ...
+    def add_mirror(self, mirror: Mirror) -> object: ...
+    def remove_mirror(self, name: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +153,16 @@ def plan(old: SwitchConfig, new: SwitchConfig) -> list[Step]:
         *((place, _listen(place)) for place in places.opened),
         *((port, _add_port(port)) for port in ports.opened),
     ]
+    ending, beginning = _set_mirrors(old.mirrors, new.mirrors, leaving)
     return [
+        *ending,
         *(step for port, step in opening if not held & _takes(port)),
         *(_unlisten(place) for place in places.leaving),
         *(_remove_port(port, old.stations) for port in ports.leaving),
         *(step for port, step in opening if held & _takes(port)),
         *(_set_port(was, will) for was, will in ports.same if was != will),
         *_set_stations(old.stations, new.stations, leaving),
+        *beginning,
         *_set_switch(old, new),
     ]
 
@@ -316,6 +322,36 @@ def _unpin(station: StationConfig) -> Step:
         f"station {station.mac.hex(':')}: forgotten",
         lambda service: service.unpin(station.mac, station.vid),
         lambda service: service.pin(station, move=True),
+    )
+
+
+def _set_mirrors(
+    old: Iterable[Mirror], new: Iterable[Mirror], leaving: Collection[str]
+) -> tuple[list[Step], list[Step]]:
+    """Steps for mirrors: those that end, also because ports are *leaving*, and those that begin."""
+    old, new = [*old], [*new]
+    stay = [mirror for mirror in old if mirror in new and not {*mirror.ports} & {*leaving}]
+    return (
+        [_end_mirror(mirror) for mirror in old if mirror not in stay],
+        [_begin_mirror(mirror) for mirror in new if mirror not in stay],
+    )
+
+
+def _begin_mirror(mirror: Mirror) -> Step:
+    return Step(
+        f"mirror {mirror.text}: begun",
+        lambda service: service.add_mirror(mirror),
+        lambda service: service.remove_mirror(mirror.name),
+        logged=True,
+    )
+
+
+def _end_mirror(mirror: Mirror) -> Step:
+    return Step(
+        f"mirror {mirror.text}: ended",
+        lambda service: service.remove_mirror(mirror.name),
+        lambda service: service.add_mirror(mirror),
+        logged=True,
     )
 
 

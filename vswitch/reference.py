@@ -32,14 +32,18 @@ It handles finished frames only: checksums and segmentation are the business of 
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from vswitch.guarding import PortGuard
 from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_counts import COUNTERS, RX_DROPS, TX_DROPS
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
+from vswitch.reference_frame import Admitted, flood_kind, floods, is_group
 from vswitch.reference_guard import admits, is_copied, sifted
+from vswitch.reference_loop import Probes
 from vswitch.reference_meter import PortMeters
+from vswitch.reference_mirror import Mirrors
+from vswitch.reference_vlan import inward, outward
 from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
@@ -47,7 +51,6 @@ __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch",
 # From specifications.
 ETH_LEN = 14  # destination, source, EtherType (IEEE 802.3 3.1.1)
 TAG_LEN = 4  # one VLAN tag (IEEE 802.1Q 9.3)
-BROADCAST = b"\xff" * 6
 RESERVED = bytes.fromhex("0180c20000")  # and a byte below 16 (IEEE 802.1Q-2018 table 8-1)
 PAUSE = 1  # 01-80-C2-00-00-01 (IEEE 802.3 annex 31B)
 
@@ -57,32 +60,10 @@ FRAME_MAX = 65_568  # a 65,535-byte IP packet behind an Ethernet header and two 
 MTU_EXTRA = ETH_LEN + TAG_LEN  # how much longer than its MTU a frame may be, as in Linux
 PUNT_FRAMES = 512  # that may wait for the control plane
 COPY = 0x8000  # in the number of the port a punted frame came from: it went on as well
-
-
-def is_group(mac: bytes) -> bool:
-    """Whether an address names several stations: multicast or broadcast (IEEE 802 8.2.2)."""
-    return bool(mac[0] & 1)
+Sent = dict[int, list[bytes]]  # by port
 
 
 # ---------------------------------------------------------------- ports and the switch
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A frame that came in, and what was found out about it."""
-
-    frame: bytes  # as it came
-    bare: bytes  # without the tag that said its VLAN
-    vid: int = 0  # its VLAN; 0 while the switch takes no notice of them
-    priority: int = 0  # the upper four bits of that tag (IEEE 802.1Q-2018 9.6)
-
-    @property
-    def destination(self) -> bytes:
-        return self.frame[:6]
-
-    @property
-    def source(self) -> bytes:
-        return self.frame[6:12]
 
 
 class Port:
@@ -137,31 +118,18 @@ class Port:
         self.count_vlan(ours, frame, out=False)
         return Admitted(frame, bare, ours, tci >> 12)
 
-    def formed(self, a: Admitted) -> bytes:
+    def formed(self, a: Admitted) -> Admitted:
         """A frame as it leaves here: with this port's tag, or with none."""
         vlans = self.vlans
         if vlans is None:
-            return a.frame
+            return a
         frame = a.bare
         if a.vid not in vlans.untagged:
             tci = a.priority << 12 | outward(vlans, a.vid)
             tag = vlans.tag_type.to_bytes(2) + tci.to_bytes(2)
             frame = a.bare[:12] + tag + a.bare[12:]
         self.count_vlan(a.vid, frame, out=True)
-        return frame
-
-
-def inward(vlans: PortVlans, wire: int) -> int | None:
-    """Our number of a VLAN on the wire, or None if it has none."""
-    ours = dict(vlans.translate)
-    if wire in ours:
-        return ours[wire]
-    return None if wire == 4095 or wire in ours.values() else wire
-
-
-def outward(vlans: PortVlans, vid: int) -> int:
-    """The number on the wire of one of our VLANs."""
-    return next((wire for wire, ours in vlans.translate if ours == vid), vid)
+        return replace(a, frame=frame)
 
 
 class ReferenceSwitch:
@@ -174,6 +142,8 @@ class ReferenceSwitch:
         # bridge with STP off: BPDUs (00) pass, so that others can see a loop through us.
         self.reserved = ["forward"] + ["drop"] * 15
         self.punted: list[tuple[int, bytes]] = []  # for the control plane: (ingress, frame)
+        self.mirrors = Mirrors()
+        self.probes = Probes()
 
     # ------------------------------------------------------------ configuration
 
@@ -219,7 +189,18 @@ class ReferenceSwitch:
         """
         port = self.ports[ingress]
         port.meters.now_ns = now_s * NS_PER_S if now_ns is None else now_ns
+        sent: Sent = {}
         admitted = [a for frame in frames if (a := self._admit(port, frame))]
+        for target, copies in self.mirrors.entering(ingress, admitted if port.forwarding else []):
+            if self.ports[target].forwarding:
+                self._transmit(target, copies, sent)
+        if ingress in self.mirrors.targets:
+            port.count("blocked", len(admitted))
+            admitted = []
+        probes, too_many, admitted = self.probes.sorted_out(ingress, admitted, now_s)
+        port.count("punt_full", len(too_many))
+        for a in probes:
+            self._punt(ingress, a.frame)
         if port.flags.locked:
             admitted = self._from_known(ingress, admitted, now_s)
         if port.guard:
@@ -238,7 +219,13 @@ class ReferenceSwitch:
         for a in admitted:
             for egress in self._decide(ingress, a, now_s):
                 outbox.setdefault(egress, []).append(a)
-        return {egress: self._transmit(egress, queue) for egress, queue in outbox.items()}
+        for egress, queue in outbox.items():
+            self._leave(egress, queue, sent)
+        return sent
+
+    def inject(self, egress: int, frame: bytes, *, vid: int = 0, priority: int = 0) -> Sent:
+        """Send a frame of the control plane's, of a VLAN; return what each port sent."""
+        return self._leave(egress, [Admitted(frame, frame, vid, priority)], {})
 
     def _admit(self, port: Port, frame: bytes) -> Admitted | None:
         """Count an arrival, and judge whether the frame is one at all, and of which VLAN."""
@@ -312,7 +299,9 @@ class ReferenceSwitch:
     def _may_leave(self, ingress: int, egress: int, a: Admitted) -> bool:
         """Whether a frame that came in by one port may leave by another, or the same."""
         source, target = self.ports[ingress], self.ports[egress]
-        if not target.forwarding or (ingress == egress and not source.flags.hairpin):
+        if not target.forwarding or egress in self.mirrors.targets:
+            return False
+        if ingress == egress and not source.flags.hairpin:
             return False
         if source.flags.isolated and target.flags.isolated:
             return False
@@ -347,38 +336,27 @@ class ReferenceSwitch:
         port.count(reason)
         return []
 
-    def _transmit(self, egress: int, queue: Iterable[Admitted]) -> list[bytes]:
-        """Send in order; return what went.  A copy lost here is lost for this port only.
+    def _leave(self, egress: int, queue: Iterable[Admitted], sent: Sent) -> Sent:
+        leaving = [self.ports[egress].formed(a) for a in queue]
+        for target, copies in self.mirrors.leaving(egress, leaving):
+            if self.ports[target].forwarding:
+                self._transmit(target, copies, sent)
+        self._transmit(egress, leaving, sent)
+        return sent
+
+    def _transmit(self, egress: int, queue: Iterable[Admitted], sent: Sent) -> None:
+        """Send in order; add what went.  A copy lost here is lost for this port only.
 
         As in the Linux bridge, the tag that said the VLAN does not count against the MTU.
         """
         port = self.ports[egress]
-        sent = []
+        went = sent.setdefault(egress, [])
         for a in queue:
-            frame = port.formed(a)
-            bare = a.frame if port.vlans is None else a.bare
-            reason = "too_long" if len(bare) > port.mtu + MTU_EXTRA else port.send(frame)
+            too_long = len(a.bare) > port.mtu + MTU_EXTRA
+            reason = "too_long" if too_long else port.send(a.frame)
             if reason:
                 port.count(reason)
                 continue
             port.count("tx_frames")
-            port.count("tx_bytes", len(frame))
-            sent.append(frame)
-        return sent
-
-
-def flood_kind(destination: bytes) -> str:
-    """What flooding a frame for *destination* is counted as."""
-    if not is_group(destination):
-        return "unicast"
-    return "broadcast" if destination == BROADCAST else "multicast"
-
-
-def floods(flags: PortSettings, kind: str) -> bool:
-    """Whether frames of a `flood_kind` are flooded to a port."""
-    wanted = {
-        "unicast": flags.flood,
-        "multicast": flags.mcast_flood,
-        "broadcast": flags.bcast_flood,
-    }
-    return wanted[kind]
+            port.count("tx_bytes", len(a.frame))
+            went.append(a.frame)

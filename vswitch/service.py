@@ -27,6 +27,7 @@ from vswitch.errors import (
     StationNotFoundError,
 )
 from vswitch.guarding import GuardsChange
+from vswitch.mirrors import Mirror
 from vswitch.portconfig import LIVE, PortConfig
 from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener, open_port
 from vswitch.portsettings import PortChange
@@ -87,6 +88,8 @@ class Service:
         switch.set_reserved(range(16), "drop")
         switch.set_reserved(config.forward, "forward")
         switch.set_guards(config.guards)
+        if config.loop_detect != "off":
+            switch.loops.configure(config.loop_detect, config.loop_hold_s)
         return cls(switch, config)
 
     def open(self) -> None:
@@ -100,6 +103,8 @@ class Service:
             self._open(port)
         for station in self.config.stations:
             self._pin(station, move=False)
+        for mirror in self.config.mirrors:
+            self.switch.mirrors.add(mirror)
         for place in self.config.listeners:
             self._listen(place)
 
@@ -163,6 +168,7 @@ class Service:
             self.config,
             ports=tuple(port for port in self.config.ports if port.name != name),
             stations=tuple(s for s in self.config.stations if s.port != name),
+            mirrors=tuple(filter(None, (m.without(name) for m in self.config.mirrors))),
         )
 
     def set_port(self, name: str, **change: Unpack[PortChange]) -> None:
@@ -311,6 +317,8 @@ class Service:
         *,
         ageing_s: int | None = None,
         forward: Sequence[str] | None = None,
+        loop_detect: str | None = None,
+        loop_hold_s: int | None = None,
         **guards: Unpack[GuardsChange],
     ) -> None:
         """Change what is given of the switch.
@@ -327,6 +335,10 @@ class Service:
             config = replace(config, **guards)
             if forward is not None:
                 config = replace(config, forward=parse_forward(",".join(forward)))
+            if loop_detect is not None:
+                config = replace(config, loop_detect=loop_detect)
+            if loop_hold_s is not None:
+                config = replace(config, loop_hold_s=loop_hold_s)
             if config.ageing_s != self.config.ageing_s:
                 self.switch.set_ageing(config.ageing_s)
             if config.guards != self.config.guards:
@@ -335,6 +347,9 @@ class Service:
                 with self.switch.paused():  # no frame meets one half of it
                     self.switch.set_reserved(range(16), "drop")
                     self.switch.set_reserved(config.forward, "forward")
+            loops = (config.loop_detect, config.loop_hold_s)
+            if loops != (self.config.loop_detect, self.config.loop_hold_s):
+                self.switch.loops.configure(*loops)
             self.config = config
 
     def apply(self, config: SwitchConfig) -> list[str]:
@@ -418,6 +433,28 @@ class Service:
             if not self.switch.unpin(mac, vid=vid):
                 raise StationNotFoundError(f"no station {mac.hex(':')}")
             self.config = replace(self.config, stations=self._stations_without(mac, vid))
+
+    def add_mirror(self, mirror: Mirror) -> None:
+        """Have one more mirror; it joins the configuration if all its ports are there.
+
+        Raises:
+            VswitchError: as `vswitch.mirroring.Mirroring.add`.
+        """
+        with self._lock:
+            self.switch.mirrors.add(mirror)
+            if {port.name for port in self.config.ports}.issuperset(mirror.ports):
+                self.config = replace(self.config, mirrors=(*self.config.mirrors, mirror))
+
+    def remove_mirror(self, name: str) -> None:
+        """End a mirror.
+
+        Raises:
+            MirrorNotFoundError: there is none.
+        """
+        with self._lock:
+            self.switch.mirrors.remove(name)
+            left = tuple(mirror for mirror in self.config.mirrors if mirror.name != name)
+            self.config = replace(self.config, mirrors=left)
 
     def _stations_without(self, mac: bytes, vid: int) -> tuple[StationConfig, ...]:
         return tuple(s for s in self.config.stations if (s.mac, s.vid) != (mac, vid))

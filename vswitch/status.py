@@ -24,7 +24,7 @@ class PortStatus(PortSettings):
     remote: str  # its peer's, if it is known
     ips: tuple[str, ...]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the port does
-    state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
+    state: str  # forwarding, mirror (copies only), blocked (by command), looped, down or gone
     mtu: int  # bytes
     queues: int
     queues_used: int  # by whoever is at the other end

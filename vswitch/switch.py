@@ -30,7 +30,9 @@ from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
 from vswitch.guarding import SwitchGuards
+from vswitch.loops import Loops
 from vswitch.members import Member
+from vswitch.mirroring import Mirroring
 from vswitch.observer import Observer
 from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
@@ -111,15 +113,30 @@ class Switch:
                 salt=salt,
             )
             undo.pop_all()
-        self._punts = Punts(
-            *(self._core, self._members, self._lock),
-            handler=lambda: self.on_punt,
-            copies=lambda found: self._rules.guards.hear(found, self.clock.now_s()),
-        )
         self._stations = Stations(self._core, self.clock)
         self._rules = PortRules(self._core, self._members, self._stations, self.paused)
+        self.mirrors = Mirroring(self._core, self._members, self._lock, self.paused)
         self.observer = Observer(  # what happens here, and who wants to hear of it
             self._core, self._members, self._lock, clock=self.clock, paused=self.paused
+        )
+        self.loops = Loops(
+            self._core,
+            self._members,
+            self._rules,
+            paused=self.paused,
+            tell=self.observer.tell,
+            clock=self.clock,
+            lock=self._lock,
+            bell=self._bell,
+        )
+        self.observer.on_flap = self.loops.flapping
+        self._punts = Punts(
+            self._core,
+            self._members,
+            self._lock,
+            handler=lambda: self.on_punt,
+            copies=lambda found: self._rules.guards.hear(found, self.clock.now_s()),
+            ours=self.loops.takes,
         )
         self._upkeep = Upkeep(
             self._core,
@@ -131,6 +148,7 @@ class Switch:
             by_hand=self._by_hand,
             paused=self.paused,
             rules=self._rules,
+            loops=self.loops,
             add=self.add_port,
             remove=self.remove_port,
         )
@@ -224,6 +242,7 @@ class Switch:
             self._members[port.name] = member
             with self.paused():
                 self._rules.use_backups()
+                self.mirrors.port_added()
             undo.pop_all()
         return port
 
@@ -243,6 +262,8 @@ class Switch:
         """
         with self._lock:
             member = self._member(name)
+            self.mirrors.port_leaves(name)
+            self.loops.port_leaves(member.number)
             self._disconnect(member.number)
             self.observer.port_removed(name, member.number)
             del self._members[name]
@@ -292,7 +313,7 @@ class Switch:
                 if "mtu" in change:  # a device may refuse
                     member.port.set_mtu(change["mtu"])
                 undo.pop_all()
-            if member.gone:  # nothing enters or leaves there, whatever is set
+            if member.gone or member.held:  # nothing enters or leaves there, whatever is set
                 change.pop("learning", None)
                 change.pop("forwarding", None)
             state = {key: v for key, v in change.items() if key in STATE}

@@ -23,6 +23,7 @@ from vswitch.core import Core
 from vswitch.guests import Guests
 from vswitch.links import Links
 from vswitch.listeners import Listeners, status
+from vswitch.loops import Loops
 from vswitch.members import Member
 from vswitch.observer import Observer
 from vswitch.portrules import PortRules
@@ -45,6 +46,7 @@ class Upkeep:
         by_hand: There are no threads, and nothing is waited for.
         paused: Holds the pollers.
         rules: Of its ports.
+        loops: Looks for loops through them, and is given its turns.
         add: Connects a port with its settings.
         remove: Disconnects and closes the port of a name.
     """
@@ -61,6 +63,7 @@ class Upkeep:
         by_hand: bool,
         paused: Callable[[], AbstractContextManager[None]],
         rules: PortRules,
+        loops: Loops,
         add: Callable[..., Port],
         remove: Callable[[str], None],
     ) -> None:
@@ -75,6 +78,7 @@ class Upkeep:
         self.bell = bell
         self.observer = observer
         self._rules = rules
+        self.loops = loops
         self.links = Links(core, paused, observer.tell, rules)
         self.listeners = Listeners(core, members, add=add, remove=remove)
         self.callers = Callers(core, members, self.links, paused)
@@ -141,7 +145,7 @@ class Upkeep:
                 waiter.register(fd, select.POLLOUT)
             now_s = self._clock.precise_s()
             longest_s = self.guests.due_in_s(now_s, self.callers.due_in_s(now_s, SWEEP_S))
-            longest_s = self.observer.due_in_s(now_s, longest_s)
+            longest_s = self.loops.due_in_s(now_s, self.observer.due_in_s(now_s, longest_s))
         self._ready = {fd for fd, _ in waiter.poll(1000 * longest_s)}
         if self.bell in self._ready:
             os.eventfd_read(self.bell)
@@ -164,6 +168,7 @@ class Upkeep:
         now_s = self._clock.precise_s()
         self.callers.look(now_s)
         self.guests.look(now_s)
+        self.loops.look(now_s)
         self.links.find_failed(self._members.values())
 
     def _sweep(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from types import ModuleType, SimpleNamespace
 
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,19 +23,25 @@ from hypothesis.stateful import (
 
 from support.budget import examples
 from tests.model.traffic import LONGEST, RESERVED, STATIONS, frames, stations
-from vswitch import _fastpath, _guarding, _ports, _rules, _slowpath, _tables
+from vswitch import _fastpath, _guarding, _inject, _mirror, _ports, _rules, _slowpath, _tables
 from vswitch.errors import FdbFullError
 from vswitch.guarding import PortGuard
 from vswitch.meters import Meter, Meters
+from vswitch.mirrors import Mirrored
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
+from vswitch.reference_loop import Probes
+from vswitch.reference_mirror import Mirrors
 from vswitch.vlans import ACCEPT, PLAIN, PortVlans, VidSet
+from vswitch.wire.loop import Probe, packed
 
 COMPILED = SimpleNamespace(
     **{
         **vars(_ports),
         **vars(_rules),
         **vars(_guarding),
+        **vars(_mirror),
+        **vars(_inject),
         "Datapath": _fastpath.Datapath,
         "Fdb": _tables.Fdb,
     }
@@ -51,7 +57,23 @@ START_S = 2**32 - 100
 mtus = st.sampled_from([68, 1496, 1500, 9000, LONGEST - 18])
 # Around the lengths that the MTUs allow, with a tag's worth more or less.
 lengths = st.sampled_from([60, 60, 60, 86, 87, 1514, 1515, 1518, 1519, 9018, 9019, LONGEST])
-any_frames = st.one_of(*[frames(lengths)] * 5, st.binary(max_size=14))
+OURS, OTHERS = b"our own!", b"theirs!!"
+TAGS = [b"", b"\x81\0\0\7", b"\x88\xa8\0\7\x81\0\0\7", b"\x81\0\0\7" * 3]
+
+
+def probe(switch_id, tags, port, end):
+    frame = packed(Probe(switch_id, port, 0, 1), b"key")
+    return (frame[:12] + tags + frame[12:])[:end]
+
+
+probes = st.builds(
+    probe,
+    st.sampled_from([OURS, OTHERS]),
+    st.sampled_from(TAGS),
+    st.integers(0, 3),
+    st.sampled_from([None, None, 29, 33]),
+)
+any_frames = st.one_of(*[frames(lengths)] * 5, probes, st.binary(max_size=14))
 any_port = st.integers(0, PORTS_MOST - 1)
 vids = st.sampled_from([0, 7, 8, 4094])
 vid_sets = st.sets(vids).map(VidSet.of)
@@ -90,6 +112,12 @@ some_meters = st.none() | st.builds(
 )
 port_meters = st.builds(
     Meters, police=some_meters, broadcast=some_meters, multicast=some_meters, unknown=some_meters
+)
+
+
+some_mirrors = st.lists(
+    st.tuples(any_port, st.frozensets(any_port), st.frozensets(any_port), vid_sets | st.none()),
+    max_size=3,
 )
 
 
@@ -195,8 +223,10 @@ class SwitchMachine(RuleBasedStateMachine):
     @rule(port=any_port)
     def remove_port(self, port):
         number = self.some_port(port)
+        self.mirror([])
         self.datapath.remove_port(number)
         self.twin.remove_port(number)
+        self.twin.probes.ports -= {number}
         del self.wires[number]
 
     @precondition(lambda self: self.twin.ports)
@@ -246,6 +276,42 @@ class SwitchMachine(RuleBasedStateMachine):
         number = self.some_port(port)
         self.core.set_meters(self.datapath, number, meters)
         self.twin.ports[number].meters.change(meters)
+
+    @rule(mirrors=some_mirrors)
+    def mirrors_change(self, mirrors):
+        targets = {self.some_port(target) for target, *_ in mirrors}
+        self.mirror([
+            Mirrored(
+                self.some_port(target),
+                frozenset(map(self.some_port, into)) - targets,
+                frozenset(map(self.some_port, out)) - targets,
+                vids,
+            )
+            for target, into, out, vids in mirrors
+        ])  # fmt: skip
+
+    @rule(ports=st.frozensets(any_port), switch_id=st.sampled_from([OURS, OURS, None]))
+    def probes_are_looked_for(self, ports, switch_id):
+        ports = frozenset(map(self.some_port, ports)) if self.twin.ports else frozenset()
+        self.core.set_probed(self.datapath, ports, switch_id)
+        self.twin.probes = Probes(switch_id, ports)
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, vid=vids, priority=st.sampled_from([0, 15]), frame=frames(lengths))
+    def the_control_plane_says_something(self, port, vid, priority, frame):
+        number = self.some_port(port)
+        assume(14 <= len(frame) <= LONGEST)
+        taken = self.core.inject(self.datapath, number, frame, vid=vid, priority=priority)
+        sent = {n: [] for n in self.twin.ports}
+        sent |= self.twin.inject(number, frame, vid=vid, priority=priority)
+        assert taken == bool(sent[number])
+        assert {n: wire.receive() for n, wire in self.wires.items()} == {
+            n: [(FINISHED, f) for f in out] for n, out in sent.items()
+        }
+
+    def mirror(self, mirrors):
+        self.core.set_mirrors(self.datapath, mirrors)
+        self.twin.mirrors = Mirrors(mirrors)
 
     @rule(
         nibbles=st.lists(st.integers(0, len(RESERVED) - 1), min_size=1, max_size=4),

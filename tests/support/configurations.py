@@ -72,6 +72,7 @@ WORDS = {
 SPECIAL = {
     "name": NAMES,
     "core": st.sampled_from(["c", "python"]),
+    "loop-detect": st.sampled_from(["on", "report", "off"]),
     "native-mode": st.sampled_from(["tagged", "untagged"]),
     "accept": st.sampled_from(ACCEPT),
     "tag-type": st.sampled_from(["802.1Q", "802.1ad", "0x9100"]),

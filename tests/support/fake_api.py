@@ -82,6 +82,7 @@ class FakeApi:
             "/v1/ports": self.ports,
             "/v1/listeners": [],
             "/v1/vlans": [],
+            "/v1/mirrors": [],
             "/v1/fdb": behind,
         }.get(path, known.get(named))
 

@@ -36,6 +36,8 @@ def test_it_shares_nothing_with_the_compiled_side():
         "errors",
         "guarding",
         "meters",
+        "mirrors",
         "portsettings",
         "vlans",
+        "wire.loop",
     }

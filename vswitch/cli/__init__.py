@@ -33,6 +33,7 @@ devices, for namespaces, containers and virtual machines.
   vswitch monitor                   what happens, as "bridge monitor" says it
   vswitch port add tap2             one more port
   vswitch link set dev tap2 learning off
+  vswitch mirror add m from tap0 to tap2
   vswitch qemu-args lan             the options that plug a VM into a port
   vswitch run --config lab.toml     the same from a file; "config", "reload"
   vswitch doctor                    what is wrong, and the command for it
@@ -74,6 +75,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "port": "vswitch.cli.port",
         "vlan": "vswitch.cli.vlan",
         "mdb": "vswitch.cli.mdb",
+        "mirror": "vswitch.cli.mirror",
         "qemu-args": "vswitch.cli.qemu_args",
         "libvirt-xml": "vswitch.cli.libvirt_xml",
         "docker-args": "vswitch.cli.docker_args",

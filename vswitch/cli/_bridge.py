@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from vswitch.control.schema import FdbEntry, PortInfo
 
 # What bridge(8) calls the state of a port whose `PortInfo.state` is ours.
-STATES = {"forwarding": "forwarding", "blocked": "blocking"}
+STATES = {
+    "forwarding": "forwarding",
+    "blocked": "blocking",
+    "looped": "blocking",
+    "mirror": "disabled",  # with carrier
+}
 # In the order of "bridge -d link": fields of `PortInfo`, and what is so of every port here.
 FLAGS: Mapping[str, bool | None] = {
     "hairpin": None,

@@ -97,6 +97,9 @@ def line(event: EventInfo, master: str) -> str:
     state = {"link_up": "forwarding", "link_down": "disabled"}.get(event.kind)
     if state:
         return f"{event.port} master {master} state {state} "
+    if event.kind.startswith("loop_"):
+        vlan = f"vlan {event.vid} " if event.vid else ""
+        return f"{event.port} {vlan}master {master} loop with {event.old_port} {event.reason} "
     if event.reason is not None:
         rate = f"{event.rate:.0f} frames/s" if event.rate is not None else ""
         over = f" over, {event.count} frames" if event.kind.endswith("ended") else f" {rate}"

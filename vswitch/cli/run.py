@@ -190,6 +190,20 @@ Two namespaces on one switch, in a second terminal:
     "stp, pause, lacp, dot1x, lldp, or last bytes 00 to 0f, with commas between  [default: stp, "
     "as the Linux bridge]",
 )
+@click.option(
+    "--loop-detect",
+    default="off",
+    show_default=True,
+    metavar="on|report|off",
+    help="Find loops through two ports by probes; hold one of the two down, or only say so.",
+)
+@click.option(
+    "--loop-hold",
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it is held at first; longer each time the loop is still there.",
+)
 @click.option("--transparent", is_flag=True, help="All of those cross, as through a wire.")
 @click.option("--dhcp-guard", is_flag=True, help="Let DHCP servers answer from trusted ports only.")
 @click.option("--ra-guard", is_flag=True, help="Let routers announce themselves there only.")
@@ -244,6 +258,8 @@ def command(
     busy_poll: int,
     core: str,
     forward: str | None,
+    loop_detect: str,
+    loop_hold: int,
     transparent: bool,
     dhcp_guard: bool,
     ra_guard: bool,
@@ -274,6 +290,8 @@ def command(
         "ra_guard": ra_guard,
         "dhcp_snooping": dhcp_snooping,
         "move_guard_s": move_guard,
+        "loop_detect": loop_detect,
+        "loop_hold_s": loop_hold,
     }
     opened = tuple(map(PortConfig.parse, (*ports, *(f"local:{text}" for text in locals_))))
     places = tuple(map(PortConfig.parse_listener, listeners))

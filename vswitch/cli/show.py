@@ -16,7 +16,7 @@ from vswitch.portsettings import DEFAULT
 from vswitch.text import WIDTH, counters_table, fitted, plural, port_facts, waiting
 
 if TYPE_CHECKING:
-    from vswitch.control.schema import ListenerInfo, PortInfo, SwitchInfo
+    from vswitch.control.schema import ListenerInfo, MirrorInfo, PortInfo, SwitchInfo
 
 HELP = """\
 Show a running switch: what its ports negotiated, their counters, and why frames were dropped.
@@ -48,20 +48,26 @@ def command(asked: Asking, form: str) -> None:
         raise click.UsageError(f"--format {form} has no JSON")
     with asked.client() as client:
         info, ports, listeners = client.switch(), client.ports(), client.listeners()
+        mirrors = client.mirrors()
     if asked.as_json:
         import msgspec
 
-        shown = {"switch": info, "ports": ports, "listeners": listeners}
+        shown = {"switch": info, "ports": ports, "listeners": listeners, "mirrors": mirrors}
         asked.print_json(msgspec.to_builtins(shown))
     elif form == "brctl":
         click.echo(_brctl.tree(info.name, ports))
     elif form == "ovs":
         click.echo(_ovs.tree(info, ports))
     else:
-        click.echo(describe(info, ports, listeners))
+        click.echo(describe(info, ports, listeners, mirrors))
 
 
-def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[ListenerInfo]) -> str:
+def describe(
+    info: SwitchInfo,
+    ports: Sequence[PortInfo],
+    listeners: Sequence[ListenerInfo],
+    mirrors: Sequence[MirrorInfo] = (),
+) -> str:
     """The switch as a tree, and its counters as a table."""
     fdb = info.fdb
     refused = fdb.refused + fdb.crowded
@@ -80,6 +86,7 @@ def describe(info: SwitchInfo, ports: Sequence[PortInfo], listeners: Sequence[Li
     for place in listeners:
         lines.append(f"    listener {place.name}: {plural(place.ports, 'port')}")
         lines.append(f"        {place.kind}:{place.address}, mtu {place.mtu}")
+    lines += [f"    mirror {mirror.text}" for mirror in mirrors]
     return "\n".join(
         [*(part for line in lines for part in _wrapped(line)), "", counters(info, ports)]
     )

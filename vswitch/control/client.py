@@ -31,6 +31,7 @@ from vswitch.control.schema import (
     FlushResult,
     History,
     ListenerInfo,
+    MirrorInfo,
     NewConfig,
     NewEntry,
     NewMember,
@@ -157,6 +158,16 @@ class Client:
         """Close a place; the ports of those who are there stay until they leave."""
         route = f"/v1/listeners/{quote(name, safe='')}"
         self._ask("DELETE", route, dict[str, str], address=address)
+
+    def mirrors(self) -> list[MirrorInfo]:
+        return self._ask("GET", "/v1/mirrors", list[MirrorInfo])
+
+    def add_mirror(self, mirror: MirrorInfo) -> MirrorInfo:
+        """Have one more mirror."""
+        return self._ask("POST", "/v1/mirrors", MirrorInfo, body=mirror)
+
+    def remove_mirror(self, name: str) -> None:
+        self._ask("DELETE", f"/v1/mirrors/{quote(name, safe='')}", dict[str, str])
 
     def fdb(self, *, port: str | None = None, at: float | None = None) -> list[FdbEntry]:
         """The stations, in order of address; of one port only, if given, or as they were *at*."""

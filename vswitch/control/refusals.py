@@ -10,6 +10,9 @@ import msgspec
 from vswitch.errors import (
     ConfigError,
     FdbError,
+    MirrorError,
+    MirrorExistsError,
+    MirrorNotFoundError,
     PortError,
     PortExistsError,
     PortNotFoundError,
@@ -56,11 +59,11 @@ def code_of(error: VswitchError) -> str:
     """The code of `vswitch.control.schema.Error` for what a function raised."""
     if isinstance(error, Refusal):
         return error.code
-    if isinstance(error, (PortNotFoundError, StationNotFoundError)):
+    if isinstance(error, (PortNotFoundError, StationNotFoundError, MirrorNotFoundError)):
         return "not-found"
-    if isinstance(error, (PortExistsError, StationExistsError)):
+    if isinstance(error, (PortExistsError, StationExistsError, MirrorExistsError)):
         return "exists"
-    return "refused" if isinstance(error, (PortError, FdbError)) else "bad-input"
+    return "refused" if isinstance(error, (PortError, FdbError, MirrorError)) else "bad-input"
 
 
 def misfit(error: msgspec.ValidationError, fields: Sequence[str]) -> ConfigError:

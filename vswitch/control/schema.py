@@ -6,7 +6,7 @@ Every body is JSON. A failed request answers with `Error` and a status of 400 or
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, defstruct
 
@@ -62,6 +62,8 @@ class SwitchInfo(Struct, frozen=True):
     ra_guard: bool = False  # the same of routers
     dhcp_snooping: bool = False  # and IPv4 addresses at others have to be leased
     move_guard_s: int = 0  # a station heard so recently does not move; 0: it does
+    loop_detect: str = "off"  # on, report or off
+    loop_hold_s: int = 10  # how long a port is held for a loop at first
 
 
 class VlansInfo(Struct, frozen=True):
@@ -90,7 +92,7 @@ class PortInfo(Struct, frozen=True):
     remote: str  # its peer's, if it is known
     ips: list[str]  # the host's, of its own port: as 10.0.0.1/24
     created: bool  # by this switch: the device goes when the switch does
-    state: str  # forwarding, blocked (by command), down (no link) or gone (its device is)
+    state: str  # forwarding, mirror (copies only), blocked (by command), looped, down or gone
     learning: bool  # as it was set
     forwarding: bool  # as it was set: where it is up, `state` says the same
     fdb_limit: int  # stations it may have; 0: no limit of its own
@@ -122,6 +124,7 @@ class PortInfo(Struct, frozen=True):
     shape: str = ""  # the rate that leaves, behind which frames wait; "" for any
     shape_burst: int = 0  # bytes that leave at once; 0: by the rate
     shape_queue: int = 0  # bytes that may wait; 0: by the rate
+    loop_detect: bool = True  # if the switch looks for loops
 
 
 class VlanCounters(Struct, frozen=True):
@@ -159,6 +162,22 @@ class ListenerInfo(Struct, frozen=True):
     address: str  # its path, absolute, or HOST:PORT
     mtu: int
     ports: int  # connected now
+
+
+class MirrorInfo(Struct, frozen=True, forbid_unknown_fields=True):
+    """An element of GET /v1/mirrors, and POST /v1/mirrors"""
+
+    name: str
+    target: str  # the port that gets copies, and nothing else
+    sources: list[str] = []  # ports, as "tap0", "tap1,in" or "tap2,out"; none: all
+    vlans: str = ""  # only frames of these, as "10,20-29"; "": all
+
+    @property
+    def text(self) -> str:
+        """As ``vswitch mirror add`` reads it."""
+        words = ["from", ",".join(self.sources)] if self.sources else []
+        words += ["vlan", self.vlans] if self.vlans else []
+        return " ".join([self.name, *words, "to", self.target])
 
 
 class NewPort(Struct, frozen=True, forbid_unknown_fields=True):
@@ -201,6 +220,8 @@ class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):
     move_guard_s: Annotated[int, Meta(ge=0, le=MOVE_GUARD_MAX_S)] | None = None
     ageing_s: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     forward: list[str] | None = None  # names, or last bytes, of reserved addresses
+    loop_detect: Literal["on", "report", "off"] | None = None
+    loop_hold_s: Annotated[int, Meta(ge=1, le=3600)] | None = None
 
 
 class NewEntry(Struct, frozen=True, forbid_unknown_fields=True):

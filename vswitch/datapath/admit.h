@@ -54,6 +54,7 @@ static inline enum vsw_drop vsw_admit(struct vsw_frame *f, const uint8_t *reserv
     f->needs |= pieces;
     f->vid = 0;
     f->tagged = 0;
+    f->mirrored = 0;
     f->verdict = VSW_FORWARD;
     if (__builtin_expect(vsw_mac_is_reserved(f->data), 0)) {
         f->verdict = reserved[f->data[5]];

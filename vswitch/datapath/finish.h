@@ -119,15 +119,13 @@ static __attribute__((noinline, unused)) void vsw_egress_join(struct vsw_poller 
     out->needs &= (uint8_t)~VSW_PIECES;
 }
 
-/* Send what the burst has for @port, and empty the list. */
+/* Send what the burst has for @port, in the form it has by now, and empty the list. */
 static inline void vsw_egress_send(struct vsw_poller *p, const struct vsw_port *port)
 {
     struct vsw_egress *out = &p->egress[port->id];
     struct vsw_counters *c = &p->counters[port->id];
     struct vsw_queue *q = vsw_port_tx_queue(port, p->id);
 
-    if (__builtin_expect(port->vlans != NULL, 0))
-        vsw_vlan_leave(p, port, out);
     if (__builtin_expect(out->needs & ~(unsigned)port->can & VSW_PIECES, 0))
         vsw_egress_join(p, out);
     if (__builtin_expect(!(out->needs & ~(unsigned)port->can) && out->longest <= port->max_len, 1))

@@ -52,6 +52,7 @@ struct vsw_frame {
     uint64_t src_hash, dst_hash;
     uint8_t tagged;   /* 0/1: `data` has the tag that says `vid`; 0 while VLAN-unaware */
     uint8_t priority; /* of a tag: PCP and DEI, its upper four bits (IEEE 802.1Q-2018 9.6) */
+    uint32_t mirrored; /* mirrors whose target has it, a bit each; mirror.h */
 };
 _Static_assert(sizeof(struct vsw_frame) == 56, "a burst of headers fits in 2 KiB");
 

@@ -20,6 +20,7 @@ cdef extern from "datapath/frame.h" nogil:
         uint64_t src_hash
         uint64_t dst_hash
         uint8_t tagged
+        uint8_t priority
 
     bint vsw_mac_is_group(const uint8_t *mac)
     bint vsw_mac_is_broadcast(const uint8_t *mac)

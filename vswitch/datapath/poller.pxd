@@ -62,6 +62,8 @@ cdef extern from "datapath/poller.h" nogil:
         vsw_queue **active
         vsw_burst burst
         vsw_ring punt
+        const uint8_t *probe_id
+        uint64_t probes_s
         vsw_events *events
 
     void vsw_poller_by_hand(vsw_poller *p, uint32_t now_s)
@@ -89,6 +91,18 @@ cdef extern from "datapath/admit.h" nogil:
         VSW_ADMITTED
 
     unsigned vsw_admit(vsw_frame *f, const uint8_t *reserved)
+
+
+cdef extern from "datapath/loop.h" nogil:
+    enum:
+        VSW_PROBE_ID_LEN
+
+
+cdef extern from "datapath/punt.h" nogil:
+    void vsw_keep(vsw_poller *p, vsw_counters *c, const vsw_port *src, const vsw_frame *f)
+    void vsw_refuse(
+        vsw_poller *p, vsw_counters *c, const vsw_port *src, const vsw_frame *f, unsigned why
+    )
 
 
 cdef extern from "datapath/finish.h" nogil:

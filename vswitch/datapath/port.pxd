@@ -36,6 +36,7 @@ cdef extern from "datapath/port.h" nogil:
     struct vsw_counters:
         uint64_t rx_frames
         uint64_t rx_bytes
+        uint64_t tx_frames
         uint64_t forwarded
         uint64_t punted
         uint64_t flooded_unicast

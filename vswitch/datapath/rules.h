@@ -10,6 +10,8 @@
 #include "datapath/fdb.h"
 #include "datapath/guard.h"
 #include "datapath/meter.h"
+#include "datapath/loop.h"
+#include "datapath/punt.h"
 #include "datapath/vlan.h"
 
 enum vsw_rule {
@@ -27,12 +29,18 @@ enum vsw_rule {
     VSW_LIMIT_DROP = 1u << 9,  /* nothing from stations that could not be learned */
     VSW_GUARDED_IN = 1u << 10, /* only what the port's guard admits; guard.h */
     VSW_METERED = 1u << 11,    /* no more than its meters let pass; meter.h */
+    /* of both */
+    VSW_MIRRORED = 1u << 12, /* mirrors look at it, mirror.h */
+    VSW_ASIDE = 1u << 13,    /* the target of mirrors: nothing else leaves, and nothing enters */
+    VSW_PROBED = 1u << 14,   /* of what enters, our probes are for the control plane, loop.h */
 };
-#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_METERED)
+/* Those that are asked of the port where a frame is to leave. */
+#define VSW_RULES_OUT (0xFFu | VSW_ASIDE)
+#define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_METERED | VSW_ASIDE | VSW_PROBED)
 #define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
-typedef enum vsw_drop (*vsw_question)(struct vsw_poller *, struct vsw_fdb *,
-                                      const struct vsw_port *, const struct vsw_frame *);
+typedef unsigned (*vsw_question)(struct vsw_poller *, struct vsw_fdb *, const struct vsw_port *,
+                                 const struct vsw_frame *);
 
 enum vsw_flood { VSW_FLOOD_UNICAST, VSW_FLOOD_MULTICAST, VSW_FLOOD_BROADCAST };
 
@@ -48,7 +56,7 @@ static inline enum vsw_flood vsw_flood_of(const struct vsw_frame *f)
 static inline bool vsw_may_leave(const struct vsw_port *src, const struct vsw_port *dst,
                                  const struct vsw_frame *f)
 {
-    if (dst->rules & VSW_BLOCKED || (dst == src && !(src->rules & VSW_HAIRPIN)))
+    if (dst->rules & (VSW_BLOCKED | VSW_ASIDE) || (dst == src && !(src->rules & VSW_HAIRPIN)))
         return false;
     if (src->rules & dst->rules & VSW_ISOLATED)
         return false;
@@ -91,10 +99,14 @@ static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
     return vsw_fdb_lookup(t, f->src, f->src_hash, p->now_s) == src->id;
 }
 
-/* Why @f may not enter by @src, or VSW_DROP_N: asked before its source is learned. */
-static inline enum vsw_drop vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
-                                          const struct vsw_port *src, const struct vsw_frame *f)
+/* Why @f may not enter by @src, VSW_PUNTED or VSW_DROP_N: asked before its source is learned. */
+static inline unsigned vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
+                                     const struct vsw_port *src, const struct vsw_frame *f)
 {
+    if (src->rules & VSW_ASIDE)
+        return VSW_DROP_BLOCKED;
+    if (src->rules & VSW_PROBED && vsw_is_probe(p, f))
+        return vsw_probe_is_heard(p) ? VSW_PUNTED : (unsigned)VSW_DROP_PUNT_FULL;
     if (src->rules & VSW_LOCKED && !vsw_is_from(p, t, src, f))
         return VSW_DROP_GUARDED;
     if (src->rules & VSW_GUARDED_IN && !vsw_guard_admits(p, src, f))
@@ -105,8 +117,8 @@ static inline enum vsw_drop vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *
 }
 
 /* The same, asked afterwards. */
-static inline enum vsw_drop vsw_may_stay(struct vsw_poller *p, struct vsw_fdb *t,
-                                         const struct vsw_port *src, const struct vsw_frame *f)
+static inline unsigned vsw_may_stay(struct vsw_poller *p, struct vsw_fdb *t,
+                                    const struct vsw_port *src, const struct vsw_frame *f)
 {
     if (src->rules & VSW_LIMIT_DROP && !vsw_is_from(p, t, src, f))
         return VSW_DROP_GUARDED;

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from vswitch.datapath.fdb cimport vsw_fdb
 from vswitch.datapath.frame cimport vsw_frame
 from vswitch.datapath.poller cimport vsw_poller
-from vswitch.datapath.port cimport vsw_port
+from vswitch.datapath.port cimport vsw_egress, vsw_port
 
 
 cdef extern from "datapath/vlan.h" nogil:
@@ -30,6 +30,7 @@ cdef extern from "datapath/vlan.h" nogil:
         uint16_t *outward
         vsw_vlan_counters *counters
 
+    void vsw_vlan_leave(vsw_poller *p, const vsw_port *port, vsw_egress *out)
     unsigned vsw_vlan_enter(const vsw_poller *p, vsw_frame *f, const vsw_vlans *v)
 
 
@@ -49,6 +50,10 @@ cdef extern from "datapath/rules.h" nogil:
         VSW_METERED
         VSW_RULES_IN
         VSW_RULES_STAY
+        VSW_RULES_OUT
+        VSW_MIRRORED
+        VSW_ASIDE
+        VSW_PROBED
 
     enum vsw_flood:
         VSW_FLOOD_UNICAST

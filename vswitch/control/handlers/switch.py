@@ -32,6 +32,8 @@ def show(service: Service, _: Call) -> SwitchInfo:
         **asdict(switch.config.guards),
         fdb=msgspec.convert(switch.fdb_counters(), FdbInfo),
         drop_reasons=[DropReason(*reason) for reason in DROP_REASONS],
+        loop_detect=config.loop_detect,
+        loop_hold_s=config.loop_hold_s,
     )
 
 
