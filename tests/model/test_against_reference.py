@@ -277,6 +277,7 @@ class SwitchMachine(RuleBasedStateMachine):
         self.core.set_meters(self.datapath, number, meters)
         self.twin.ports[number].meters.change(meters)
 
+    @precondition(lambda self: self.twin.ports)
     @rule(mirrors=some_mirrors)
     def mirrors_change(self, mirrors):
         targets = {self.some_port(target) for target, *_ in mirrors}

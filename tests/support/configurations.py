@@ -78,6 +78,11 @@ SPECIAL = {
     "tag-type": st.sampled_from(["802.1Q", "802.1ad", "0x9100"]),
     "allow-ip": st.lists(st.sampled_from(["10.0.0.1", "fd00::1", "fe80::1"])).map(",".join),
     **dict.fromkeys(("access", "native", "pvid"), VIDS.map(str)),
+    **dict.fromkeys(
+        ("police", "storm-broadcast", "storm-multicast", "storm-unknown"),
+        st.sampled_from(["10mbit", "64kbit", "7pps", "1kpps"]),
+    ),
+    "shape": st.sampled_from(["10mbit", "1gbit"]),
 }
 # The VLANs of a port are one thing said in several words, most of which exclude one another.
 MEMBERS = (["access"], ["trunk"], ["trunk", "native"], ["trunk", "native", "native-mode"])
