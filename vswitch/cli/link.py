@@ -30,7 +30,12 @@ what a port negotiated, and why frames were dropped, asks "vswitch show".
 
 # What a value can be, by `Option.returns`.
 CHOICES = {"bool": ("on", "off"), "State": ("forwarding", "blocking", "disabled")}
-SHAPES = {"int": "N", "PortVlans | None": "VLANS", "str": "VALUE"}  # where there are too many
+SHAPES = {
+    "int": "N",
+    "PortVlans | None": "VLANS",
+    "str": "VALUE",
+    "tuple[str, ...]": "LIST|none",
+}  # fmt: skip; where there are too many
 SETTINGS = {key: option for key, option in OPTIONS.items() if option.live} | {"vlans": VLANS}
 
 
@@ -50,7 +55,7 @@ SET_HELP = f"""\
 Change what a port may do, while frames flow. Nothing is said when it is done.
 
 bridge(8) writes "_" where there is "-" here; both are understood. "backup_port PORT" and
-"nobackup_port" are there, too, and "vlans none".
+"nobackup_port" are there, too, and "none" for VLANs and lists.
 
 \b
 {_listed()}
