@@ -34,6 +34,7 @@ def test_it_shares_nothing_with_the_compiled_side():
 
     assert {name for name in shared if not name.startswith("reference_")} == {
         "errors",
+        "guarding",
         "meters",
         "portsettings",
         "vlans",
