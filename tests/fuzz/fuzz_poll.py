@@ -177,6 +177,25 @@ class Round:
                     self.switch.set_port(each, forwarding=True, learning=True)
         if isinstance(self.clock, FakeClock):
             self.clock.advance(number % 2)
+        if self.rng.integers(0, 4) == 0:
+            self.limit(name)
+
+    def limit(self, name: str) -> None:
+        """Give a port other limits, or none."""
+
+        def some(*rates: str) -> str:
+            return str(self.rng.choice(["", *rates]))
+
+        self.switch.set_port(
+            name,
+            police=some("1bit", "10mbit", "100pps", "400gbit"),
+            storm_broadcast=some("1pps", "10gbit"),
+            storm_multicast=some("1mbit"),
+            storm_unknown=some("100kpps"),
+            # What leaves by itself could not be compared with what was counted a moment before.
+            shape="" if self.pollers else some("8kbit", "8mbit", "100gbit"),
+            shape_queue=int(self.rng.choice([0, 65_568, 1 << 20])),
+        )
 
     def check(self, name: str) -> None:
         status = self.switch.port_status(name)

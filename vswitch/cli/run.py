@@ -43,6 +43,8 @@ A port is a device's name, with options after commas:
   tap0,allow-mac=MAC,MAC...     other sources are dropped
   tap0,allow-ip=IP,IP...        also who speaks for other addresses
   eth1,trusted=on               DHCP servers and routers are there
+  tap0,police=10mbit            no more than that may enter; shape=RATE: leave
+  tap0,storm-broadcast=100pps   or -multicast, -unknown: what is flooded
 
 or the host itself, as "br0" of a Linux bridge, also said with --local:
 
