@@ -2,7 +2,7 @@
 
 Both functions are *parked*: to be called only while no poller is between two gates.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from vswitch._fastpath cimport Datapath
@@ -56,6 +56,7 @@ def set_probed(Datapath dp not None, ports, switch_id):
     numbers = {dp._port_at(port).id for port in ports} if switch_id is not None else set()
     for i in range(dp._n_pollers):
         dp._poller[i].probe_id = NULL
+        dp._poller[i].probes_s = <uint64_t>-1  # no second has that number
     dp._memory.pop("probe", None)
     if switch_id is not None:
         its = <uint8_t *>dp._allocate(VSW_PROBE_ID_LEN, "probe")

@@ -399,8 +399,7 @@ class Datapath:
             for fd in self.port_at(port).fds:
                 self._unwatch(fd)
             self._ports.pop(port).close()
-            probes = self.switch.probes  # its number may be another port's soon
-            self.switch.probes = Probes(probes.switch_id, probes.ports - {port})
+            self.switch.probes.ports -= {port}  # its number may be another port's soon
             self.switch.remove_port(port)
 
     def set_fd(self, port: int, fd: int) -> None:

@@ -221,7 +221,8 @@ class ReferenceSwitch:
         if ingress in self.mirrors.targets:
             port.count("blocked", len(admitted))
             admitted = []
-        probes, admitted = self.probes.sorted_out(ingress, admitted)
+        probes, too_many, admitted = self.probes.sorted_out(ingress, admitted, now_s)
+        port.count("punt_full", len(too_many))
         for a in probes:
             self._punt(ingress, a.frame)
         if port.flags.locked:

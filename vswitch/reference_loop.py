@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from vswitch.wire.loop import is_from
@@ -17,21 +17,30 @@ class Came(Protocol):
 
 
 Frame = TypeVar("Frame", bound=Came)
+A_SECOND = 256  # probes that are heard; more tell nothing new
 
 
-@dataclass(frozen=True)
+@dataclass
 class Probes:
     """The ports at which probes of one switch are heard."""
 
     switch_id: bytes | None = None  # None: nowhere
-    ports: frozenset[int] = field(default=frozenset())
+    ports: frozenset[int] = frozenset()
+    _second: int | None = None
+    _left: int = 0  # that may still be heard in it
 
-    def sorted_out(self, port: int, frames: Iterable[Frame]) -> tuple[list[Frame], list[Frame]]:
-        """The probes among *frames*, which came in by *port*, and all others."""
+    def sorted_out(
+        self, port: int, frames: Iterable[Frame], now_s: int
+    ) -> tuple[list[Frame], list[Frame], list[Frame]]:
+        """Of *frames*, which came in by *port*: probes that are heard, too many, and all others."""
         ours: list[Frame] = []
         others: list[Frame] = []
         if self.switch_id is None or port not in self.ports:
-            return ours, [*frames]
+            return ours, [], [*frames]
         for frame in frames:
             (ours if is_from(frame.frame, self.switch_id) else others).append(frame)
-        return ours, others
+        if now_s != self._second:
+            self._second, self._left = now_s, A_SECOND
+        heard, too_many = ours[: self._left], ours[self._left :]
+        self._left -= len(heard)
+        return heard, too_many, others

@@ -206,8 +206,7 @@ class SwitchMachine(RuleBasedStateMachine):
         self.mirror([])
         self.datapath.remove_port(number)
         self.twin.remove_port(number)
-        probes = self.twin.probes
-        self.twin.probes = Probes(probes.switch_id, probes.ports - {number})
+        self.twin.probes.ports -= {number}
         del self.wires[number]
 
     @precondition(lambda self: self.twin.ports)

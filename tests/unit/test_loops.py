@@ -291,3 +291,17 @@ def test_a_port_that_is_blocked_breaks_its_loop(lab):
 
     assert rig.switch.loops.looped == []
     assert rig.status("b").state == "blocked"
+
+
+def test_of_many_probes_only_some_are_heard(lab):
+    rig = on(lab("a", "b"), "report")
+    probe = turn(rig)["a"][0]
+
+    for _ in range(10):
+        rig.send("b", *[probe] * 30)
+    status = rig.status("b")
+    assert (status.counters["punted"], status.drops["punt_full"]) == (256, 44)
+    rig.clock.advance(1)
+    rig.send("b", probe)
+
+    assert rig.status("b").counters["punted"] == 257

@@ -18,6 +18,9 @@
 
 /* Chosen by us. */
 #define VSW_PROBE_TAGS 2u /* that are passed over */
+/* To know of a loop one is enough; a poller may hear many more, when a loop elsewhere multiplies them,
+ * or somebody sends what looks like one. */
+#define VSW_PROBES_A_SECOND 256u
 
 /* Whether @f is a probe with the id of our switch. */
 static inline bool vsw_is_probe(const struct vsw_poller *p, const struct vsw_frame *f)
@@ -37,6 +40,16 @@ static inline bool vsw_is_probe(const struct vsw_poller *p, const struct vsw_fra
     return at + 2 + VSW_PROBE_ID_AT + VSW_PROBE_ID_LEN <= f->len &&
            vsw_be16(f->data + at) == VSW_PROBE_TYPE &&
            memcmp(f->data + at + 2 + VSW_PROBE_ID_AT, p->probe_id, VSW_PROBE_ID_LEN) == 0;
+}
+
+/* Whether a probe may be given to the control plane, which is to have time for other things. */
+static inline bool vsw_probe_is_heard(struct vsw_poller *p)
+{
+    if (p->probes_s != p->now_s) {
+        p->probes_s = p->now_s;
+        p->probes_left = VSW_PROBES_A_SECOND;
+    }
+    return p->probes_left && p->probes_left--;
 }
 
 #endif

@@ -66,6 +66,8 @@ struct vsw_poller {
     struct vsw_burst burst;
     struct vsw_ring punt; /* read by the control plane */
     const uint8_t *probe_id; /* of probes that are ours, loop.h; set up while parked */
+    uint64_t probes_s;       /* the second that `probes_left` is of */
+    uint32_t probes_left;    /* that may still be punted in it */
 };
 
 _Static_assert(offsetof(struct vsw_poller, events) == 0, "its address is the poller's");

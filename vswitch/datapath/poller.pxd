@@ -63,6 +63,7 @@ cdef extern from "datapath/poller.h" nogil:
         vsw_burst burst
         vsw_ring punt
         const uint8_t *probe_id
+        uint64_t probes_s
         vsw_events *events
 
     int vsw_poller_open(vsw_poller *p)
