@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from vswitch.guarding import PortGuard
 from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
-from vswitch.reference_guard import admits, is_copied, sifted
+from vswitch.reference_guard import Copies, admits, is_copied, sifted
 from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
@@ -127,7 +127,7 @@ class Port:
         self.vlans: PortVlans | None = None  # None: it takes no notice of them
         self.flags: PortSettings = DEFAULT  # those of bridge(8)
         self.guard = PortGuard()  # who may speak there, see reference_guard.py
-        self.missed = 0  # copies for the control plane, which had no room
+        self.copies = Copies()  # for the control plane
         self.backup: int | None = None  # the port that gets what is for this one, for now
         self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
         self.vlan_counters: dict[int, list[int]] = {}  # VLAN -> frames, bytes in; the same out
@@ -248,7 +248,8 @@ class ReferenceSwitch:
             admitted = self._from_known(ingress, admitted, now_s)
         if port.guard:
             admitted = sifted(port, admitted, lambda a: admits(port.guard, a.bare, a.vid))
-            self._copy(ingress, [a.frame for a in admitted if is_copied(port.guard, a.bare)])
+            copied = [a.frame for a in admitted if is_copied(port.guard, a.bare)]
+            self._copy(ingress, copied, now_s)
         if port.learning:
             for a in admitted:
                 self.fdb.learn(a.vid, a.source, ingress, now_s)
@@ -289,15 +290,15 @@ class ReferenceSwitch:
 
     def _from_known(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
         """Those whose source is known to be at the port they came in by."""
-        lookup = self.fdb.lookup
-        port = self.ports[ingress]
+        lookup, port = self.fdb.lookup, self.ports[ingress]
         return sifted(port, admitted, lambda a: lookup(a.vid, a.source, now_s) == ingress)
 
-    def _copy(self, ingress: int, frames: list[bytes]) -> None:
+    def _copy(self, ingress: int, frames: list[bytes], now_s: int) -> None:
         """Let the control plane hear what goes on as well."""
-        room = PUNT_FRAMES - len(self.punted)
+        port, room = self.ports[ingress], PUNT_FRAMES - len(self.punted)
+        room = min(room, port.copies.allowed(port.guard, len(frames), now_s))
         self.punted += [(ingress | COPY, frame) for frame in frames[:room]]
-        self.ports[ingress].missed += len(frames[room:])
+        port.copies.missed += len(frames[room:])
 
     def _verdict(self, frame: bytes) -> str:
         if frame[:5] == RESERVED and frame[5] < 16:
