@@ -345,7 +345,7 @@ class Datapath:
 
     def missed(self, port: int) -> int:
         """See `vswitch._guarding.missed`."""
-        return self.port_at(port).missed
+        return self.port_at(port).copies.missed
 
     def set_backup(self, port: int, backup: int | None) -> None:
         """See `vswitch._rules.set_backup`.  *Parked.*"""

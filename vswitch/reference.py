@@ -39,7 +39,7 @@ from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_counts import COUNTERS, RX_DROPS, TX_DROPS
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
 from vswitch.reference_frame import Admitted, flood_kind, floods, is_group
-from vswitch.reference_guard import admits, is_copied, sifted
+from vswitch.reference_guard import Copies, admits, is_copied, sifted
 from vswitch.reference_loop import Probes
 from vswitch.reference_meter import PortMeters
 from vswitch.reference_mirror import Mirrors
@@ -79,7 +79,7 @@ class Port:
         self.vlans: PortVlans | None = None  # None: it takes no notice of them
         self.flags: PortSettings = DEFAULT  # those of bridge(8)
         self.guard = PortGuard()  # who may speak there, see reference_guard.py
-        self.missed = 0  # copies for the control plane, which had no room
+        self.copies = Copies()  # for the control plane
         self.backup: int | None = None  # the port that gets what is for this one, for now
         self.meters = PortMeters()  # how much may enter in a second
         self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
@@ -205,7 +205,8 @@ class ReferenceSwitch:
             admitted = self._from_known(ingress, admitted, now_s)
         if port.guard:
             admitted = sifted(port, admitted, lambda a: admits(port.guard, a.bare, a.vid))
-            self._copy(ingress, [a.frame for a in admitted if is_copied(port.guard, a.bare)])
+            copied = [a.frame for a in admitted if is_copied(port.guard, a.bare)]
+            self._copy(ingress, copied, now_s)
         admitted = [a for a in admitted if not self._is_policed(port, a)]
         if port.learning:
             for a in admitted:
@@ -253,15 +254,15 @@ class ReferenceSwitch:
 
     def _from_known(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
         """Those whose source is known to be at the port they came in by."""
-        lookup = self.fdb.lookup
-        port = self.ports[ingress]
+        lookup, port = self.fdb.lookup, self.ports[ingress]
         return sifted(port, admitted, lambda a: lookup(a.vid, a.source, now_s) == ingress)
 
-    def _copy(self, ingress: int, frames: list[bytes]) -> None:
+    def _copy(self, ingress: int, frames: list[bytes], now_s: int) -> None:
         """Let the control plane hear what goes on as well."""
-        room = PUNT_FRAMES - len(self.punted)
+        port, room = self.ports[ingress], PUNT_FRAMES - len(self.punted)
+        room = min(room, port.copies.allowed(port.guard, len(frames), now_s))
         self.punted += [(ingress | COPY, frame) for frame in frames[:room]]
-        self.ports[ingress].missed += len(frames[room:])
+        port.copies.missed += len(frames[room:])
 
     def _is_policed(self, port: Port, a: Admitted) -> bool:
         """Count a frame that is beyond the rate at which its port may receive."""

@@ -30,6 +30,7 @@ SOURCE_MAC, TARGET_MAC = 1, 2  # options of Neighbor Discovery
 STACKED_MAX = 4
 EXTENSIONS_MAX = 8
 OPTIONS_MAX = 16
+COPIES_MAX = 256  # a second, of a port where no servers are: what has more is not copied
 
 
 @dataclass(slots=True)
@@ -131,6 +132,25 @@ def _take(h: Headers, proto: int, packet: bytes, at: int) -> None:
     needed = {UDP: 8, ICMP6: 4}.get(proto, 0)
     if at + needed <= len(packet):
         h.hidden, h.proto, h.message = False, proto, packet[at:]
+
+
+@dataclass(slots=True)
+class Copies:
+    """How much of what enters at a port the control plane hears."""
+
+    second: int = -1
+    n: int = 0  # copies in it
+    missed: int = 0  # those that were too many, or had no room
+
+    def allowed(self, guard: PortGuard, wanted: int, now_s: int) -> int:
+        """How many of so many more it may hear."""
+        if guard.servers:
+            return wanted
+        if self.second != now_s:
+            self.second, self.n = now_s, 0
+        allowed = min(wanted, COPIES_MAX - self.n)
+        self.n += allowed
+        return allowed
 
 
 # ---------------------------------------------------------------- judging

@@ -157,6 +157,7 @@ class Compiled:
 
     def __init__(self) -> None:
         self.datapath = _fastpath.Datapath()
+        self.now_s = 0  # only so many are copied in one second
         for _ in range(2):
             _ports.add_memory_port(self.datapath, fd=-1, offloads=0, mtu=65521, size=1 << 22)
         self.wires = [_ports.Wire(self.datapath, n) for n in range(2)]
@@ -167,7 +168,8 @@ class Compiled:
             _rules.set_vlans(self.datapath, n, PLAIN if aware else None)
         _guarding.set_guard(self.datapath, 0, guard)
         assert self.wires[0].send(FINISHED + frame)
-        self.datapath.poll(1)
+        self.now_s += 1
+        self.datapath.poll(self.now_s)
         out = [frame for _, frame in self.wires[1].receive()]
         copies = [(n, frame) for n, _, frame in _ports.punted(self.datapath)]
         assert out in ([], [frame])

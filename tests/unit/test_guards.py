@@ -280,17 +280,26 @@ def test_a_fragment_is_no_message(snooped):
     assert listed(snooped) == []
 
 
-def test_copies_that_find_no_room_are_counted_and_go_on(snooped):
-    number = snooped.status("a").number
-    frames = [dhcp("discover", xid=n) for n in range(100)]
+def test_of_a_flood_of_questions_so_many_a_second_are_read_and_all_go_on(snooped):
+    frames = [dhcp("discover", xid=n) for n in range(300)]
 
-    for _ in range(60):  # the control plane looks only after all of them
-        assert snooped.ports["a"].send(frames) == len(frames)
-        while snooped.switch.poll_once():
-            pass
-        assert len(snooped.receive()["b"]) == len(frames)
+    assert len(snooped.send("a", *frames)["up"]) == 300
+    assert snooped.switch.guard_counters()["missed"] == 300 - 256
+    snooped.clock.advance(1)
+    snooped.send("a", *frames)
+    assert snooped.switch.guard_counters()["missed"] == 2 * (300 - 256)
 
-    assert snooped.switch._core.missed(number) > 0
+    snooped.clock.advance(1)
+    ask_and_answer(snooped, xid=1000)
+    assert len(listed(snooped)) == 1
+
+
+def test_servers_are_heard_however_much_they_say(snooped):
+    frames = [dhcp("ack", op=2, xid=n, src=SERVER, lease_time=60) for n in range(300)]
+
+    snooped.send("up", *frames)
+
+    assert snooped.switch.guard_counters()["missed"] == 0
 
 
 # ---------------------------------------------------------------------- stations that move

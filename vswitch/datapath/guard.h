@@ -14,7 +14,8 @@
  * VSW_GUARD_SERVERS refuses what DHCP servers say, VSW_GUARD_ROUTERS what routers say (RFC 6105, RFC
  * 7113); what may be one of these and cannot be told from its first fragment, too.
  *
- * VSW_GUARD_COPIES gives what DHCP servers and clients say to the control plane, and lets it pass.
+ * VSW_GUARD_COPIES gives what DHCP servers and clients say to the control plane, and lets it pass; of
+ * clients so many a second, so that nobody keeps the control plane by asking.
  *
  * Read by pollers, written by the control plane while they are parked.  Nothing here costs more for
  * a stranger's choice of bytes: sets and chains have a limit.
@@ -47,6 +48,7 @@
 /* Chosen by us. */
 #define VSW_GUARD_MAX 64u         /* of each kind, per port */
 #define VSW_GUARD_OPTIONS_MAX 16u /* of one ND message; what has more is refused */
+#define VSW_GUARD_COPIES_MAX 256u /* a second; more than clients say, and some 10 ms for Python */
 #define VSW_GUARD_COPY 0x8000u    /* in the port of a punted record: the frame went on as well */
 
 enum vsw_guard_check {
@@ -75,7 +77,8 @@ struct vsw_guard {
     struct vsw_guard_set ip4;    /* 0, the address */
     struct vsw_guard_set ip6;
     struct vsw_guard_set leases; /* VLAN << 48 | station, the address */
-    _Atomic uint64_t missed; /* copies for which the control plane had no room */
+    _Atomic uint64_t copied; /* second << 32 | copies in it */
+    _Atomic uint64_t missed; /* copies that were too many, or had no room */
 };
 
 static inline bool vsw_guard_has(const struct vsw_guard_set *set, uint64_t high, uint64_t low)
@@ -259,14 +262,31 @@ static inline bool vsw_guard_is_dhcp(const struct vsw_frame *f, const struct vsw
            (vsw_guard_udp_to(f, h, VSW_DHCP_CLIENT) || vsw_guard_udp_to(f, h, VSW_DHCP_SERVER));
 }
 
+/* Whether the control plane is to hear one more; of several pollers each may let some more pass. */
+static inline bool vsw_guard_may_copy(struct vsw_guard *g, uint32_t now_s)
+{
+    uint64_t copied = atomic_load_explicit(&g->copied, memory_order_relaxed);
+
+    if (!(g->checks & VSW_GUARD_SERVERS))
+        return true;
+    copied = copied >> 32 == now_s ? copied + 1 : (uint64_t)now_s << 32 | 1;
+    if ((uint32_t)copied > VSW_GUARD_COPIES_MAX)
+        return false;
+    atomic_store_explicit(&g->copied, copied, memory_order_relaxed);
+    return true;
+}
+
 /* Give a copy of @f, a frame of @p's burst, to the control plane. */
 static inline void vsw_guard_copy(struct vsw_poller *p, const struct vsw_port *src,
                                   const struct vsw_frame *f)
 {
-    if (vsw_ring_put(&p->punt, src->id | VSW_GUARD_COPY, vsw_frame_whole(&p->burst, f)))
+    struct vsw_guard *g = src->policy->guard;
+
+    if (vsw_guard_may_copy(g, p->now_s) &&
+        vsw_ring_put(&p->punt, src->id | VSW_GUARD_COPY, vsw_frame_whole(&p->burst, f)))
         vsw_poller_notify(p);
     else
-        atomic_fetch_add(&src->policy->guard->missed, 1);
+        atomic_fetch_add(&g->missed, 1);
 }
 
 /* Whether @f, a frame of @p's burst, may enter by @src, which has a guard. */
