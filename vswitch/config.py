@@ -13,6 +13,7 @@ from vswitch.errors import ConfigError
 from vswitch.guarding import SwitchGuards
 from vswitch.options import Number, Option, in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
+from vswitch.vlans import VID_MAX
 
 # IEEE 802.1Q-2018 table 8-1 and the protocols' own standards: last nibble of 01-80-C2-00-00-0x.
 RESERVED = {
@@ -33,7 +34,7 @@ class StationConfig:
 
     mac: bytes
     port: str
-    vid: int = 0  # while the switch is VLAN-unaware
+    vid: int = 0  # 0: of no VLAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def _forward(what: str, text: str) -> frozenset[int]:
 STATION_OPTIONS: Mapping[str, Option] = {
     "mac": Option("mac", read.mac),
     "port": Option("port", read.text),
-    "vid": Option("vid", Number(0, 0)),  # while the switch is VLAN-unaware
+    "vid": Option("vid", Number(0, VID_MAX)),  # 0: of no VLAN
 }
 
 # The same of the switch as a whole.

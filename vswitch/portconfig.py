@@ -184,6 +184,8 @@ def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[Word], dot:
     port = replace(port, vlans=vlanwords.made(what, vlans))
     default = kind.default_name(port, what)  # a name that was given excuses no address
     name = port.name or default
+    if port.backup == name:
+        raise ConfigError(f"{what}{dot}backup: a port cannot be its own backup")
     if "name" not in kind.options:  # a device is its name
         return replace(port, name=name, address="")
     check_port_name(what, name, hint="give it one: name=NAME")

@@ -14,6 +14,7 @@ from vswitch.guards import Guards
 from vswitch.members import Member
 from vswitch.portsettings import PortSettings
 from vswitch.stations import Stations
+from vswitch.status import VlanStatus
 from vswitch.vlans import NO_VLAN, PLAIN, PortVlans
 
 
@@ -62,6 +63,11 @@ class PortRules:
     def vlans_of(self, member: Member) -> PortVlans | None:
         """What a member does with VLANs; None while nobody takes notice of them."""
         return (member.settings.vlans or PLAIN) if self.aware else None
+
+    def status(self, member: Member) -> VlanStatus:
+        """What a member does with VLANs, and what it counted in each."""
+        counted = self._core.vlan_counters(member.number) if self.aware else {}
+        return VlanStatus(member.port.name, self.vlans_of(member), counted)
 
     def own_vid(self, member: Member) -> int | None:
         """The VLAN of a member's own station; None if it can be in none."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
-from vswitch import openfiles
+from vswitch import openfiles, vlanmembers
 from vswitch.clock import Clock
 from vswitch.config import LIVE as SWITCH_LIVE
 from vswitch.config import StationConfig, SwitchConfig, parse_forward
@@ -32,6 +32,7 @@ from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener,
 from vswitch.portsettings import PortChange
 from vswitch.status import ListenerStatus
 from vswitch.switch import Switch
+from vswitch.vlans import PortVlans
 
 if TYPE_CHECKING:
     from vswitch.configsource import Source
@@ -98,7 +99,7 @@ class Service:
         for port in self.config.ports:
             self._open(port)
         for station in self.config.stations:
-            self.switch.pin(station.mac, station.port, vid=station.vid, move=False)
+            self._pin(station, move=False)
         for place in self.config.listeners:
             self._listen(place)
 
@@ -174,10 +175,24 @@ class Service:
         """
         for field, value in change.items():
             LIVE[field].check(field, value)
+        if change.get("backup") == name:
+            raise ConfigError(f"backup: port {name} cannot be its own backup")
         with self._lock:
             self.switch.set_port(name, **change)
             ports = (replace(p, **change) if p.name == name else p for p in self.config.ports)
             self.config = replace(self.config, ports=tuple(ports))
+
+    def change_vlans(
+        self, name: str, change: Callable[[PortVlans | None], PortVlans | None]
+    ) -> None:
+        """Give a port what *change* makes of its VLANs.
+
+        Raises:
+            ConfigError: that cannot be.
+            PortNotFoundError: there is none.
+        """
+        with self._lock:
+            self.set_port(name, vlans=change(self.switch.port_status(name).vlans))
 
     def _open(self, config: PortConfig) -> None:
         """Open a port; one that is new joins the configuration."""
@@ -359,12 +374,13 @@ class Service:
         """Make a static entry; *move*: also if it is static already.
 
         Raises:
+            ConfigError: its VLAN is not one of the port.
             FdbError: it is a port's own, or there is no room.
             PortNotFoundError: there is no such port.
             StationExistsError: it is static already.
         """
         with self._lock:
-            self.switch.pin(station.mac, station.port, vid=station.vid, move=move)
+            self._pin(station, move=move)
             stations = self._stations_without(station.mac, station.vid)
             if any(port.name == station.port for port in self.config.ports):
                 stations = (*stations, station)
@@ -379,9 +395,18 @@ class Service:
             StationExistsError: it is static already, and not to be moved.
         """
         with self._lock:
+            self._check_vid(station)
             self.switch.stick(station.mac, station.port, vid=station.vid, move=move)
             stations = self._stations_without(station.mac, station.vid)
             self.config = replace(self.config, stations=stations)
+
+    def _pin(self, station: StationConfig, *, move: bool) -> None:
+        self._check_vid(station)
+        self.switch.pin(station.mac, station.port, vid=station.vid, move=move)
+
+    def _check_vid(self, station: StationConfig) -> None:
+        vlans = self.switch.vlan_status(station.port).vlans
+        vlanmembers.check_station(station.port, vlans, station.vid)
 
     def unpin(self, mac: bytes, vid: int) -> None:
         """Forget one station, static or learned.

@@ -142,13 +142,14 @@ class Stations:
         """A port was removed, and its stations with it."""
         self._static = {key: m for key, m in self._static.items() if m.number != number}
 
-    def flush(self, number: int | None, mac: bytes | None) -> int:
-        """Forget learned stations: all, or those of a port or with *mac*; returns how many."""
-        if mac is None:
+    def flush(self, number: int | None, mac: bytes | None, vid: int | None = None) -> int:
+        """Forget learned stations: all, or those of a port, *mac*, *vid*; returns how many."""
+        if mac is None and vid is None:
             return int(self._fdb.flush(number))
         found = [
-            vid
-            for its_mac, vid, its_port, static, *_ in self._rows()
-            if its_mac == mac and number in (None, its_port) and not static
+            (its_vid, its_mac)
+            for its_mac, its_vid, its_port, static, *_ in self._rows()
+            if mac in (None, its_mac) and vid in (None, its_vid) and number in (None, its_port)
+            if not static
         ]
-        return sum(bool(self._fdb.delete(vid, mac)) for vid in found)
+        return sum(bool(self._fdb.delete(*station)) for station in found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vswitch.portsettings import PortSettings
+from vswitch.vlans import PortVlans
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,16 @@ class PortStatus(PortSettings):
     stations: int
     counters: dict[str, int]  # names of COUNTER_NAMES
     drops: dict[str, int]  # by reason, names of vswitch.DROP_REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class VlanStatus:
+    """What a port does with VLANs at one moment, and what it counted."""
+
+    port: str
+    vlans: PortVlans | None  # None while the switch takes no notice of them
+    # VLAN -> received frames, bytes, sent frames, bytes; those with traffic only.
+    counters: dict[int, tuple[int, int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class Station:
     """One entry of the forwarding database."""
 
     mac: bytes
-    vid: int  # 0 while the switch is VLAN-unaware
+    vid: int  # 0: of no VLAN
     port: str
     static: bool
     age_s: int  # since last heard; 0 for a static one

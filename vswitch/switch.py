@@ -38,7 +38,7 @@ from vswitch.portsettings import DEFAULT, PortChange, PortSettings
 from vswitch.punts import Punts
 from vswitch.snooping import Binding
 from vswitch.stations import Stations
-from vswitch.status import ListenerStatus, PortStatus, Pulse, Station
+from vswitch.status import ListenerStatus, PortStatus, Pulse, Station, VlanStatus
 from vswitch.threads import Threads
 from vswitch.upkeep import Upkeep
 
@@ -319,6 +319,16 @@ class Switch:
         with self._lock:
             return [member.status(self._core) for member in self._members.values()]
 
+    def vlan_status(self, name: str) -> VlanStatus:
+        """What a port does with VLANs, and counted in each."""
+        with self._lock:
+            return self._rules.status(self._member(name))
+
+    def vlan_statuses(self) -> list[VlanStatus]:
+        """The same of every port."""
+        with self._lock:
+            return [self._rules.status(member) for member in self._members.values()]
+
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""
         with self._lock:
@@ -418,15 +428,17 @@ class Switch:
             self.observer.take()
             return was_known
 
-    def flush(self, port: str | None = None, *, mac: bytes | None = None) -> int:
-        """Forget learned stations: all, or those of *port* or with *mac*; returns how many.
+    def flush(
+        self, port: str | None = None, *, mac: bytes | None = None, vid: int | None = None
+    ) -> int:
+        """Forget learned stations: all, or those that match all of it; returns how many.
 
         Raises:
             PortNotFoundError: there is no such port.
         """
         with self._lock:
             number = None if port is None else self._member(port).number
-            flushed = self._stations.flush(number, mac)
+            flushed = self._stations.flush(number, mac, vid)
             self.observer.take()
             return flushed
 

@@ -45,13 +45,13 @@ class VidSet:
 
     @classmethod
     def parse(cls, text: str, what: str = "VLANs") -> VidSet:
-        """Read ``10,20-29`` or ``all``.
+        """Read ``10,20-29``, ``all`` or ``none``.
 
         Raises:
             ConfigError: it is no list of VLANs; the sentence begins with *what*.
         """
-        if text == "all":
-            return ALL
+        if text in ("all", "none"):
+            return ALL if text == "all" else cls()
         bits = 0
         for part in text.split(","):
             low, dash, high = part.partition("-")
@@ -94,8 +94,8 @@ class VidSet:
 
     def text(self) -> str:
         """As `parse` reads it."""
-        if self == ALL:
-            return "all"
+        if self in (ALL, VidSet()):
+            return "all" if self else "none"
         return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in self.ranges())
 
     def bitmap(self) -> bytes:

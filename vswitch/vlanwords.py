@@ -1,7 +1,7 @@
 """How the VLANs of a port are said, on the command line and in a configuration file.
 
     access=10                        one VLAN, without tags
-    trunk=10,20-29                   tags only; "trunk=all" are 1 to 4094
+    trunk=10,20-29                   tags only; "trunk=all" are 1 to 4094, "trunk=none" none
     trunk=10,20-29,native=1          and untagged frames are of VLAN 1, there and back
     trunk=10,20,native=1,native-mode=tagged      ... which leave with a tag
     pvid=1,untagged=1,30,tagged=10   any mixture
@@ -278,7 +278,7 @@ def _said_members(vlans: PortVlans) -> dict[str, str]:
     own = VidSet() if pvid is None else VidSet.of([pvid])
     if pvid is not None and vlans.members == vlans.untagged == own:
         return {"access": str(pvid)}
-    if vlans.members and vlans.untagged in (VidSet(), own) and vlans.members & own == own:
+    if vlans.untagged in (VidSet(), own) and vlans.members & own == own:
         said = {"trunk": vlans.members.text()}
         if pvid is not None:
             said["native"] = str(pvid)
@@ -297,7 +297,7 @@ def mode(vlans: PortVlans | None) -> str:
         return "unaware"
     said = _said_members(vlans)
     if not said:
-        return "plain" if vlans.members else "hybrid"
+        return "plain"
     return next((word for word in ("access", "trunk") if word in said), "hybrid")
 
 

@@ -156,7 +156,9 @@ def configurations(draw) -> SwitchConfig:
     stations = []
     if ports:
         behind = st.sampled_from([port.name for port in ports])
-        stations = draw(st.lists(st.builds(StationConfig, MACS, behind), max_size=2))
+        stations = draw(
+            st.lists(st.builds(StationConfig, MACS, behind, st.just(0) | VIDS), max_size=2)
+        )
     try:
         return SwitchConfig(
             stations=tuple(stations), ports=tuple(ports), listeners=tuple(listeners), **switch

@@ -81,6 +81,7 @@ class FakeApi:
             "/v1/switch": self._switch(),
             "/v1/ports": self.ports,
             "/v1/listeners": [],
+            "/v1/vlans": [],
             "/v1/fdb": behind,
         }.get(path, known.get(named))
 

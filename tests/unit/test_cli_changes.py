@@ -48,8 +48,8 @@ def test_a_station_is_added_moved_and_forgotten(vswitch):
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [
-        (f"fdb add {MAC} dev a vlan 7", 2, "vid: the switch is VLAN-unaware, and knows no VLAN 7"),
-        (f"fdb replace {MAC} dev a vlan 7", 2, "vid: the switch is VLAN-unaware"),
+        (f"fdb add {MAC} dev a vlan 7", 2, "vid: no port has VLANs yet, so there is no VLAN 7"),
+        (f"fdb replace {MAC} dev a vlan 7", 2, "vid: no port has VLANs yet"),
         ("reload", 2, "this switch has no configuration file"),
         (f"fdb add {MAC} dev nix", 1, "no port nix"),
     ],

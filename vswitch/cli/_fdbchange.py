@@ -12,6 +12,7 @@ from vswitch.cli._asking import Asking, telling
 from vswitch.cli._stations import KINDS, kind_of, vid_of
 from vswitch.cli._words import Grammar, Said, one_of
 from vswitch.errors import ApiError
+from vswitch.vlans import NO_VLAN
 
 if TYPE_CHECKING:
     from vswitch.control.client import Client
@@ -106,9 +107,7 @@ def delete(asked: Asking, given: tuple[str, ...], if_exists: bool) -> None:
     entry = _entry(KNOWN.read(given))
     with asked.client() as client:
         try:
-            if _found(client, entry) is None:
-                raise ApiError(f"no station {entry.mac} behind port {entry.port}", code="not-found")
-            client.delete_station(entry.mac, vid=entry.vid)
+            client.delete_station(entry.mac, vid=_vid_of_one(client, entry))
         except ApiError as e:
             if e.code != "not-found" or not if_exists:
                 raise
@@ -129,8 +128,8 @@ def flush(asked: Asking, given: tuple[str, ...], port: str | None, mac: str | No
         mac = read_mac("--mac", mac).hex(":")
     with asked.client(said.get("br")) as client:
         dev = _meant(client, said.get("dev"))
-        if kinds == {"dynamic"} and vid is None:
-            n = client.flush(port=dev, mac=mac)
+        if kinds == {"dynamic"}:
+            n = client.flush(port=dev, mac=mac, vid=vid)
         else:
             wanted = [
                 e
@@ -166,16 +165,27 @@ def _kinds(flags: frozenset[str]) -> set[str]:
     return (kinds or set(KINDS)) - spared if kinds or spared else {"dynamic"}
 
 
-def _found(client: Client, entry: NewEntry) -> FdbEntry | None:
-    for e in client.fdb(port=entry.port):
-        if (e.mac, e.vid) == (entry.mac, entry.vid):
-            return e
-    return None
+def _found(client: Client, entry: NewEntry) -> list[FdbEntry]:
+    """Who is meant: in each VLAN of the port, if none was said."""
+    return [
+        e
+        for e in client.fdb(port=entry.port)
+        if e.mac == entry.mac and entry.vid in (NO_VLAN, e.vid)
+    ]
+
+
+def _vid_of_one(client: Client, entry: NewEntry) -> int:
+    found = _found(client, entry)
+    if not found:
+        raise ApiError(f"no station {entry.mac} behind port {entry.port}", code="not-found")
+    if len(found) > 1:
+        vids = ", ".join(str(e.vid) for e in found)
+        raise click.UsageError(f"station {entry.mac} is in several VLANs: say vlan {vids}")
+    return found[0].vid
 
 
 def _is_there(client: Client, entry: NewEntry) -> bool:
-    found = _found(client, entry)
-    return found is not None and (found.sticky if entry.sticky else found.static)
+    return any(e.sticky if entry.sticky else e.static for e in _found(client, entry))
 
 
 def _removed(client: Client, entry: FdbEntry) -> bool:

@@ -143,6 +143,8 @@ def _leading(word: str) -> list[str]:
     name = word.lstrip("-")
     if word in TIMES:
         return [word]
+    if name and "compressvlans".startswith(name):  # of vlan show
+        return ["-c"]
     if word.split("=")[0] in VALUED or (word.startswith("-S") and name):
         return [word]
     if word.startswith("-") and name:

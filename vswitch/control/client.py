@@ -33,8 +33,10 @@ from vswitch.control.schema import (
     ListenerInfo,
     NewConfig,
     NewEntry,
+    NewMember,
     NewPort,
     PortInfo,
+    PortVlansInfo,
     Reloaded,
     SwitchChange,
     SwitchInfo,
@@ -182,9 +184,25 @@ class Client:
 
         return watch(self._place, {"mac": mac, "port": port, "kinds": kinds})
 
-    def flush(self, *, port: str | None = None, mac: str | None = None) -> int:
+    def flush(
+        self, *, port: str | None = None, mac: str | None = None, vid: int | None = None
+    ) -> int:
         """Forget learned stations, all or those that match; how many there were."""
-        return self._ask("DELETE", "/v1/fdb", FlushResult, port=port, mac=mac).flushed
+        vlan = None if vid is None else str(vid)
+        return self._ask("DELETE", "/v1/fdb", FlushResult, port=port, mac=mac, vid=vlan).flushed
+
+    def vlans(self, *, port: str | None = None) -> list[PortVlansInfo]:
+        """What ports do with VLANs, and counted in each."""
+        return self._ask("GET", "/v1/vlans", list[PortVlansInfo], port=port)
+
+    def add_vlan(self, port: str, vid: str, *, pvid: bool, untagged: bool) -> PortVlansInfo:
+        """Put a port in VLANs, as 10 or 10-20."""
+        new = NewMember(port, vid, pvid, untagged)
+        return self._ask("POST", "/v1/vlans", PortVlansInfo, body=new)
+
+    def delete_vlan(self, port: str, vid: str) -> PortVlansInfo:
+        """Take a port out of VLANs."""
+        return self._ask("DELETE", "/v1/vlans", PortVlansInfo, port=port, vid=vid)
 
     def fdb_stats(self) -> FdbInfo:
         return self._ask("GET", "/v1/fdb/stats", FdbInfo)

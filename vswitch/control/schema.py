@@ -116,6 +116,33 @@ class PortInfo(Struct, frozen=True):
     trusted: bool = False  # DHCP servers and routers are there
 
 
+class VlanCounters(Struct, frozen=True):
+    """What a port counted in one VLAN; bytes are those on the wire, tags included"""
+
+    vid: int
+    rx_frames: int
+    rx_bytes: int
+    tx_frames: int
+    tx_bytes: int
+
+
+class PortVlansInfo(Struct, frozen=True):
+    """An element of GET /v1/vlans[?port=NAME]"""
+
+    port: str
+    vlans: VlansInfo | None  # None: no port has an option about them, and tags are payload
+    counters: list[VlanCounters]  # of VLANs with traffic
+
+
+class NewMember(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/vlans: a port is of these VLANs, too"""
+
+    port: str
+    vid: str  # or several: 10,20-29
+    pvid: bool = False  # untagged frames that enter are of it
+    untagged: bool = False  # its frames leave without a tag
+
+
 class ListenerInfo(Struct, frozen=True):
     """An element of GET /v1/listeners"""
 
@@ -173,7 +200,7 @@ class NewEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
     mac: str
     port: str
-    vid: int = 0
+    vid: int = 0  # 0: that of untagged frames there
     sticky: bool = False  # it ages, as one that was just heard, and does not move
 
 
@@ -182,7 +209,7 @@ class FdbEntry(Struct, frozen=True, omit_defaults=True):
 
     mac: str
     port: str
-    vid: int = 0  # 0 while the switch is VLAN-unaware
+    vid: int = 0  # 0: of no VLAN
     static: bool = False
     sticky: bool = False  # it ages, and does not move
     age_s: int | None = None  # since last heard; None for a static one
@@ -224,7 +251,7 @@ class History(Struct, frozen=True):
 
 
 class FlushResult(Struct, frozen=True):
-    """DELETE /v1/fdb[?port=NAME][&mac=MAC]"""
+    """DELETE /v1/fdb[?port=NAME][&mac=MAC][&vid=VID]"""
 
     flushed: int
 

@@ -14,12 +14,14 @@ from vswitch.control.handlers import (
     metrics,
     ports,
     switch,
+    vlans,
 )
 
 NOUNS: tuple[Route, ...] = (
     *switch.ROUTES,
     *ports.ROUTES,
     *listeners.ROUTES,
+    *vlans.ROUTES,
     *fdb.ROUTES,
     *guard.ROUTES,
     *config.ROUTES,

@@ -12,8 +12,10 @@ from vswitch.config import StationConfig
 from vswitch.control.api import Call, Nothing, Route
 from vswitch.control.schema import FdbEntry, FdbInfo, FlushResult, NewEntry
 from vswitch.errors import ConfigError
+from vswitch.options import in_range
 from vswitch.service import Service
 from vswitch.status import Place, Station
+from vswitch.vlans import NO_VLAN, VID_MAX
 
 LIST_LENGTH = 1000  # encoded as JSON in two milliseconds, in which other clients wait
 
@@ -29,10 +31,11 @@ class Shown(Struct, frozen=True):
 class Flushed(Struct, frozen=True):
     port: str | None = None
     mac: str | None = None
+    vid: int | None = None
 
 
 class Vlan(Struct, frozen=True):
-    vid: int = 0  # the switch is VLAN-unaware
+    vid: int = 0  # of no VLAN
 
 
 def show(service: Service, call: Call) -> Iterator[list[FdbEntry]]:
@@ -79,7 +82,7 @@ def _place(place: Place) -> FdbEntry:
 
 def flush(service: Service, call: Call) -> FlushResult:
     mac = None if call.query.mac is None else options.mac("mac", call.query.mac)
-    return FlushResult(service.switch.flush(call.query.port, mac=mac))
+    return FlushResult(service.switch.flush(call.query.port, mac=mac, vid=call.query.vid))
 
 
 def stats(service: Service, _: Call) -> FdbInfo:
@@ -95,26 +98,33 @@ def replace(service: Service, call: Call) -> FdbEntry:
 
 
 def delete(service: Service, call: Call) -> Nothing:
-    _check_vid(call.query.vid)
+    in_range("vid", call.query.vid, 0, VID_MAX)
     service.unpin(options.mac("mac", call.path["mac"]), call.query.vid)
     return Nothing()
 
 
 def _pinned(service: Service, new: NewEntry, *, move: bool) -> FdbEntry:
-    _check_vid(new.vid)
-    station = StationConfig(options.mac("mac", new.mac), new.port, new.vid)
+    in_range("vid", new.vid, 0, VID_MAX)
+    vid = new.vid or _untagged_vid(service, new.port)
+    station = StationConfig(options.mac("mac", new.mac), new.port, vid)
     if new.sticky:
         service.stick(station, move=move)
-        return FdbEntry(new.mac, new.port, new.vid, sticky=True, age_s=0)
+        return FdbEntry(new.mac, new.port, vid, sticky=True, age_s=0)
     service.pin(station, move=move)
     return FdbEntry(mac=station.mac.hex(":"), port=station.port, vid=station.vid, static=True)
 
 
-def _check_vid(vid: int) -> None:
-    if vid:
+def _untagged_vid(service: Service, port: str) -> int:
+    """The VLAN that is meant when none was said."""
+    vlans = service.switch.vlan_status(port).vlans
+    if vlans is None:
+        return NO_VLAN
+    if vlans.pvid is None:
         raise ConfigError(
-            f"vid: the switch is VLAN-unaware, and knows no VLAN {vid}", hint="leave vid away"
+            f"vid is missing: frames without a tag are of no VLAN of port {port}",
+            hint=f"its VLANs are: {vlans.members.text()}",
         )
+    return vlans.pvid
 
 
 def _entry(station: Station) -> FdbEntry:
