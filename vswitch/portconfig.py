@@ -185,7 +185,9 @@ def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[Word], dot:
     default = kind.default_name(port, what)  # a name that was given excuses no address
     name = port.name or default
     if port.backup == name:
-        raise ConfigError(f"{what}{dot}backup: a port cannot be its own backup")
+        error = ConfigError(f"{what}{dot}backup: a port cannot be its own backup")
+        error.key = "backup"
+        raise error
     if "name" not in kind.options:  # a device is its name
         return replace(port, name=name, address="")
     check_port_name(what, name, hint="give it one: name=NAME")

@@ -78,6 +78,13 @@ def _about(key: str, sentence: str) -> ConfigError:
     return error
 
 
+def _plain(said: str) -> int | bool | str:
+    """A word's value as people write it in a file."""
+    if said.isdecimal():
+        return int(said)
+    return False if said == "off" else said
+
+
 def written_port(port: PortConfig, kinds: Mapping[str, Kind]) -> Table:
     """*port* as a table; what is as by default is left out."""
     known = kinds[port.kind].options
@@ -89,7 +96,7 @@ def written_port(port: PortConfig, kinds: Mapping[str, Kind]) -> Table:
     for key, option in OPTIONS.items():
         name, value = option.field, getattr(port, option.field)
         if name == "vlans":
-            table |= vlan_words(port.vlans)
+            table |= {word: _plain(said) for word, said in vlan_words(port.vlans).items()}
             done.add(name)
         if key in known and name not in done and value != _DEFAULTS[name]:
             told = form(option).told

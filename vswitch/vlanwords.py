@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vswitch.errors import ConfigError
-from vswitch.vlans import ACCEPT, C_TAG, TAG_TYPES, PortVlans, VidSet, vid_of
+from vswitch.vlans import ACCEPT, ALL, C_TAG, TAG_TYPES, PortVlans, VidSet, vid_of
 
 TYPE_MIN = 0x0600  # below are lengths (IEEE 802.3-2018 3.2.6)
 SYNONYMS = {"tag": "access", "trunks": "trunk", "native_vlan": "native", "tagged_vlans": "trunk"}
@@ -279,7 +279,8 @@ def _said_members(vlans: PortVlans) -> dict[str, str]:
     if pvid is not None and vlans.members == vlans.untagged == own:
         return {"access": str(pvid)}
     if vlans.untagged in (VidSet(), own) and vlans.members & own == own:
-        said = {"trunk": vlans.members.text()}
+        others = vlans.members if vlans.members == ALL else vlans.members - own
+        said = {"trunk": others.text()}
         if pvid is not None:
             said["native"] = str(pvid)
         if pvid is not None and not vlans.untagged:
