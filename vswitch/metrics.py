@@ -3,8 +3,9 @@
     body, content_type = exposition(switch, accept="text/plain")
 
 Labels have few values each: switch, port, direction, reason, kind, type, worker (the poller's
-number); none has a station's address. A port that is removed takes its series with it, as a
-restarted one begins at 0 again, and the counters of the switch as a whole never go back.
+number), vlan (see vlanmetrics.py); none has a station's address. A port that is removed takes its
+series with it, as a restarted one begins at 0 again, and the counters of the switch as a whole
+never go back.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from vswitch import __version__
+from vswitch import __version__, vlanmetrics, vlanwords
 from vswitch._fastpath import DROP_REASONS
 from vswitch.status import PortStatus, Pulse
 from vswitch.switch import Switch
+from vswitch.vlanmetrics import clean
 
 OPENMETRICS = "application/openmetrics-text"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -77,13 +79,16 @@ class SwitchCollector(Collector):
                 "core": switch.config.core,
             },
         )
-        yield from _ports(switch.name, switch.port_statuses())
+        vlans = switch.vlan_statuses()
+        modes = {status.port: vlanwords.mode(status.vlans) for status in vlans}
+        yield from _ports(switch.name, switch.port_statuses(), modes)
+        yield from vlanmetrics.families(switch.name, vlans)
         yield from _fdb(switch)
         yield from _guards(switch)
         yield from _pollers(switch.name, switch.pulses(), timed=switch.config.core == "c")
 
 
-def _ports(switch: str, ports: Iterable[PortStatus]) -> Iterator[Metric]:
+def _ports(switch: str, ports: Iterable[PortStatus], modes: Mapping[str, str]) -> Iterator[Metric]:
     labels = ("switch", "port")
     traffic = {
         (word, unit): CounterMetricFamily(
@@ -104,20 +109,15 @@ def _ports(switch: str, ports: Iterable[PortStatus]) -> Iterator[Metric]:
     mtu = GaugeMetricFamily("vswitch_port_mtu_bytes", "MTU of the port.", labels=labels)
     info = InfoMetricFamily("vswitch_port", "What the port is.", labels=labels)
     for port in ports:
-        its = (switch, _clean(port.name))
+        its = (switch, clean(port.name))
         for (word, unit), family in traffic.items():
             family.add_metric(its, port.counters[f"{word}_{unit}"])
         for reason, where, _ in DROP_REASONS:
             drops.add_metric((*its, DIRECTIONS[where], reason), port.drops[reason])
         up.add_metric(its, port.state == "forwarding")
         mtu.add_metric(its, port.mtu)
-        info.add_metric(its, {"kind": port.kind, "vlan_mode": "unaware"})
+        info.add_metric(its, {"kind": port.kind, "vlan_mode": modes.get(port.name, "unaware")})
     yield from (*traffic.values(), drops, up, mtu, info)
-
-
-def _clean(name: str) -> str:
-    """A name that can be encoded; a device's may have any bytes."""
-    return name.encode(errors="backslashreplace").decode()
 
 
 def _fdb(switch: Switch) -> Iterator[Metric]:

@@ -11,6 +11,8 @@ import click
 
 from vswitch.cli import _brctl, _ovs
 from vswitch.cli._asking import Asking, asking
+from vswitch.portconfig import OPTIONS
+from vswitch.portsettings import DEFAULT
 from vswitch.text import WIDTH, counters_table, fitted, plural, port_facts, waiting
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ shortened; -j has all of them in full.
 """
 
 
+# Settings that have their own words in the tree: the state, a fact, who is guarded.
+SAID_ELSEWHERE = ("forwarding", "mtu", "trusted", "allow_mac", "allow_ip")
 NAME_WIDTH = 15  # the longest of a device; six columns of nine digits fit beside it
 
 
@@ -92,7 +96,7 @@ def _guards(info: SwitchInfo) -> list[str]:
 
 
 def port_lines(port: PortInfo) -> list[str]:
-    """A port: a line on how it is, and below it what it got."""
+    """A port: a line on how it is, below it what it got, and what is set of it, if anything is."""
     return [part for line in _of_port(port) for part in _wrapped(line)]
 
 
@@ -101,10 +105,23 @@ def _of_port(port: PortInfo) -> list[str]:
     return [
         f"port {port.name}: {state}, {plural(port.stations, 'station')}",
         f"    {port_facts(port)}",
+        *([f"    {', '.join(said)}"] if (said := settings(port)) else []),
         *(("    trusted",) if port.trusted else ()),
         *((f"    only from {' '.join(port.allow_mac)}",) if port.allow_mac else ()),
         *((f"    only for {' '.join(port.allow_ip)}",) if port.allow_ip else ()),
     ]
+
+
+def settings(port: PortInfo) -> list[str]:
+    """What is set of a port and is not as by default; VLANs first."""
+    said = [f"vlans {port.vlans.said}"] if port.vlans else []
+    for key, option in OPTIONS.items():
+        if option.live and option.field not in SAID_ELSEWHERE:
+            value = getattr(port, option.field)
+            if value != getattr(DEFAULT, option.field):
+                told = ("on" if value else "off") if isinstance(value, bool) else value
+                said.append(f"{key} {told}")
+    return said
 
 
 def counters(info: SwitchInfo, ports: Sequence[PortInfo]) -> str:
