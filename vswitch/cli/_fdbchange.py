@@ -24,7 +24,7 @@ Make a static entry: the station is behind this port, whatever is heard; it does
 "sticky" makes one that ages, but does not move. "permanent" (or "local") is "static" here; "master"
 and "self" mean the same table, there is but one. Nothing is said when it is done. Who is known
 already is refused (exit status 1): "replace" takes that in its stride, and so does --may-exist if
-the entry is there as it is to be.
+the entry is there as it is to be. Without "vlan" it is of the VLAN of untagged frames there.
 
 \b
   vswitch fdb add 52:54:00:12:34:56 dev tap0 static
