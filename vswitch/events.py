@@ -9,6 +9,7 @@ STATION_KINDS = ("learned", "moved", "expired", "flushed", "deleted", "pinned")
 GROUPS = {
     "fdb": (*STATION_KINDS, "limit_reached", "move_refused", "flapping", "flapping_ended"),
     "link": ("link_up", "link_down"),
+    "vlan": ("vlans_changed",),
     "port": (
         *("port_added", "port_removed", "listener_added", "listener_removed"),
         *("drop_storm", "drop_storm_ended"),
@@ -31,6 +32,7 @@ class Event:
     flapping          it moves between *port* and *old_port*, *rate* times a second
     flapping_ended    not any more, after *count* moves
     link_up, _down    of *port*; *count* stations were flushed
+    vlans_changed     what is set of *port* about VLANs is *vlans* now, and was *old_vlans*
     port_added, port_removed
     listener_added    *listener* is a place, at *address*, where VMs connect
     listener_removed  it is closed; the ports of those who are there stay
@@ -53,3 +55,5 @@ class Event:
     rate: float | None = None  # per second
     listener: str | None = None  # its name
     address: str | None = None
+    vlans: str | None = None  # as on the command line; "" for none
+    old_vlans: str | None = None

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+from vswitch import vlanwords
 from vswitch.clock import Clock, FakeClock
 from vswitch.core import Core
 from vswitch.events import Event
@@ -40,6 +41,7 @@ from vswitch.members import Member
 from vswitch.status import Place
 from vswitch.storms import Storm, Storms
 from vswitch.subscription import Subscription
+from vswitch.vlans import PortVlans
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,11 @@ class Observer:
         self._storms.forget(name)
         self._refused_s.pop(name, None)
         self.tell("port_removed", port=name)
+
+    def vlans_changed(self, port: str, was: PortVlans | None, now: PortVlans | None) -> None:
+        """What is set of *port* about VLANs is another.  *Locked.*"""
+        said, before = vlanwords.text(now), vlanwords.text(was)
+        self.tell("vlans_changed", port=port, vlans=said, old_vlans=before)
 
     def tell(self, kind: str, **facts: Any) -> None:
         """Something happened now that the datapath does not tell of.  *Locked.*"""

@@ -285,9 +285,9 @@ class Switch:
         with self._lock:
             member = self._member(name)
             given: dict[str, Any] = {key: v for key, v in change.items() if key != "mtu"}
-            settings = replace(member.settings, **given)
+            was, settings = member.settings, replace(member.settings, **given)
             with ExitStack() as undo:
-                undo.callback(self._set_rules, member, member.settings)
+                undo.callback(self._set_rules, member, was)
                 self._set_rules(member, settings)
                 if "mtu" in change:  # a device may refuse
                     member.port.set_mtu(change["mtu"])
@@ -298,6 +298,8 @@ class Switch:
             state = {key: v for key, v in change.items() if key in STATE}
             with self.paused():
                 self._core.datapath.set_port(member.number, **state)
+            if settings.vlans != was.vlans:
+                self.observer.vlans_changed(name, was.vlans, settings.vlans)
 
     def _set_rules(self, member: Member, settings: PortSettings) -> None:
         with self.paused():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.frames import BROADCAST, frame, mac
 from support.served import served
 from vswitch import MemoryPort, cli, vlanwords
-from vswitch.cli import _vlans
-from vswitch.control.schema import PortVlansInfo
+from vswitch.cli import _vlans, monitor
+from vswitch.control.schema import EventInfo, PortVlansInfo
 from vswitch.control.told import vlans_info
 from vswitch.vlans import PortVlans, VidSet
 
@@ -178,6 +178,37 @@ def test_a_table_has_ports_and_vlans(vswitch):
             "all VLANs, as they are tagged: c\n"
         )
     assert vswitch("vlan show matrix vid 10")[0] == 2
+
+
+def test_monitor_says_who_is_put_in_vlans_and_taken_out(vswitch, net):
+    done(
+        vswitch,
+        "vlan set dev a access 10",
+        "vlan add vid 20-22 dev a",
+        "vlan add vid 21 dev a pvid untagged",
+        "vlan del vid 20-21 dev a",
+        "link set dev a isolated on",
+        "vlan set dev a none",
+    )
+
+    events = [e for e in net.switch.observer.events() if e.kind == "vlans_changed"]
+    printed = [
+        line
+        for event in events
+        for line in monitor.lines(EventInfo(event.kind, 0.0, event.port, vlans=event.vlans,
+                                            old_vlans=event.old_vlans), "lab")
+    ]  # fmt: skip
+    assert printed == [
+        "a                 10 PVID Egress Untagged",
+        "a                 20-22",
+        "a                 10 Egress Untagged",  # is the PVID no more
+        "a                 21 PVID Egress Untagged",
+        "Deleted a                 20",
+        "Deleted a                 21 PVID Egress Untagged",
+        "Deleted a                 10 Egress Untagged",
+        "Deleted a                 22",
+    ]
+    assert [e.vlans for e in events][-1] == ""
 
 
 def test_flags_of_bridge_are_set_and_shown(vswitch):

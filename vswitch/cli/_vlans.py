@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from vswitch import vlanwords
 from vswitch.text import WIDTH, fitted
 from vswitch.vlans import VID_MAX, VID_MIN, VidSet
 
@@ -137,6 +138,35 @@ def _counters(port: PortVlansInfo) -> Callable[[int], VlanCounters]:
 
 def _range(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}-{last}"
+
+
+def changes(port: str, before: str, now: str) -> Iterator[str]:
+    """What ``bridge monitor vlan`` prints when memberships were *before* and are *now*."""
+    old, new = _flags(before), _flags(now)
+    for verb, here, there in (("Deleted ", old, new), ("", new, old)):
+        by_flags: dict[tuple[str, ...], list[int]] = {}
+        for vid, flags in here.items():
+            if vid not in there or (not verb and there[vid] != flags):
+                by_flags.setdefault(flags, []).append(vid)
+        rows = [
+            (*pair, flags) for flags, vids in by_flags.items() for pair in VidSet.of(vids).ranges()
+        ]
+        for first, last, flags in sorted(rows):
+            yield " ".join([f"{verb}{port:<16}  {_range(first, last)}", *flags])
+
+
+def _flags(said: str) -> dict[int, tuple[str, ...]]:
+    """VLANs of a port that were said, with their flags."""
+    vlans = vlanwords.parse("vlans", said)
+    if vlans is None or vlanwords.mode(vlans) == "plain":
+        return {}
+    return {
+        vid: (
+            *(("PVID",) if vid == vlans.pvid else ()),
+            *(("Egress Untagged",) if vid in vlans.untagged else ()),
+        )
+        for vid in vlans.members
+    }
 
 
 # ---------------------------------------------------------------------- as a table

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vswitch.cli import _names
+from vswitch.cli import _names, _vlans
 from vswitch.cli._common import ask, print_json, switch_options
 from vswitch.cli._words import Grammar
 
@@ -23,8 +24,10 @@ Say what happens in a running switch, until Ctrl-C.
   fdb    stations: learned, moved, "Deleted" when they expired or were
          forgotten; stations that move to and fro; a limit that is reached
   link   ports whose link goes up or down
+  vlan   VLANs that ports are put in, and taken out of
   port   ports, and places where VMs connect; storms of drops
-  all    all of these, each line with its label: [NEIGH], [LINK], [PORT]
+  all    all of these, each line with its label: [NEIGH], [LINK],
+         [VLAN], [PORT]
 
 The lines of stations are those of "bridge monitor fdb". Who reads too slowly loses events, and is
 told how many.
@@ -35,7 +38,7 @@ told how many.
   vswitch monitor fdb -j | jq -r 'select(.kind == "moved") | .mac'
 """
 
-LABELS = {"fdb": "[NEIGH]", "link": "[LINK]", "port": "[PORT]"}
+LABELS = {"fdb": "[NEIGH]", "link": "[LINK]", "vlan": "[VLAN]", "port": "[PORT]"}
 WORDS = Grammar({"dev": _names.ports, "br": _names.switches})
 REMOVALS = {"expired", "flushed", "deleted"}
 
@@ -74,9 +77,17 @@ def command(
             else:
                 label = LABELS[_group(event.kind)] if what == "all" else ""
                 stamp = _stamp(event.time, whole=timestamp, short=tshort)
-                click.echo(f"{stamp}{label}{line(event, master)}")
+                for text in lines(event, master):
+                    click.echo(f"{stamp}{label}{text}")
             sys.stdout.flush()
     click.echo(f"vswitch: switch {master} has ended", err=True)
+
+
+def lines(event: EventInfo, master: str) -> Iterable[str]:
+    """What happened, in a line for each thing that did."""
+    if event.vlans is None or event.old_vlans is None:
+        return [line(event, master)]
+    return _vlans.changes(str(event.port), event.old_vlans, event.vlans)
 
 
 def line(event: EventInfo, master: str) -> str:

@@ -241,6 +241,8 @@ class EventInfo(Struct, frozen=True, omit_defaults=True):
     rate: float | None = None  # moves or frames a second
     listener: str | None = None  # the name of a place where VMs connect
     address: str | None = None  # its path, absolute, or HOST:PORT
+    vlans: str | None = None  # what is set of the port about them, as on the command line
+    old_vlans: str | None = None  # what was
 
 
 class History(Struct, frozen=True):

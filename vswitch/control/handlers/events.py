@@ -31,7 +31,9 @@ LIVE: web.AppKey[set[web.WebSocketResponse]] = web.AppKey("live", set)
 
 
 class Watched(Struct, frozen=True):
-    kinds: str | None = None  # names of kinds or of their groups (fdb, link, port), with commas
+    kinds: str | None = (
+        None  # names of kinds or of their groups (fdb, link, vlan, port), with commas
+    )
     port: str | None = None
     mac: str | None = None
 
@@ -181,6 +183,8 @@ def _info(event: Event) -> EventInfo:
         rate=None if event.rate is None else round(event.rate, 1),
         listener=event.listener,
         address=event.address,
+        vlans=event.vlans,
+        old_vlans=event.old_vlans,
     )
 
 
