@@ -313,13 +313,18 @@ def _pin(station: StationConfig, was: StationConfig | None) -> Step:
         else:
             service.unpin(station.mac, station.vid)
 
-    text = f"station {station.mac.hex(':')}: behind {station.port}"
+    text = f"{_named(station)}: behind {station.port}"
     return Step(text, lambda service: service.pin(station, move=True), put_back)
+
+
+def _named(station: StationConfig) -> str:
+    vlan = f" in VLAN {station.vid}" if station.vid else ""
+    return f"station {station.mac.hex(':')}{vlan}"
 
 
 def _unpin(station: StationConfig) -> Step:
     return Step(
-        f"station {station.mac.hex(':')}: forgotten",
+        f"{_named(station)}: forgotten",
         lambda service: service.unpin(station.mac, station.vid),
         lambda service: service.pin(station, move=True),
     )

@@ -18,10 +18,15 @@ FIXED = [field.name for field in fields(SwitchConfig) if field.name not in recon
 @st.composite
 def pairs(draw):
     """Two configurations of one switch; they may have ports, listeners and stations in common."""
-    old, new = draw(configurations()), draw(configurations())
+    old, new = draw(configurations(least=1)), draw(configurations(least=1))
     kept = draw(st.sets(st.sampled_from(["ports", "listeners", "stations"])))
-    ports = (*new.ports, *old.ports) if "ports" in kept else new.ports
-    places = (*old.listeners, *new.listeners) if "listeners" in kept else new.listeners
+    ports, places = new.ports, new.listeners
+    if "ports" in kept:
+        names = {port.name for port in ports}
+        ports = (*ports, *(port for port in old.ports if port.name not in names))
+    if "listeners" in kept:
+        there = {(place.kind, place.address) for place in places}
+        places = (*(p for p in old.listeners if (p.kind, p.address) not in there), *places)
     stations = old.stations if {"ports", "stations"} <= kept else new.stations
     try:
         new = replace(

@@ -8,6 +8,7 @@ from dataclasses import fields
 from hypothesis import strategies as st
 
 from vswitch import config as switchconfig
+from vswitch import vlanwords
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.options import ID_MAX, Number, Option, Permissions
@@ -114,6 +115,10 @@ def _vlan_words(draw):
         said["tagged"] = (tagged or VidSet.of([1])).text()
     if draw(st.booleans()) and "access" in said:
         said["tag"] = said.pop("access")
+    try:
+        vlanwords.parse("it", ",".join(f"{key}={value}" for key, value in said.items()))
+    except ConfigError:  # they contradict one another; a test of that is not here
+        return []
     return list(said.items())
 
 
@@ -139,10 +144,14 @@ def _member(draw, kinds, make):
         options += [(key, one) for one in many]
     if draw(st.booleans()):
         options += draw(_vlan_words())
-    try:
-        return make(None if name == "auto" else name, address, options, what="it")
-    except ConfigError:  # two options that exclude one another, a name of 16 bytes
-        return None
+    kind_said = None if name == "auto" else name
+    needed = [(key, value) for key, value in options if key in ("name", "remote")]
+    for said in (options, needed):
+        try:
+            return make(kind_said, address, said, what="it")
+        except ConfigError:  # two options that exclude one another, a name of 16 bytes
+            pass
+    return None
 
 
 PORTS = _member(KINDS, PortConfig.made).filter(bool)
@@ -150,14 +159,14 @@ PLACES_TO_LISTEN = _member(LISTENERS, PortConfig.made_listener).filter(bool)
 
 
 @st.composite
-def configurations(draw) -> SwitchConfig:
-    """Any `SwitchConfig`, with up to three ports and two listeners."""
+def configurations(draw, *, least: int = 0) -> SwitchConfig:
+    """Any `SwitchConfig`, with *least* to three ports and up to two listeners."""
     switch = {}
     for key, option in switchconfig.OPTIONS.items():
         if draw(st.booleans()):
             said = SPECIAL[key] if key in SPECIAL else words(option)
             switch[option.field] = option.reader(key, draw(said))
-    ports = draw(st.lists(PORTS, max_size=3))
+    ports = draw(st.lists(PORTS, min_size=least, max_size=3, unique_by=lambda port: port.name))
     listeners = draw(st.lists(PLACES_TO_LISTEN, max_size=2))
     stations = []
     if ports:
@@ -170,7 +179,7 @@ def configurations(draw) -> SwitchConfig:
             stations=tuple(stations), ports=tuple(ports), listeners=tuple(listeners), **switch
         )
     except ConfigError:  # they exclude one another: without them
-        return SwitchConfig()
+        return SwitchConfig(ports=(PortConfig("tap0"),) if least else ())
 
 
 def fields_left_out() -> set[str]:

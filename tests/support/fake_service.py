@@ -65,13 +65,15 @@ class FakeService:
 
     def pin(self, station, *, move):
         self._note(f"pin {station.mac.hex(':')} {station.port}")
-        self.config = replace(self.config, stations=(*self._without(station.mac), station))
+        self.config = replace(
+            self.config, stations=(*self._without(station.mac, station.vid), station)
+        )
 
     def unpin(self, mac, vid):
         self._note(f"unpin {mac.hex(':')}")
-        stations = self._without(mac)
+        stations = self._without(mac, vid)
         assert len(stations) == len(self.config.stations) - 1
         self.config = replace(self.config, stations=stations)
 
-    def _without(self, mac):
-        return tuple(s for s in self.config.stations if s.mac != mac)
+    def _without(self, mac, vid):
+        return tuple(s for s in self.config.stations if (s.mac, s.vid) != (mac, vid))

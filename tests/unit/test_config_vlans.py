@@ -117,8 +117,8 @@ def test_a_reload_changes_vlans_and_opens_nothing(service):
         "port tap1: vlans trunk=10,20-29,native=1,accept=tagged,ingress-filter=off,"
         "tag-type=0x9100,translate=100:10 -> trunk=10,20-28,native=1,accept=tagged,"
         "ingress-filter=off,tag-type=0x9100,translate=100:10",
-        "station 02:00:00:00:00:01: forgotten",
-        "station 02:00:00:00:00:01: behind tap1",
+        "station 02:00:00:00:00:01 in VLAN 20: forgotten",
+        "station 02:00:00:00:00:01 in VLAN 21: behind tap1",
     ]
     assert service.opened == opened
     assert service.config == config(after)
