@@ -154,33 +154,6 @@ class NewMember(Struct, frozen=True, forbid_unknown_fields=True):
     untagged: bool = False  # its frames leave without a tag
 
 
-class VlanCounters(Struct, frozen=True):
-    """What a port counted in one VLAN; bytes are those on the wire, tags included"""
-
-    vid: int
-    rx_frames: int
-    rx_bytes: int
-    tx_frames: int
-    tx_bytes: int
-
-
-class PortVlansInfo(Struct, frozen=True):
-    """An element of GET /v1/vlans[?port=NAME]"""
-
-    port: str
-    vlans: VlansInfo | None  # None: no port has an option about them, and tags are payload
-    counters: list[VlanCounters]  # of VLANs with traffic
-
-
-class NewMember(Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /v1/vlans: a port is of these VLANs, too"""
-
-    port: str
-    vid: str  # or several: 10,20-29
-    pvid: bool = False  # untagged frames that enter are of it
-    untagged: bool = False  # its frames leave without a tag
-
-
 class ListenerInfo(Struct, frozen=True):
     """An element of GET /v1/listeners"""
 
