@@ -21,10 +21,11 @@ import os
 import select
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from mmap import mmap
 
+from vswitch._slowcounters import CounterRow
 from vswitch._slowevents import ToldFdb
 from vswitch._slowfdb import Fdb
 from vswitch._slowgate import Gate
@@ -44,7 +45,7 @@ from vswitch.guarding import GUARD_MAX, PortGuard
 from vswitch.meters import Meters
 from vswitch.mirrors import MIRRORS_MAX, Mirrored, check_apart
 from vswitch.portsettings import PortSettings
-from vswitch.reference import COUNTERS, FRAME_MAX, ReferenceSwitch
+from vswitch.reference import FRAME_MAX, ReferenceSwitch
 from vswitch.reference_loop import Probes
 from vswitch.reference_mirror import Mirrors
 from vswitch.vlans import PortVlans
@@ -58,33 +59,9 @@ FDB_LIMIT_MAX = 4_194_304
 COUNTER_WORDS = 32  # of 64 bits, per port (struct vsw_counters)
 NS_PER_S = 1_000_000_000
 PULSE_WORDS, PULSE_ROUNDS, PULSE_BURSTS = 160, 0, 26  # of 64 bits (struct vsw_pulse); two of them
-COUNTER_INDEX = {name: word for word, name in enumerate(COUNTERS)}
 
 Bytes = bytes | bytearray | memoryview
 __all__ = ["Datapath", "Fdb", "Wire", "punted"]
-
-
-class _CounterRow(MutableMapping[str, int]):
-    """The counters of one port, by name, in the memory that the control plane reads."""
-
-    def __init__(self, words: memoryview) -> None:
-        words[:] = memoryview(bytes(words.nbytes)).cast("Q")
-        self._words = words
-
-    def __getitem__(self, name: str) -> int:
-        return int(self._words[COUNTER_INDEX[name]])
-
-    def __setitem__(self, name: str, value: int) -> None:
-        self._words[COUNTER_INDEX[name]] = value
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("a counter stays")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COUNTERS)
-
-    def __len__(self) -> int:
-        return len(COUNTERS)
 
 
 # ---------------------------------------------------------------- the datapath
@@ -294,7 +271,7 @@ class Datapath:
             number = self.switch.add_port(port)
             self._ports[number] = port
             at = number * COUNTER_WORDS
-            port.counters = _CounterRow(self._counter_words[at : at + COUNTER_WORDS])
+            port.counters = CounterRow(self._counter_words[at : at + COUNTER_WORDS])
             try:
                 for queue, fd in enumerate(port.fds):
                     self._watch(fd, number, queue)

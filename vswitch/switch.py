@@ -38,14 +38,14 @@ from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.portsettings import DEFAULT, PortChange, PortSettings
 from vswitch.punts import Punts
-from vswitch.snooping import Binding
 from vswitch.stations import Stations
-from vswitch.status import ListenerStatus, PortStatus, Pulse, Station, VlanStatus
+from vswitch.status import ListenerStatus
+from vswitch.telling import Telling
 from vswitch.threads import Threads
 from vswitch.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 log = logging.getLogger(__name__)
 AnyPort = TypeVar("AnyPort", bound=Port)
@@ -54,7 +54,7 @@ STATE = ("learning", "forwarding", "fdb_limit", "mtu")  # what the datapath's se
 PuntHandler = Callable[[str, bytes], None]
 
 
-class Switch:
+class Switch(Telling):
     """A learning Ethernet switch (IEEE 802.1Q-2018 clause 8), with VLANs once a port has some.
 
     Args:
@@ -159,11 +159,6 @@ class Switch:
     @property
     def name(self) -> str:
         return self.config.name
-
-    @property
-    def uptime_s(self) -> int:
-        """Seconds since it was made."""
-        return self.clock.now_s() - self._made_s
 
     def start(self) -> None:
         """Begin to forward. Does nothing on a switch that is polled by hand."""
@@ -326,87 +321,12 @@ class Switch:
         with self.paused():
             self._rules.change(member, settings)
 
-    @property
-    def ports(self) -> dict[str, Port]:
-        """The connected ports by name."""
-        with self._lock:
-            return {name: m.port for name, m in self._members.items()}
-
-    def port_status(self, name: str) -> PortStatus:
-        """What there is to know about a port now."""
-        with self._lock:
-            return self._member(name).status(self._core)
-
-    def port_statuses(self) -> list[PortStatus]:
-        """The same of every port, at one moment: ports over connections come and go."""
-        with self._lock:
-            return [member.status(self._core) for member in self._members.values()]
-
-    def vlan_status(self, name: str) -> VlanStatus:
-        """What a port does with VLANs, and counted in each."""
-        with self._lock:
-            return self._rules.status(self._member(name))
-
-    def vlan_statuses(self) -> list[VlanStatus]:
-        """The same of every port."""
-        with self._lock:
-            return [self._rules.status(member) for member in self._members.values()]
-
     def listener_status(self) -> list[ListenerStatus]:
         """The places where VMs connect."""
         with self._lock:
             return self._upkeep.listener_status()
 
-    def _member(self, name: str) -> Member:
-        try:
-            return self._members[name]
-        except KeyError:
-            raise PortNotFoundError(
-                f"no port {name}", hint=f"ports are: {', '.join(self._members) or 'none yet'}"
-            ) from None
-
-    def _names(self) -> dict[int, str]:
-        with self._lock:
-            return {m.number: name for name, m in self._members.items()}
-
     # ------------------------------------------------------------------ forwarding database
-
-    def stations(self) -> list[Station]:
-        """The live entries of the forwarding database, in order of address."""
-        return self._stations.all(self._names())
-
-    def station_lists(
-        self,
-        size: int,
-        *,
-        port: str | None = None,
-        mac: bytes | None = None,
-        vid: int | None = None,
-        static: bool | None = None,
-    ) -> Iterator[list[Station]]:
-        """The live entries that match, in order of address, in lists of at most *size*.
-
-        They are those of one moment, that of the call.
-
-        Raises:
-            PortNotFoundError: there is no such port.
-        """
-        from vswitch import stationlists
-
-        with self._lock:
-            number = None if port is None else self._member(port).number
-        chosen = stationlists.Chosen(port=number, mac=mac, vid=vid, static=static)
-        return stationlists.in_order(self.fdb, self._names(), chosen, size=size)
-
-    @property
-    def fdb(self) -> np.ndarray[Any, Any]:
-        """The live entries as a structured array: mac (6 x u1), vid, port, static, age_s."""
-        return self._stations.array()
-
-    def fdb_counters(self) -> dict[str, int]:
-        """Entries, static, limit, and how often learned, moved, expired, refused, crowded."""
-        with self._lock:
-            return self._stations.counters()
 
     def pin(self, mac: bytes, port: str, *, vid: int = 0, move: bool = True) -> None:
         """Make a static entry: *mac* is behind *port*, whatever is heard; it does not age.
@@ -465,16 +385,7 @@ class Switch:
             self.observer.take()
             return flushed
 
-    # ------------------------------------------------------------------ counters and options
-
-    def flooded(self) -> dict[str, int]:
-        """Frames flooded since the start, by kind, those from ports that are no more included."""
-        with self._lock:
-            return self._core.flooded(member.number for member in self._members.values())
-
-    def pulses(self) -> list[Pulse]:
-        """What each poller tells of itself."""
-        return self._core.pulses()
+    # ------------------------------------------------------------------ options
 
     def rounds(self) -> dict[str, int]:
         """How many rounds each of its threads has made, by name; none if there are no threads."""
@@ -487,15 +398,6 @@ class Switch:
         """Have every thread make a round soon, whether there is something to do or not."""
         self._core.datapath.wake()
         self._upkeep.ring()
-
-    @property
-    def counters(self) -> np.ndarray[Any, Any]:
-        """Every counter as the pollers write it, without a copy: shape (pollers, 1024 ports).
-
-        Fields: names of COUNTER_NAMES, and ``drops`` with a field per reason. The array stays
-        valid after the switch is closed.
-        """
-        return self._core.counter_array()
 
     def set_reserved(self, addresses: Iterable[int | str], verdict: str) -> None:
         """What happens to frames for reserved addresses 01-80-C2-00-00-0x.
@@ -538,20 +440,6 @@ class Switch:
         with self.paused():
             self.config = replace(self.config, **asdict(guards))
             self._rules.guards.change(guards)
-
-    def guard_counters(self) -> dict[str, int]:
-        """Leases, and how many were refused, and DHCP messages missed, so far."""
-        with self._lock:
-            return self._rules.guards.counters()
-
-    def bindings(self) -> list[tuple[Binding, int | None]]:
-        """What DHCP gave to stations that are not at trusted ports, and for how many seconds more.
-
-        None: for ever. There are some with `SwitchGuards.dhcp_snooping` only.
-        """
-        with self._lock:
-            now_s = self.clock.now_s()
-            return [(binding, binding.left_s(now_s)) for binding in self._rules.guards.bindings()]
 
     # ------------------------------------------------------------------ by hand
 
