@@ -85,6 +85,25 @@ def test_vlans_are_shown_as_bridge_shows_them(vswitch):
     )  # fmt: skip
 
 
+def test_a_pvid_that_leaves_tagged_is_one_line(vswitch):
+    done(vswitch, "vlan set dev a trunk 10,20 native 20 native-mode tagged")
+
+    assert vswitch("vlan show")[1] == f"{_vlans.HEAD}\n{'a':<18}10\n{'':<18}20 PVID\n"
+
+
+def test_stations_of_one_vlan_are_forgotten(vswitch, net):
+    done(vswitch, "vlan set dev a trunk 10,20", "vlan set dev b trunk 10,20")
+    for vid in (10, 20):
+        tag = vid.to_bytes(2)
+        net.send("a", frame(BROADCAST, A, tag + b"\x88\xb5", ethertype=0x8100))
+        net.send("b", frame(BROADCAST, B, tag + b"\x88\xb5", ethertype=0x8100))
+
+    assert vswitch("-s fdb flush vlan 10 dev a")[1] == "1 station forgotten\n"
+    assert [(s.vid, s.port) for s in net.switch.stations()] == [(20, "a"), (10, "b"), (20, "b")]
+    assert vswitch("-s fdb flush vlan 20")[1] == "2 stations forgotten\n"
+    assert [(s.vid, s.port) for s in net.switch.stations()] == [(10, "b")]
+
+
 def test_what_was_counted_is_shown_as_bridge_shows_it(vswitch, net):
     done(vswitch, "vlan set dev a access 10", "vlan set dev b trunk 10,20")
     net.send("a", frame(BROADCAST, A))
