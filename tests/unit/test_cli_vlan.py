@@ -104,6 +104,16 @@ def test_stations_of_one_vlan_are_forgotten(vswitch, net):
     assert [(s.vid, s.port) for s in net.switch.stations()] == [(10, "b")]
 
 
+def test_the_tree_of_open_vswitch_has_tags_and_trunks(vswitch):
+    done(vswitch, "vlan set dev a access 10", "vlan set dev b trunk 10,20 native 1")
+
+    tree = vswitch("show --format ovs")[1]
+
+    assert "        Port a\n            tag: 10\n            Interface a\n" in tree
+    assert "        Port b\n            tag: 1\n            trunks: [10, 20]\n" in tree
+    assert "        Port c\n            Interface c\n" in tree
+
+
 def test_what_was_counted_is_shown_as_bridge_shows_it(vswitch, net):
     done(vswitch, "vlan set dev a access 10", "vlan set dev b trunk 10,20")
     net.send("a", frame(BROADCAST, A))

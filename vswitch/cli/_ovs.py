@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from vswitch.vlans import VidSet
+
 if TYPE_CHECKING:
     from vswitch.control.schema import FdbEntry, FdbInfo, PortInfo, SwitchInfo
 
@@ -69,10 +71,21 @@ def tree(info: SwitchInfo, ports: Sequence[PortInfo]) -> str:
     types = {"local": "internal", "netdev": ""}
     for port in sorted(ports, key=lambda p: p.name):
         name = _quoted(port.name)
-        lines += [f"        Port {name}", f"            Interface {name}"]
+        lines += [f"        Port {name}", *_vlans(port), f"            Interface {name}"]
         if kind := types.get(port.kind, port.kind):
             lines.append(f"                type: {kind}")
     return "\n".join([*lines, f'    ovs_version: "{info.version}"'])
+
+
+def _vlans(port: PortInfo) -> list[str]:
+    """A port's VLANs: "tag" is that of untagged frames there, "trunks" those with tags."""
+    if port.vlans is None or port.vlans.mode == "plain":
+        return []
+    trunks = ", ".join(map(str, VidSet.parse(port.vlans.tagged or "none")))
+    return [
+        *([f"            tag: {port.vlans.pvid}"] if port.vlans.pvid else []),
+        *([f"            trunks: [{trunks}]"] if trunks else []),
+    ]
 
 
 def _quoted(name: str) -> str:
