@@ -30,9 +30,7 @@ cdef class Datapath:
     cdef unsigned _receive(self, vsw_poller *p, vsw_queue *q) noexcept nogil
     cdef void _round(self, vsw_poller *p) noexcept nogil
     cdef void _count_lost(self, vsw_poller *p, vsw_counters *c) noexcept nogil
-    cdef void _admit(
-        self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n
-    ) noexcept nogil
+    cdef void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil
     cdef void _sift(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, vsw_question may
     ) noexcept nogil

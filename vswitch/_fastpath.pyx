@@ -114,7 +114,9 @@ cdef class Datapath:
             if n < 0:
                 vsw_poller_fail(p, q, -n)
             return 0
-        self._admit(p, c, port, <unsigned>n)
+        self._admit(p, c, <unsigned>n)
+        if port.rules & VSW_VLANS:
+            self._sift(p, c, port, vsw_may_enter_vlan)
         if port.rules & VSW_MIRRORED:
             vsw_mirror_in(p, port)
         if port.rules & VSW_RULES_IN:
@@ -135,9 +137,7 @@ cdef class Datapath:
         c.drops[VSW_DROP_RX_FULL] += p.burst.lost
         p.burst.lost = 0
 
-    cdef inline void _admit(
-        self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n
-    ) noexcept nogil:
+    cdef inline void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil:
         cdef vsw_frame *f
         cdef vsw_frame *kept = p.burst.frame
         cdef unsigned i, verdict
@@ -146,8 +146,6 @@ cdef class Datapath:
             f = &p.burst.frame[i]
             n_bytes += f.len
             verdict = vsw_admit(f, self._reserved)
-            if src.vlans is not NULL and verdict == VSW_ADMITTED:
-                verdict = vsw_vlan_enter(p, f, src.vlans)
             if verdict != VSW_ADMITTED:
                 c.drops[verdict] += 1
                 continue

@@ -1,7 +1,8 @@
 """What is set of ports, done: VLANs, flags, backups.
 
-A switch takes notice of VLANs while one of its ports has an option about them. Then all ports do
-something with tags: those without an option what `vlans.PLAIN` says.
+A switch takes notice of VLANs while one of its ports has an option about them, or a place where VMs
+connect, whose ports come and go. Then all ports do something with tags: those without an option
+what `vlans.PLAIN` says.
 """
 
 from __future__ import annotations
@@ -40,7 +41,18 @@ class PortRules:
         self._members = members
         self._stations = stations
         self.aware = False  # of VLANs
+        self._places: list[PortSettings] = []  # of ports that VMs may make
         self.guards = Guards(core, members, paused=paused, vlans_of=self.vlans_of)
+
+    def open(self, settings: PortSettings) -> None:
+        """VMs may make ports with these settings from now on."""
+        self._places.append(settings)
+        self._notice(self._members.values())
+
+    def shut(self, settings: PortSettings) -> None:
+        """And at this place no more."""
+        self._places.remove(settings)
+        self._notice(self._members.values())
 
     def begin(self, member: Member) -> None:
         """Apply what is set of a new member, which is not yet among them."""
@@ -84,7 +96,7 @@ class PortRules:
 
     def _notice(self, members: Iterable[Member]) -> None:
         members = list(members)
-        aware = any(member.settings.vlans for member in members)
+        aware = any(s.vlans for s in (*self._places, *(m.settings for m in members)))
         if aware == self.aware:
             return
         self.aware = aware

@@ -278,12 +278,16 @@ class Switch(Telling):
             if self._closing.is_set():
                 raise PortError(f"switch {self.name} is closed")
             self._upkeep.listen(listener)
+            with self.paused():
+                self._rules.open(listener.settings)
         return listener
 
     def unlisten(self, place: Place) -> None:
         """Close one of `places`; the ports of those who are there stay until they leave."""
         with self._lock:
             self._upkeep.unlisten(place)
+            with self.paused():
+                self._rules.shut(place.settings)
 
     @property
     def places(self) -> list[Place]:

@@ -80,3 +80,20 @@ def test_every_place_takes_vlans_and_flags(place):
 
     assert made.vlans == parse("vlans", "trunk=10,20,native=1")
     assert (made.isolated, made.mcast_flood) == (True, False)
+
+
+def test_a_place_with_vlans_is_reason_enough_to_take_notice(lab, tmp_path):
+    net = lab("a", "b")
+    service = Service(net.switch, net.switch.config)
+    status = service.listen(PortConfig.parse_listener(f"qemu:{tmp_path}/lan.sock,access=10"))
+    net.send("a", frame(BROADCAST, A))
+
+    with closing(StreamPeer.connect(tmp_path / "lan.sock")):
+        net.switch.poll()
+        assert A in net.stations()  # nobody was forgotten because a VM came
+    net.switch.poll()
+    assert A in net.stations()
+    service.unlisten(status.name)
+
+    tagged = frame(BROADCAST, A)[:12] + bytes.fromhex("8100e000") + frame(BROADCAST, A)[12:]
+    assert net.send("a", tagged) == {"b": [tagged]}

@@ -99,6 +99,23 @@ static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
     return vsw_fdb_lookup(t, f->src, f->src_hash, p->now_s) == src->id;
 }
 
+/* Why @in, a frame of @p's burst, may not enter by @src, which has VLANs, or VSW_DROP_N: then it is
+ * known by its VLAN from here on. */
+static inline unsigned vsw_may_enter_vlan(struct vsw_poller *p, struct vsw_fdb *t,
+                                          const struct vsw_port *src, const struct vsw_frame *in)
+{
+    struct vsw_frame *f = &p->burst.frame[in - p->burst.frame];
+    enum vsw_drop why = vsw_vlan_enter(p, f, src->vlans);
+
+    f->src = vsw_fdb_key(f->vid, f->data + 6);
+    f->src_hash = vsw_fdb_hash(t, f->src);
+    vsw_fdb_prefetch(t, f->src_hash);
+    f->dst = vsw_fdb_key(f->vid, f->data);
+    f->dst_hash = vsw_fdb_hash(t, f->dst);
+    vsw_fdb_prefetch(t, f->dst_hash);
+    return why;
+}
+
 /* Why @f may not enter by @src, VSW_PUNTED or VSW_DROP_N: asked before its source is learned. */
 static inline unsigned vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
                                      const struct vsw_port *src, const struct vsw_frame *f)

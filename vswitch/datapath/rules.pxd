@@ -31,7 +31,6 @@ cdef extern from "datapath/vlan.h" nogil:
         vsw_vlan_counters *counters
 
     void vsw_vlan_leave(vsw_poller *p, const vsw_port *port, vsw_egress *out)
-    unsigned vsw_vlan_enter(const vsw_poller *p, vsw_frame *f, const vsw_vlans *v)
 
 
 cdef extern from "datapath/rules.h" nogil:
@@ -72,6 +71,9 @@ cdef extern from "datapath/rules.h" nogil:
     ctypedef unsigned (*vsw_question)(
         vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
     ) noexcept nogil
+    unsigned vsw_may_enter_vlan(
+        vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
+    )
     unsigned vsw_may_enter(
         vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
     )
