@@ -94,7 +94,10 @@ class Contestant(ABC):
 
 
 class Vswitch(Contestant):
-    """This project, from the source tree the benchmark is in; on TAPs, or on veth pairs."""
+    """This project, from the source tree the benchmark is in; on TAPs, or on veth pairs.
+
+    ``vswitch-vlan`` has both TAPs as access ports of VLAN 10.
+    """
 
     many_ports = True
 
@@ -106,7 +109,8 @@ class Vswitch(Contestant):
         devices = self.devices
         if self.name == "vswitch-veth":
             devices = [_add_veth(self.wires, device) for device in devices]
-        ports = [word for device in devices for word in ("--port", device)]
+        vlan = ",access=10" if self.name == "vswitch-vlan" else ""
+        ports = [word for device in devices for word in ("--port", device + vlan)]
         name = f"bench{os.getpid()}"
         api = str(self.tools / f"{name}.sock")
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
@@ -249,6 +253,7 @@ class Vde(Contestant):
 CONTESTANTS: dict[str, type[Contestant]] = {
     "vswitch": Vswitch,
     "vswitch-veth": Vswitch,
+    "vswitch-vlan": Vswitch,
     "bare": Bare,
     "bare-again": Bare,
     "bare-spin": Bare,

@@ -49,7 +49,9 @@ def test_what_is_found_is_what_the_resolver_says(held_back):
 
     assert ask("localhost") == socket.getaddrinfo("localhost", 7, 0, socket.SOCK_STREAM)
     assert ask("192.0.2.1")[0][4] == ("192.0.2.1", 7)
-    assert counted() == before
+    mine, kernels = counted()
+    assert mine == before[0]
+    assert kernels <= before[1]  # a worker's other threads may end meanwhile
 
 
 @pytest.mark.parametrize(
