@@ -17,7 +17,8 @@ def inject(Datapath dp not None, unsigned port, bytes frame not None, *, unsigne
     """Send *frame*, which has no tag, out of *port* as one of VLAN *vid*; whether it was taken.
 
     It leaves as any other: with the port's tag for that VLAN, counted, mirrored; but out of a
-    blocked port as well, since protocols speak there.  *priority* is of its tag, 0..15 (PCP and DEI).
+    blocked port as well, since protocols speak there.  *priority* is of its tag, 0..15 (PCP and
+    DEI).
 
     Raises:
         ValueError: there is no such port, or it is no frame.
