@@ -25,11 +25,11 @@ def watch(place: Path | Remote, query: Mapping[str, str | None]) -> Iterator[Eve
         ApiError: it could not be asked, or went away without a farewell.
     """
     given = {key: value for key, value in query.items() if value is not None}
-    loop = asyncio.new_event_loop()
+    runner = asyncio.Runner()  # on Ctrl-C it cancels what waits, and nothing is left half done
     session = None
     try:
-        session, socket = loop.run_until_complete(_connected(place, given))
-        while (message := loop.run_until_complete(socket.receive())).type is aiohttp.WSMsgType.TEXT:
+        session, socket = runner.run(_connected(place, given))
+        while (message := runner.run(socket.receive())).type is aiohttp.WSMsgType.TEXT:
             yield msgspec.json.decode(message.data, type=EventInfo)
         if message.type is not aiohttp.WSMsgType.CLOSE:
             raise ApiError(f"the switch at {place} does not answer any more")
@@ -37,8 +37,8 @@ def watch(place: Path | Remote, query: Mapping[str, str | None]) -> Iterator[Eve
         raise ApiError(f"cannot watch the switch at {place}: {e}") from e
     finally:
         if session:
-            loop.run_until_complete(session.close())
-        loop.close()
+            runner.run(session.close())
+        runner.close()
 
 
 async def _connected(
