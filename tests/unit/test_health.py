@@ -110,9 +110,10 @@ def _thread(name):
 
 def test_a_control_thread_that_has_ended_is_named(monkeypatch):
     with Switch("lab") as switch:
+        control = _thread("lab-control")  # asked for while it surely lives
         monkeypatch.setattr(switch._upkeep, "look", lambda: 1 / 0)
         switch.wake()
-        _thread("lab-control").join(10)
+        control.join(10)
 
         assert health.late(switch, threading.Event().wait) == ["control"]
 
