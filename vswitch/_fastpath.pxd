@@ -7,7 +7,7 @@ from vswitch.datapath.frame cimport vsw_frame
 from vswitch.datapath.poller cimport vsw_gate, vsw_poller
 from vswitch.datapath.port cimport VSW_PORTS_MAX, vsw_counters, vsw_port, vsw_port_ops, vsw_queue
 from vswitch.datapath.ring cimport vsw_ring
-from vswitch.datapath.rules cimport vsw_question
+from vswitch.datapath.rules cimport vsw_entrance, vsw_question
 
 
 cdef class Datapath:
@@ -30,7 +30,9 @@ cdef class Datapath:
     cdef unsigned _receive(self, vsw_poller *p, vsw_queue *q) noexcept nogil
     cdef void _round(self, vsw_poller *p) noexcept nogil
     cdef void _count_lost(self, vsw_poller *p, vsw_counters *c) noexcept nogil
-    cdef void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil
+    cdef void _admit(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n, vsw_entrance enter
+    ) noexcept nogil
     cdef void _sift(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, vsw_question may
     ) noexcept nogil

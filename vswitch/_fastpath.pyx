@@ -114,9 +114,10 @@ cdef class Datapath:
             if n < 0:
                 vsw_poller_fail(p, q, -n)
             return 0
-        self._admit(p, c, <unsigned>n)
-        if port.rules & VSW_VLANS:
-            self._sift(p, c, port, vsw_may_enter_vlan)
+        if port.vlans is NULL:
+            self._admit(p, c, port, <unsigned>n, vsw_enter)
+        else:
+            self._admit(p, c, port, <unsigned>n, vsw_enter_vlan)
         if port.rules & VSW_MIRRORED:
             vsw_mirror_in(p, port)
         if port.rules & VSW_RULES_IN:
@@ -137,7 +138,11 @@ cdef class Datapath:
         c.drops[VSW_DROP_RX_FULL] += p.burst.lost
         p.burst.lost = 0
 
-    cdef inline void _admit(self, vsw_poller *p, vsw_counters *c, unsigned n) noexcept nogil:
+    cdef inline void _admit(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n, vsw_entrance enter
+    ) noexcept nogil:
+        # Keep the frames that are frames, and of a VLAN if the port has any.
+
         cdef vsw_frame *f
         cdef vsw_frame *kept = p.burst.frame
         cdef unsigned i, verdict
@@ -145,20 +150,15 @@ cdef class Datapath:
         for i in range(n):
             f = &p.burst.frame[i]
             n_bytes += f.len
-            verdict = vsw_admit(f, self._reserved)
+            verdict = enter(p, self._fdb, src, f, self._reserved)
             if verdict != VSW_ADMITTED:
                 c.drops[verdict] += 1
                 continue
-            f.src = vsw_fdb_key(f.vid, f.data + 6)
-            f.src_hash = vsw_fdb_hash(self._fdb, f.src)
-            vsw_fdb_prefetch(self._fdb, f.src_hash)
-            f.dst = vsw_fdb_key(f.vid, f.data)
-            f.dst_hash = vsw_fdb_hash(self._fdb, f.dst)
-            vsw_fdb_prefetch(self._fdb, f.dst_hash)
             if kept != f:
                 kept[0] = f[0]
             kept += 1
         p.burst.n = <unsigned>(kept - p.burst.frame)
+        p.burst.is_mirrored = False
         c.rx_frames += n
         c.rx_bytes += n_bytes
 
@@ -174,6 +174,7 @@ cdef class Datapath:
                 continue
             if n != i:
                 p.burst.frame[n] = p.burst.frame[i]
+                p.burst.mirrored[n] = p.burst.mirrored[i]
             n += 1
         p.burst.n = n
 
@@ -203,11 +204,11 @@ cdef class Datapath:
                 dst = vsw_fdb_lookup(self._fdb, f.dst, f.dst_hash, p.now_s)
             if dst == VSW_PORT_NONE:
                 self._flood_frame(p, c, src, f)
-            elif dst == src.id or self._port[dst].rules & VSW_RULES_OUT:
-                self._forward_by_rule(p, c, src, dst, f)
-            else:
+            elif dst != src.id and vsw_may_pass(&self._port[dst], f):
                 vsw_egress_add(p, dst, f)
                 c.forwarded += 1
+            else:
+                self._forward_by_rule(p, c, src, dst, f)
 
     cdef void _forward_by_rule(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, uint16_t dst, const vsw_frame *f

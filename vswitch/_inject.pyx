@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from vswitch._fastpath cimport Datapath
+from vswitch.datapath.fdb cimport vsw_fdb_key
 from vswitch.datapath.frame cimport *
 from vswitch.datapath.poller cimport *
 from vswitch.datapath.port cimport *
@@ -37,9 +38,10 @@ def inject(Datapath dp not None, unsigned port, bytes frame not None, *, unsigne
     memcpy(at, <const char *>frame, len(frame))
     f.data = at
     f.len = <uint32_t>len(frame)
-    f.vid = <uint16_t>vid
+    f.src = vsw_fdb_key(<uint16_t>vid, at + 6)
     f.priority = <uint8_t>priority
     p.burst.n = 1
+    p.burst.is_mirrored = False
     vsw_egress_add(p, to.id, f)
     dp._transmit(p)
     return p.counters[port].tx_frames > before

@@ -18,9 +18,6 @@ from vswitch.datapath.rules cimport *
 from vswitch.datapath.shaper cimport *
 
 VERDICTS = {"forward": VSW_FORWARD, "drop": VSW_DISCARD, "punt": VSW_PUNT}
-ACCEPT = {
-    "all": VSW_ACCEPT_ALL, "tagged": VSW_ACCEPT_TAGGED, "untagged": VSW_ACCEPT_UNTAGGED,
-}
 
 cdef enum:
     COUNTERS = 4  # of 64 bits, per poller and VLAN
@@ -43,13 +40,9 @@ def set_vlans(Datapath dp not None, unsigned port, vlans):
         _set(dp, p, VSW_VLANS, False)
         return
     v = _vlans_of(dp, port)
-    v.pvid = VSW_VID_NONE if vlans.pvid is None else vlans.pvid
     v.tpid = vlans.tag_type
-    v.accept = ACCEPT[vlans.accept]
-    v.filter = vlans.ingress_filter
-    _copy_set(v.member, vlans.members.bitmap())
-    _copy_set(v.untagged, vlans.untagged.bitmap())
-    _translate(v, vlans.translate)
+    _join(v, vlans.members.bitmap(), vlans.untagged.bitmap(), vlans.translate)
+    _let_enter(v, vlans)
     p.vlans = v
     _set(dp, p, VSW_VLANS, True)
 
@@ -66,20 +59,35 @@ cdef vsw_vlans *_vlans_of(Datapath dp, unsigned port) except NULL:
     return <vsw_vlans *>(<Memory>dp._memory[owner][0]).at
 
 
-cdef void _copy_set(uint64_t *to, bytes bitmap):
-    memcpy(to, <const char *>bitmap, VSW_VIDS // 8)
-
-
-cdef int _translate(vsw_vlans *v, pairs) except -1:
+cdef int _join(vsw_vlans *v, bytes members, bytes untagged, translate) except -1:
+    # VLANs have their own numbers on the wire but for the pairs of wire's and ours in *translate*.
+    cdef const uint64_t *bare = <const uint64_t *><const char *>untagged
     cdef unsigned i
-    v.translates = bool(pairs)
+    memcpy(v.member, <const char *>members, VSW_VIDS // 8)
     for i in range(<unsigned>VSW_VIDS):
         v.inward[i] = v.outward[i] = <uint16_t>i
-    for _, ours in pairs:  # not by its own number, unless that is another's translation
+    for _, ours in translate:  # not by its own number, unless that is another's translation
         v.inward[<unsigned>ours] = VSW_VID_NONE
-    for wire, ours in pairs:
+    for wire, ours in translate:
         v.inward[<unsigned>wire] = ours
         v.outward[<unsigned>ours] = wire
+    for i in range(<unsigned>VSW_VIDS):
+        if vsw_vid_in(bare, <uint16_t>i):
+            v.outward[i] = VSW_UNTAGGED
+    return 0
+
+
+cdef int _let_enter(vsw_vlans *v, vlans) except -1:
+    # Whether the port filters, and which types of frames it accepts (IEEE 802.1Q-2018 6.9.1).
+    cdef unsigned i
+    cdef bint accepts_tags = vlans.accept != "untagged"
+    cdef bint filters = vlans.ingress_filter
+    v.inward[0] = VSW_VID_NONE
+    if vlans.accept != "tagged" and vlans.pvid is not None:
+        v.inward[0] = vlans.pvid
+    for i in range(<unsigned>VSW_VIDS):
+        if (i and not accepts_tags) or (filters and not vsw_vid_in(v.member, v.inward[i])):
+            v.inward[i] = VSW_VID_NONE
     return 0
 
 

@@ -39,7 +39,7 @@ static inline bool vsw_mac_is_zero(const uint8_t *mac)
     return memcmp(mac, zero, sizeof(zero)) == 0;
 }
 
-/* Judge @f, of which only data, len and VSW_PIECES in needs are set.  Returns VSW_ADMITTED with vid, needs and
+/* Judge @f, of which only data, len and VSW_PIECES in needs are set.  Returns VSW_ADMITTED with tagged, needs and
  * verdict set, or the reason to drop it.  @reserved: enum vsw_verdict by last nibble. */
 static inline enum vsw_drop vsw_admit(struct vsw_frame *f, const uint8_t *reserved)
 {
@@ -52,9 +52,8 @@ static inline enum vsw_drop vsw_admit(struct vsw_frame *f, const uint8_t *reserv
     if (vsw_vnet_check(f) < 0)
         return VSW_DROP_BAD_OFFLOAD;
     f->needs |= pieces;
-    f->vid = 0;
     f->tagged = 0;
-    f->mirrored = 0;
+    f->priority = 0;
     f->verdict = VSW_FORWARD;
     if (__builtin_expect(vsw_mac_is_reserved(f->data), 0)) {
         f->verdict = reserved[f->data[5]];

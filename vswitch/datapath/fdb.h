@@ -482,7 +482,7 @@ static inline uint32_t vsw_fdb_dump(struct vsw_fdb *t, struct vsw_fdb_row *row, 
         uint32_t high = (uint32_t)(key >> 32);
         uint16_t low = (uint16_t)(key >> 16);
 
-        row[n] = (struct vsw_fdb_row){.vid = (uint16_t)(key >> 1 & 0xFFF),
+        row[n] = (struct vsw_fdb_row){.vid = vsw_key_vid(key),
                                       .port = vsw_value_port(at.value),
                                       .is_static = vsw_value_static(at.value),
                                       .is_sticky = (vsw_value_flags(at.value) & VSW_FDB_STICKY) != 0};

@@ -75,6 +75,12 @@ static inline uint64_t vsw_fdb_key(uint16_t vid, const uint8_t *mac)
     return (uint64_t)high << 32 | (uint64_t)low << 16 | (uint64_t)vid << 1 | 1;
 }
 
+/* The VLAN in a key. */
+static inline uint16_t vsw_key_vid(uint64_t key)
+{
+    return (uint16_t)key >> 1;
+}
+
 /* Both halves of a product, folded into one word. */
 static inline uint64_t vsw_fdb_mix(uint64_t a, uint64_t b)
 {

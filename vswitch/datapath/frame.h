@@ -45,16 +45,14 @@ enum vsw_offload {
 struct vsw_frame {
     const uint8_t *data; /* first byte of the destination address */
     uint32_t len;        /* bytes, VSW_ETH_LEN..VSW_FRAME_MAX once admitted */
-    uint16_t vid;        /* VLAN the frame belongs to; 0 while the switch is VLAN-unaware */
+    uint8_t tagged;      /* 0/1: `data` has the tag that says its VLAN; 0 while VLAN-unaware */
+    uint8_t priority;    /* of that tag: PCP and DEI, its upper four bits (IEEE 802.1Q-2018 9.6) */
     uint8_t needs;       /* enum vsw_offload bits; all but VSW_PIECES set by vsw_vnet_check() */
     uint8_t verdict;     /* enum vsw_verdict, set when the frame is admitted */
-    uint64_t src, dst;   /* fdb keys, set when the frame is admitted */
+    uint64_t src, dst;   /* fdb keys, which hold its VLAN; set when the frame is admitted */
     uint64_t src_hash, dst_hash;
-    uint8_t tagged;   /* 0/1: `data` has the tag that says `vid`; 0 while VLAN-unaware */
-    uint8_t priority; /* of a tag: PCP and DEI, its upper four bits (IEEE 802.1Q-2018 9.6) */
-    uint32_t mirrored; /* mirrors whose target has it, a bit each; mirror.h */
 };
-_Static_assert(sizeof(struct vsw_frame) == 56, "a burst of headers fits in 2 KiB");
+_Static_assert(sizeof(struct vsw_frame) == 48, "a burst of headers fits in 2 KiB");
 
 /* @f is @len bytes at @data, just received. */
 static inline void vsw_frame_set(struct vsw_frame *f, const uint8_t *data, uint32_t len)

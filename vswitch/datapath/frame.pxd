@@ -12,15 +12,14 @@ cdef extern from "datapath/frame.h" nogil:
     struct vsw_frame:
         const uint8_t *data
         uint32_t len
-        uint16_t vid
+        uint8_t tagged
+        uint8_t priority
         uint8_t needs
         uint8_t verdict
         uint64_t src
         uint64_t dst
         uint64_t src_hash
         uint64_t dst_hash
-        uint8_t tagged
-        uint8_t priority
 
     bint vsw_mac_is_group(const uint8_t *mac)
     bint vsw_mac_is_broadcast(const uint8_t *mac)

@@ -66,7 +66,6 @@ struct vsw_gso {
     uint32_t seq;      /* TCP: of the next segment */
     uint16_t gso_size;
     uint16_t id;       /* IPv4: of the next segment */
-    uint16_t vid;
     bool is_ufo;
     struct vsw_fragment fragment;
     struct vsw_vnet_layout at;
@@ -131,7 +130,7 @@ static inline int vsw_gso_count(struct vsw_gso *g, uint16_t gso_size)
  * more than VSW_GSO_SEGMENTS_MAX; -EAGAIN as vsw_fragment_begin(). */
 static inline int vsw_gso_begin(struct vsw_gso *g, const struct vsw_frame *f)
 {
-    *g = (struct vsw_gso){.data = f->data, .len = f->len, .vid = f->vid};
+    *g = (struct vsw_gso){.data = f->data, .len = f->len};
     int bit = vsw_vnet_parse_gso(f, &g->at);
 
     g->is_ufo = bit == VSW_UFO;
@@ -217,8 +216,8 @@ static inline void vsw_gso_put(struct vsw_gso *g, uint8_t *data, uint32_t carrie
 }
 
 /* Write at most @max of the segments still to be made into the @size bytes at @buf, as records,
- * and describe each in @out: data, len, the super-frame's vid, needs 0.  Returns how many; 0
- * when all are made, provided that @max is not 0 and @size at least VSW_GSO_BUF_SIZE. */
+ * and describe each in @out: data, len, needs 0.  Returns how many; 0 when
+ * all are made, provided that @max is not 0 and @size at least VSW_GSO_BUF_SIZE. */
 static inline unsigned vsw_gso_next(struct vsw_gso *g, uint8_t *buf, size_t size,
                                     struct vsw_frame *out, unsigned max)
 {
@@ -234,8 +233,7 @@ static inline unsigned vsw_gso_next(struct vsw_gso *g, uint8_t *buf, size_t size
         memset(buf, 0, VSW_GSO_HEADROOM);
         vsw_gso_put(g, buf + VSW_GSO_HEADROOM, carries);
         out[n++] = (struct vsw_frame){.data = buf + VSW_GSO_HEADROOM,
-                                      .len = g->front + carries,
-                                      .vid = g->vid};
+                                      .len = g->front + carries};
         g->next += carries;
         g->segments--;
         buf += record;

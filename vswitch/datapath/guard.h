@@ -112,7 +112,7 @@ static inline uint64_t vsw_guard_be64(const uint8_t *p)
 /* Whether the source of @f may speak for @ip, an IPv4 address. */
 static inline bool vsw_guard_is_ip4(const struct vsw_guard *g, const struct vsw_frame *f, uint32_t ip)
 {
-    uint64_t who = (uint64_t)f->vid << 48 | vsw_guard_mac(f->data + 6);
+    uint64_t who = (uint64_t)vsw_key_vid(f->src) << 48 | vsw_guard_mac(f->data + 6);
 
     return vsw_guard_has(&g->ip4, 0, ip) || vsw_guard_has(&g->leases, who, ip);
 }

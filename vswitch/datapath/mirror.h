@@ -40,14 +40,18 @@ static inline void vsw_mirror_send(struct vsw_poller *p, const struct vsw_mirror
 {
     unsigned touched = p->n_touched;
 
+    if (!p->burst.is_mirrored)
+        memset(p->burst.mirrored, 0, p->burst.n * sizeof(p->burst.mirrored[0]));
+    p->burst.is_mirrored = true;
     if ((m->to->rules & (VSW_ASIDE | VSW_BLOCKED)) != VSW_ASIDE)
         return;
     for (unsigned i = 0; i < n; i++) {
-        struct vsw_frame *f = &p->burst.frame[list ? list[i] - p->burst.frame : (ptrdiff_t)i];
+        const struct vsw_frame *f = list ? list[i] : &p->burst.frame[i];
+        uint32_t *has = &p->burst.mirrored[f - p->burst.frame];
 
-        if (f->mirrored & m->same || (m->vids && !vsw_vid_in(m->vids, f->vid)))
+        if (*has & m->same || (m->vids && !vsw_vid_in(m->vids, vsw_key_vid(f->src))))
             continue;
-        f->mirrored |= m->same;
+        *has |= m->same;
         vsw_egress_add(p, m->to->id, f);
     }
     p->n_touched = touched; /* it is not to wait for the others */

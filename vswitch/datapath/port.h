@@ -52,6 +52,8 @@ struct vsw_burst {
     uint32_t lost; /* frames that were lost before us (RX_FULL); the loop counts them and resets */
     uint8_t *arena; /* VSW_ARENA bytes for kinds that read into our memory; 64-byte aligned */
     struct vsw_frame frame[VSW_BURST];
+    bool is_mirrored; /* some of it is, then `mirrored` holds; the loop resets it */
+    uint32_t mirrored[VSW_BURST]; /* of frame[i]: mirrors whose target has it, a bit each; mirror.h */
 };
 
 struct vsw_queue;

@@ -49,6 +49,8 @@ cdef extern from "datapath/port.h" nogil:
         uint32_t lost
         uint8_t *arena
         vsw_frame *frame
+        bint is_mirrored
+        uint32_t *mirrored
 
     struct vsw_port_ops:
         pass

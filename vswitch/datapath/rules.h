@@ -39,6 +39,8 @@ enum vsw_rule {
 #define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_METERED | VSW_ASIDE | VSW_PROBED)
 #define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
+typedef unsigned (*vsw_entrance)(const struct vsw_poller *, const struct vsw_fdb *,
+                                 const struct vsw_port *, struct vsw_frame *, const uint8_t *);
 typedef unsigned (*vsw_question)(struct vsw_poller *, struct vsw_fdb *, const struct vsw_port *,
                                  const struct vsw_frame *);
 
@@ -60,7 +62,16 @@ static inline bool vsw_may_leave(const struct vsw_port *src, const struct vsw_po
         return false;
     if (src->rules & dst->rules & VSW_ISOLATED)
         return false;
-    return !dst->vlans || vsw_vid_in(dst->vlans->member, f->vid);
+    return !dst->vlans || vsw_vlan_has(dst->vlans, f);
+}
+
+/* Whether @dst, which is not where @f came from, takes all that is for it; VLANs are looked at here, as
+ * they are set of every port or of none. */
+static inline bool vsw_may_pass(const struct vsw_port *dst, const struct vsw_frame *f)
+{
+    unsigned rules = dst->rules & VSW_RULES_OUT;
+
+    return !rules || (rules == VSW_VLANS && vsw_vlan_has(dst->vlans, f));
 }
 
 /* The same of a flooded frame. */
@@ -99,20 +110,42 @@ static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
     return vsw_fdb_lookup(t, f->src, f->src_hash, p->now_s) == src->id;
 }
 
-/* Why @in, a frame of @p's burst, may not enter by @src, which has VLANs, or VSW_DROP_N: then it is
- * known by its VLAN from here on. */
-static inline unsigned vsw_may_enter_vlan(struct vsw_poller *p, struct vsw_fdb *t,
-                                          const struct vsw_port *src, const struct vsw_frame *in)
+/* Let @f be known by its addresses and by VLAN @vid from here on. */
+static inline void vsw_frame_key(struct vsw_frame *f, const struct vsw_fdb *t, uint16_t vid)
 {
-    struct vsw_frame *f = &p->burst.frame[in - p->burst.frame];
-    enum vsw_drop why = vsw_vlan_enter(p, f, src->vlans);
-
-    f->src = vsw_fdb_key(f->vid, f->data + 6);
+    f->src = vsw_fdb_key(vid, f->data + 6);
     f->src_hash = vsw_fdb_hash(t, f->src);
     vsw_fdb_prefetch(t, f->src_hash);
-    f->dst = vsw_fdb_key(f->vid, f->data);
+    f->dst = vsw_fdb_key(vid, f->data);
     f->dst_hash = vsw_fdb_hash(t, f->dst);
     vsw_fdb_prefetch(t, f->dst_hash);
+}
+
+/* Judge @f, just received by @src, which has no VLANs, and make it known.  VSW_ADMITTED or why not. */
+static inline unsigned vsw_enter(const struct vsw_poller *p, const struct vsw_fdb *t,
+                                 const struct vsw_port *src, struct vsw_frame *f,
+                                 const uint8_t *reserved)
+{
+    enum vsw_drop why = vsw_admit(f, reserved);
+
+    (void)p, (void)src; /* its twin asks them */
+    if (why == VSW_ADMITTED)
+        vsw_frame_key(f, t, 0);
+    return why;
+}
+
+/* The same of a port that has. */
+static inline unsigned vsw_enter_vlan(const struct vsw_poller *p, const struct vsw_fdb *t,
+                                      const struct vsw_port *src, struct vsw_frame *f,
+                                      const uint8_t *reserved)
+{
+    enum vsw_drop why = vsw_admit(f, reserved);
+    uint16_t vid;
+
+    if (why == VSW_ADMITTED)
+        why = vsw_vlan_enter(src->vlans, p, f, &vid);
+    if (why == VSW_ADMITTED)
+        vsw_frame_key(f, t, vid);
     return why;
 }
 

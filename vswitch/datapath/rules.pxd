@@ -11,25 +11,19 @@ cdef extern from "datapath/vlan.h" nogil:
     enum:
         VSW_VIDS
         VSW_VID_NONE
-        VSW_ACCEPT_ALL
-        VSW_ACCEPT_TAGGED
-        VSW_ACCEPT_UNTAGGED
+        VSW_UNTAGGED
 
     struct vsw_vlan_counters:
         pass
 
     struct vsw_vlans:
-        uint16_t pvid
         uint16_t tpid
-        uint8_t accept
-        uint8_t filter
         uint64_t *member
-        uint64_t *untagged
-        uint8_t translates
         uint16_t *inward
         uint16_t *outward
         vsw_vlan_counters *counters
 
+    bint vsw_vid_in(const uint64_t *set, uint16_t vid)
     void vsw_vlan_leave(vsw_poller *p, const vsw_port *port, vsw_egress *out)
 
 
@@ -65,15 +59,26 @@ cdef extern from "datapath/rules.h" nogil:
     )
     vsw_flood vsw_flood_of(const vsw_frame *f)
     bint vsw_may_leave(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
+    bint vsw_may_pass(const vsw_port *dst, const vsw_frame *f)
     bint vsw_may_flood(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
     const vsw_port *vsw_port_for(const vsw_port *ports, const vsw_port *dst)
+    # Of a frame just received and the port it came by: the same.
+    ctypedef unsigned (*vsw_entrance)(
+        const vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
+        const uint8_t *reserved,
+    ) noexcept nogil
+    unsigned vsw_enter(
+        const vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
+        const uint8_t *reserved,
+    )
+    unsigned vsw_enter_vlan(
+        const vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
+        const uint8_t *reserved,
+    )
     # Of a frame and the port it came from: VSW_ADMITTED, or why it may not go on.
     ctypedef unsigned (*vsw_question)(
         vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
     ) noexcept nogil
-    unsigned vsw_may_enter_vlan(
-        vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
-    )
     unsigned vsw_may_enter(
         vsw_poller *p, vsw_fdb *t, const vsw_port *src, const vsw_frame *f
     )

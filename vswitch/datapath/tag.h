@@ -38,18 +38,26 @@ static inline void vsw_tag_shift_header(uint8_t *header, int by)
         vsw_tag_shift_le16(header + VSW_VNET_HDR_LEN, by);
 }
 
+/* Move the addresses at @data, with the virtio-net header in front of them, by @by bytes.  In registers:
+ * memmove() is called for so few. */
+static inline uint8_t *vsw_tag_shift(uint8_t *data, int by)
+{
+    uint8_t kept[VSW_VNET_LEN + VSW_TAG_AT];
+
+    memcpy(kept, data - VSW_VNET_LEN, sizeof(kept));
+    memcpy(data + by - VSW_VNET_LEN, kept, sizeof(kept));
+    return data + by;
+}
+
 /* Put the tag @tpid, @tci into the frame at @data, whose addresses are there; its virtio-net
  * header lies in front, and before that are VSW_TAG_LEN free bytes.  Returns where the frame
  * starts now: so much earlier, with its header in front again. */
 static inline uint8_t *vsw_tag_put_back(uint8_t *data, uint16_t tpid, uint16_t tci)
 {
-    uint8_t *header = data - VSW_TAG_LEN - VSW_VNET_LEN;
-
-    memmove(header, data - VSW_VNET_LEN, VSW_VNET_LEN + VSW_TAG_AT);
-    data -= VSW_TAG_LEN;
+    data = vsw_tag_shift(data, -VSW_TAG_LEN);
     vsw_put_be16(data + VSW_TAG_AT, tpid);
     vsw_put_be16(data + VSW_TAG_AT + 2, tci);
-    vsw_tag_shift_header(header, VSW_TAG_LEN);
+    vsw_tag_shift_header(data - VSW_VNET_LEN, VSW_TAG_LEN);
     return data;
 }
 
@@ -57,11 +65,9 @@ static inline uint8_t *vsw_tag_put_back(uint8_t *data, uint16_t tpid, uint16_t t
  * Returns where the frame starts now: so much later, with its header in front. */
 static inline uint8_t *vsw_tag_take_out(uint8_t *data)
 {
-    uint8_t *header = data - VSW_VNET_LEN;
-
-    memmove(header + VSW_TAG_LEN, header, VSW_VNET_LEN + VSW_TAG_AT);
-    vsw_tag_shift_header(header + VSW_TAG_LEN, -VSW_TAG_LEN);
-    return data + VSW_TAG_LEN;
+    data = vsw_tag_shift(data, VSW_TAG_LEN);
+    vsw_tag_shift_header(data - VSW_VNET_LEN, -VSW_TAG_LEN);
+    return data;
 }
 
 #endif

@@ -33,12 +33,7 @@
 
 /* Chosen by us. */
 #define VSW_VID_NONE 4095u /* reserved by IEEE 802.1Q-2018 table 9-2: no VLAN at all */
-
-enum vsw_accept { /* IEEE 802.1Q-2018 6.9.1 */
-    VSW_ACCEPT_ALL,
-    VSW_ACCEPT_TAGGED,
-    VSW_ACCEPT_UNTAGGED, /* and priority-tagged */
-};
+#define VSW_UNTAGGED 0u    /* instead of a VID on the wire: without a tag */
 
 /* Of one port and VLAN; written by one poller each. */
 struct vsw_vlan_counters {
@@ -48,17 +43,13 @@ struct vsw_vlan_counters {
     uint64_t tx_bytes;
 };
 
-/* Read by pollers, written by the control plane while they are parked. */
+/* Read by pollers, written by the control plane while they are parked.  What the options of a port
+ * come to is in the two tables, so that one look says it. */
 struct vsw_vlans {
-    uint16_t pvid; /* VSW_VID_NONE: frames without a VLAN do not enter */
     uint16_t tpid; /* EtherType of this port's tags */
-    uint8_t accept; /* enum vsw_accept */
-    uint8_t filter; /* 0/1: frames of VLANs that are not the port's do not enter */
     uint64_t member[VSW_VIDS / 64]; /* a bit per VLAN */
-    uint64_t untagged[VSW_VIDS / 64];
-    uint8_t translates; /* 0/1: VLANs have other numbers on this wire */
-    uint16_t inward[VSW_VIDS];  /* VLAN on the wire -> ours, VSW_VID_NONE: none */
-    uint16_t outward[VSW_VIDS]; /* the other way round */
+    uint16_t inward[VSW_VIDS]; /* VID on the wire, 0: no VLAN -> our VLAN; VSW_VID_NONE: may not enter */
+    uint16_t outward[VSW_VIDS]; /* our VLAN -> VID on the wire; VSW_UNTAGGED */
     struct vsw_vlan_counters *counters; /* [poller][VSW_VIDS] */
 };
 
@@ -67,15 +58,20 @@ static inline bool vsw_vid_in(const uint64_t *set, uint16_t vid)
     return set[vid / 64] >> (vid % 64) & 1;
 }
 
-/* Set vid, tagged and priority of @f, received by a port with @v, and count it.  VSW_DROP_N, or why
- * it may not enter. */
-static inline enum vsw_drop vsw_vlan_enter(const struct vsw_poller *p, struct vsw_frame *f,
-                                           const struct vsw_vlans *v)
+/* Whether the VLAN of @f is one of @v's. */
+static inline bool vsw_vlan_has(const struct vsw_vlans *v, const struct vsw_frame *f)
 {
-    struct vsw_vlan_counters *c;
+    return vsw_vid_in(v->member, vsw_key_vid(f->src));
+}
+
+/* Find the VLAN of @f, received by a port with @v, set tagged and priority, and count it.  VSW_DROP_N,
+ * or why it may not enter. */
+static inline enum vsw_drop vsw_vlan_enter(const struct vsw_vlans *v, const struct vsw_poller *p,
+                                           struct vsw_frame *f, uint16_t *its_vid)
+{
+    struct vsw_vlan_counters *c = &v->counters[p->id * VSW_VIDS];
     uint16_t vid = 0, tci;
 
-    f->priority = 0;
     if (vsw_ethertype(f) == v->tpid) {
         if (f->len < VSW_ETH_LEN + VSW_TAG_LEN)
             return VSW_DROP_VLAN;
@@ -87,18 +83,12 @@ static inline enum vsw_drop vsw_vlan_enter(const struct vsw_poller *p, struct vs
         f->tagged = 1;
         f->priority = (uint8_t)(tci >> 12);
     }
-    if (v->accept == (vid ? VSW_ACCEPT_UNTAGGED : VSW_ACCEPT_TAGGED))
+    vid = v->inward[vid];
+    if (vid == VSW_VID_NONE)
         return VSW_DROP_VLAN;
-    if (!vid)
-        vid = v->pvid;
-    else if (v->translates)
-        vid = v->inward[vid];
-    if (vid == VSW_VID_NONE || (v->filter && !vsw_vid_in(v->member, vid)))
-        return VSW_DROP_VLAN;
-    f->vid = vid;
-    c = &v->counters[p->id * VSW_VIDS + vid];
-    c->rx_frames++;
-    c->rx_bytes += f->len;
+    *its_vid = vid;
+    c[vid].rx_frames++;
+    c[vid].rx_bytes += f->len;
     return VSW_DROP_N;
 }
 
@@ -117,9 +107,8 @@ static inline void vsw_vlan_tag(struct vsw_burst *b, struct vsw_frame *f, uint16
         f->data = vsw_tag_put_back(data, tpid, tci);
         f->len += VSW_TAG_LEN;
         f->tagged = 1;
-    } else if (vsw_be16(data + VSW_TAG_AT) != tpid || vsw_be16(data + VSW_ETH_LEN) != tci) {
-        vsw_put_be16(data + VSW_TAG_AT, tpid);
-        vsw_put_be16(data + VSW_ETH_LEN, tci);
+    } else if (vsw_be32(data + VSW_TAG_AT) != ((uint32_t)tpid << 16 | tci)) {
+        vsw_put_be32(data + VSW_TAG_AT, (uint32_t)tpid << 16 | tci);
     }
 }
 
@@ -136,12 +125,21 @@ static inline void vsw_vlan_untag(struct vsw_burst *b, struct vsw_frame *f)
 /* Give @f, a frame of @b, the tag it leaves a port with @v with, or none. */
 static inline void vsw_vlan_form(struct vsw_burst *b, struct vsw_frame *f, const struct vsw_vlans *v)
 {
-    uint16_t vid = v->translates ? v->outward[f->vid] : f->vid;
+    uint16_t vid = v->outward[vsw_key_vid(f->src)];
 
-    if (vsw_vid_in(v->untagged, f->vid))
+    if (vid == VSW_UNTAGGED)
         vsw_vlan_untag(b, f);
     else
         vsw_vlan_tag(b, f, v->tpid, (uint16_t)(f->priority << 12 | vid));
+}
+
+/* Lengths were taken with the tags that frames came with, and are compared without. */
+static inline void vsw_vlan_measure(struct vsw_egress *out)
+{
+    out->longest = 0;
+    for (unsigned i = 0; i < out->n; i++)
+        if (!(out->frame[i]->needs & VSW_GSO_BITS) && vsw_frame_bare_len(out->frame[i]) > out->longest)
+            out->longest = vsw_frame_bare_len(out->frame[i]);
 }
 
 /* The same for all frames that leave by @port, which has VLANs; counts them. */
@@ -151,18 +149,16 @@ vsw_vlan_leave(struct vsw_poller *p, const struct vsw_port *port, struct vsw_egr
     const struct vsw_vlans *v = port->vlans;
     struct vsw_vlan_counters *c = &v->counters[p->id * VSW_VIDS];
 
-    out->longest = 0;
-    out->needs = 0;
     for (unsigned i = 0; i < out->n; i++) {
-        struct vsw_frame *f = &p->burst.frame[out->frame[i] - p->burst.frame];
+        struct vsw_frame *f = (struct vsw_frame *)(uintptr_t)out->frame[i]; /* it is the burst's */
+        uint16_t vid = vsw_key_vid(f->src);
 
         vsw_vlan_form(&p->burst, f, v);
-        c[f->vid].tx_frames++;
-        c[f->vid].tx_bytes += f->len;
-        out->needs |= f->needs;
-        if (!(f->needs & VSW_GSO_BITS) && vsw_frame_bare_len(f) > out->longest)
-            out->longest = vsw_frame_bare_len(f);
+        c[vid].tx_frames++;
+        c[vid].tx_bytes += f->len;
     }
+    if (out->longest > port->max_len)
+        vsw_vlan_measure(out);
 }
 
 #endif
