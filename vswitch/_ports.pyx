@@ -227,12 +227,14 @@ cdef class Wire:
             vsw_ring_done(&self._memory.out)
         return n
 
-    def replay(self, uint64_t times, *, discard):
+    def replay(self, uint64_t times, *, discard, copied=False):
         """Let the switch receive what waits here *times* more, for benchmarks.  *Parked.*
 
-        The frames are read again where they lie.  *discard*: what it sends is only counted.
+        The frames are read again where they lie; *copied*: out of a copy, as those of a port with
+        VLANs always are, whose tags may change.  *discard*: what it sends is only counted.
         """
         self._memory.replays = times
+        self._memory.copied = bool(copied)
         self._memory.discard = bool(discard)
 
 

@@ -453,10 +453,10 @@ class Wire:
             records = [ring.take() for _ in range(len(ring))]
         return [(record[:VNET_LEN], record[VNET_LEN:]) for record in records]
 
-    def replay(self, times: int, *, discard: bool) -> None:
+    def replay(self, times: int, *, discard: bool, copied: bool = False) -> None:
         """Let the switch receive what waits here *times* more; *discard*: only count what it sends.
 
-        For benchmarks.  Only while the poller is parked.
+        For benchmarks.  Only while the poller is parked. Frames are copied here, *copied* or not.
         """
         self._memory.replays = times
         self._memory.discard = bool(discard)

@@ -118,6 +118,7 @@ cdef extern from "datapath/port_memory.h" nogil:
         vsw_ring in_ "in"
         vsw_ring out
         uint64_t replays
+        uint8_t copied
         uint8_t discard
 
     const vsw_port_ops vsw_port_memory_ops

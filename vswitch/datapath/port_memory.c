@@ -44,7 +44,7 @@ static int memory_rx_burst(struct vsw_queue *q, struct vsw_burst *b)
 
     if (!m->replays)
         vsw_ring_done(&m->in);
-    else if (q->port->vlans)
+    else if (m->copied || q->port->vlans)
         return memory_replay_burst(q, m, b);
     while (n < (int)VSW_BURST_CALLS) {
         record = vsw_ring_peek(&m->in);

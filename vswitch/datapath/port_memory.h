@@ -14,6 +14,7 @@ struct vsw_memory {
     struct vsw_ring out;  /* written by pollers under `busy`, read by the program */
     atomic_flag busy;     /* held for the copy of one burst */
     uint64_t replays;     /* how often to start over when `in` is read to its end */
+    uint8_t copied;       /* 1: what is replayed is copied first, as it is with VLANs */
     uint8_t discard;      /* 1: count what is sent and forget it (benchmarks) */
 };
 

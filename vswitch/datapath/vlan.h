@@ -122,15 +122,27 @@ static inline void vsw_vlan_untag(struct vsw_burst *b, struct vsw_frame *f)
     f->tagged = 0;
 }
 
-/* Give @f, a frame of @b, the tag it leaves a port with @v with, or none. */
-static inline void vsw_vlan_form(struct vsw_burst *b, struct vsw_frame *f, const struct vsw_vlans *v)
+/* Give the frames of @out from number @i on the tags they leave a port with @v with, or none, as long as
+ * they are of one VLAN, and count them in @c.  Returns the number of the first that is not. */
+static inline unsigned vsw_vlan_form(struct vsw_burst *b, const struct vsw_vlans *v,
+                                     struct vsw_vlan_counters *c, const struct vsw_egress *out, unsigned i)
 {
-    uint16_t vid = v->outward[vsw_key_vid(f->src)];
+    uint16_t vid = vsw_key_vid(out->frame[i]->src), wire = v->outward[vid];
+    unsigned first = i;
+    uint64_t n_bytes = 0;
 
-    if (vid == VSW_UNTAGGED)
-        vsw_vlan_untag(b, f);
-    else
-        vsw_vlan_tag(b, f, v->tpid, (uint16_t)(f->priority << 12 | vid));
+    for (; i < out->n && vsw_key_vid(out->frame[i]->src) == vid; i++) {
+        struct vsw_frame *f = (struct vsw_frame *)(uintptr_t)out->frame[i]; /* it is the burst's */
+
+        if (wire == VSW_UNTAGGED)
+            vsw_vlan_untag(b, f);
+        else
+            vsw_vlan_tag(b, f, v->tpid, (uint16_t)(f->priority << 12 | wire));
+        n_bytes += f->len;
+    }
+    c[vid].tx_frames += i - first;
+    c[vid].tx_bytes += n_bytes;
+    return i;
 }
 
 /* Lengths were taken with the tags that frames came with, and are compared without. */
@@ -142,21 +154,15 @@ static inline void vsw_vlan_measure(struct vsw_egress *out)
             out->longest = vsw_frame_bare_len(out->frame[i]);
 }
 
-/* The same for all frames that leave by @port, which has VLANs; counts them. */
+/* Have all frames that leave by @port, which has VLANs, do so in the form it asks for. */
 static __attribute__((noinline, unused)) void
 vsw_vlan_leave(struct vsw_poller *p, const struct vsw_port *port, struct vsw_egress *out)
 {
     const struct vsw_vlans *v = port->vlans;
     struct vsw_vlan_counters *c = &v->counters[p->id * VSW_VIDS];
 
-    for (unsigned i = 0; i < out->n; i++) {
-        struct vsw_frame *f = (struct vsw_frame *)(uintptr_t)out->frame[i]; /* it is the burst's */
-        uint16_t vid = vsw_key_vid(f->src);
-
-        vsw_vlan_form(&p->burst, f, v);
-        c[vid].tx_frames++;
-        c[vid].tx_bytes += f->len;
-    }
+    for (unsigned i = 0; i < out->n;)
+        i = vsw_vlan_form(&p->burst, v, c, out, i);
     if (out->longest > port->max_len)
         vsw_vlan_measure(out);
 }
