@@ -54,6 +54,7 @@ class SwitchConfig(SwitchGuards):
     core: str = "c"
     loop_detect: str = "off"
     loop_hold_s: int = 10
+    snooping_file: str = ""  # where leases outlive a restart; "": where a service keeps its state
     forward: frozenset[int] = frozenset({RESERVED["stp"]})
     stations: tuple[StationConfig, ...] = ()  # of `ports`
     mirrors: tuple[Mirror, ...] = ()  # the same
@@ -178,6 +179,7 @@ OPTIONS: Mapping[str, Option] = {
     "core": Option("core", _core),
     "forward": Option("forward", _forward, live=True),
     **guardwords.SWITCH_OPTIONS,
+    "snooping-file": Option("snooping_file", read.text),
     "loop-detect": Option("loop_detect", _loop_mode, live=True),
     "loop-hold": Option("loop_hold_s", Number(1, LOOP_HOLD_MAX_S), live=True),
 }

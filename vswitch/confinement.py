@@ -129,8 +129,12 @@ class Confinement:
             return frozenset()
         return frozenset(DEVICES if self.account and self.account.uid else DEVICES | FILES)
 
-    def check_folder(self, folder: Path, *, owner: int = -1, group: int = -1) -> None:
+    def check_folder(
+        self, folder: Path, *, owner: int = -1, group: int = -1, what: str = "further sockets"
+    ) -> None:
         """See that sockets of an owner and a group can be made in *folder* afterwards, too.
+
+        *what* they are, if no sockets.
 
         Raises:
             ConfigError: they cannot.
@@ -147,7 +151,7 @@ class Confinement:
         if not _may_write(folder, uid, groups):
             name = self.account.name if self.account else str(uid)
             raise ConfigError(
-                f"{folder}: user {name} cannot make further sockets there",
+                f"{folder}: user {name} cannot make {what} there",
                 hint=f"make the folder before: install -d -o {name} {folder}",
             )
 

@@ -27,13 +27,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vswitch import activation, openfiles, text, watchdog
+from vswitch import activation, leasekeeper, openfiles, text, watchdog
 from vswitch._fastpath import DROP_REASONS, PORTS_MAX
-from vswitch.clock import time_of_day
+from vswitch.clock import Clock, time_of_day
 from vswitch.config import SwitchConfig
 from vswitch.confinement import Confinement
 from vswitch.control import address, doors
 from vswitch.errors import ConfigError, PortLimitError, VswitchError
+from vswitch.leases import Known
 from vswitch.linux.notify import Manager
 from vswitch.portconfig import PortConfig
 from vswitch.service import Service
@@ -99,6 +100,7 @@ def run(
         if place.kind == "vhost-user":
             confinement.check_folder(Path(place.address), owner=place.owner, group=place.group)
     account = confinement.account
+    leases_at, leases = _leases(config, confinement)
     path = api or address.path_of(config.name, user=account.name if account else "")
     with _held_signals() as signals, _out_of_recordings(config):
         with ExitStack() as undo:
@@ -114,6 +116,8 @@ def run(
             undo.callback(switch.close)
             service.open()
             _confine(service, confinement)
+            if leases_at:
+                _keep(undo, service, leases_at, leases)
             switch.start()
             _announce(switch, " ".join(opened.places), config.listeners)
             undo.enter_context(_served(service, opened))
@@ -134,6 +138,19 @@ def _check(config: SwitchConfig, confinement: Confinement) -> None:
     if len(config.ports) > PORTS_MAX:
         raise PortLimitError(PORTS_MAX)
     openfiles.allow(config)
+
+
+def _leases(config: SwitchConfig, confinement: Confinement) -> tuple[Path | None, list[Known]]:
+    """Where the leases are kept, if they are, and what is there."""
+    place = leasekeeper.place(config, os.environ, confinement)
+    return place, leasekeeper.load(place, config, Clock().wall_s(), confinement) if place else []
+
+
+def _keep(undo: ExitStack, service: Service, path: Path, leases: Sequence[Known]) -> None:
+    """Take over *leases* from before, and keep those to come."""
+    keeper = leasekeeper.Keeper(service.switch, path)
+    keeper.restore(leases, (port.name for port in service.config.ports))
+    undo.enter_context(keeper)
 
 
 @contextmanager

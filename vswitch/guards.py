@@ -12,12 +12,13 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
+from vswitch.bindings import Binding
 from vswitch.core import Core
 from vswitch.errors import WireError
 from vswitch.guarding import PortGuard, SwitchGuards
 from vswitch.members import Member
-from vswitch.snooping import Binding, Snooping
-from vswitch.vlans import PortVlans
+from vswitch.snooping import Snooping
+from vswitch.vlans import NO_VLAN, PortVlans
 from vswitch.wire import dhcp
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,10 @@ class Guards:
         self._vlans_of = vlans_of
         self._guards = SwitchGuards()
         self._snooping = Snooping()
+        self._leases = self._snooping.bindings
+        self._told = 0  # changes of the leases
+        # Called with the switch's lock when a lease is another, or has another end.
+        self.on_leases: Callable[[], None] = lambda: None
 
     # ------------------------------------------------------------ what is set
 
@@ -55,6 +60,7 @@ class Guards:
         self._guards = guards
         if not guards.dhcp_snooping:
             self._snooping.stay(())
+            self._tell()
         with self._paused():
             self._core.fdb.set_hold(guards.move_guard_s)
             for member in self._members.values():
@@ -71,7 +77,7 @@ class Guards:
         return PortGuard(
             macs=frozenset(bytes.fromhex(mac.replace(":", "")) for mac in settings.allow_mac),
             ips=frozenset(map(_packed, settings.allow_ip)),
-            leases=self._snooping.leases_of(member.port.name),
+            leases=self._leases.leases_of(member.port.name),
             check_ip4=bool(settings.allow_ip) or snooped,
             check_ip6=bool(settings.allow_ip),
             servers=settings.trusted or not (guards.dhcp_guard or guards.dhcp_snooping),
@@ -116,12 +122,33 @@ class Guards:
     def end(self) -> None:
         """A member is gone."""
         self._snooping.stay(self._members)
+        self._tell()
 
     def flush(self) -> None:
         """Forget all leases: their VLANs are others now."""
         self._update(self._snooping.stay(()))
 
+    def restore(self, bindings: Iterable[Binding]) -> int:
+        """Have leases that are known from before, as far as they can still be; how many."""
+        taken = [binding for binding in bindings if self._can_be(binding)]
+        self._update({p for one in taken for p in self._leases.put(one, alone=True)})
+        return len(taken)
+
+    def _can_be(self, binding: Binding) -> bool:
+        """Whether a lease is of a port where there can be leases, and of one of its VLANs."""
+        member = self._members.get(binding.port)
+        if member is None or member.settings.trusted or not self._guards.dhcp_snooping:
+            return False
+        vlans = self._vlans_of(member)
+        return binding.lease.vid in (vlans.members if vlans else (NO_VLAN,))
+
+    def _tell(self) -> None:
+        if self._leases.changes != self._told:
+            self._told = self._leases.changes
+            self.on_leases()
+
     def _update(self, ports: Iterable[str]) -> None:
+        self._tell()
         ports = sorted(port for port in ports if port in self._members)
         if not ports:
             return
@@ -129,18 +156,18 @@ class Guards:
             for port in ports:
                 self.apply(self._members[port])
         for port in ports:
-            leases = self._snooping.leases_of(port)
+            leases = self._leases.leases_of(port)
             log.info("leases changed port=%s leases=%d", port, len(leases))
 
     def counters(self) -> dict[str, int]:
         """Leases, those refused for want of room, and DHCP messages missed so far."""
         missed = sum(self._core.missed(member.number) for member in self._members.values())
-        snooping = self._snooping
-        return {"leases": len(snooping.all()), "refused": snooping.refused, "missed": missed}
+        leases = self._leases
+        return {"leases": len(leases.all()), "refused": leases.refused, "missed": missed}
 
     def bindings(self) -> list[Binding]:
         """Every lease."""
-        return self._snooping.all()
+        return self._leases.all()
 
 
 def _packed(ip: str) -> bytes:

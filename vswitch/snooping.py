@@ -17,25 +17,13 @@ from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from vswitch.guarding import GUARD_MAX, Lease
+from vswitch.bindings import Binding, Bindings
+from vswitch.guarding import Lease
 from vswitch.wire.dhcp import FOREVER_S, REPLY, REQUEST, Kind, Message
 
 # Chosen by us.
 ASKING_S = 60  # longer than clients repeat one question (RFC 2131 4.1)
 ASKING_MAX = 64  # per port
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A lease, and where it is used."""
-
-    lease: Lease
-    port: str
-    until_s: int | None  # None: without end
-
-    def left_s(self, now_s: int) -> int | None:
-        """Seconds until it is over; None: never."""
-        return None if self.until_s is None else max(0, self.until_s - now_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +74,11 @@ class _Questions:
 
 
 class Snooping:
-    """The leases of one switch."""
+    """The leases of one switch; a station has one address in a VLAN."""
 
     def __init__(self) -> None:
-        self._bindings: dict[tuple[int, bytes], Binding] = {}  # by VLAN and station
+        self.bindings = Bindings()
         self._questions = _Questions()
-        self.refused = 0  # leases that a port had no room for
 
     def asked(self, port: str, vid: int, message: Message, now_s: int) -> set[str]:
         """A client at *port* said something; the ports whose leases changed."""
@@ -102,55 +89,26 @@ class Snooping:
             return set()
         given_up = {Kind.RELEASE: message.client_ip, Kind.DECLINE: message.requested_ip}
         ip = given_up.get(message.kind) if message.kind else None
-        found = self._bindings.get((vid, message.mac))
-        if ip is None or found is None or (found.port, found.lease.ip) != (port, ip):
-            return set()
-        del self._bindings[vid, message.mac]
-        return {port}
+        return self.bindings.drop(port, Lease(vid, message.mac, ip)) if ip else set()
 
     def answered(self, vid: int, message: Message, now_s: int) -> set[str]:
         """A trusted server said something; the ports whose leases changed."""
-        lease_s, key = message.lease_s, (vid, message.mac)
-        port = self._questions.port_of((*key, message.xid))
+        lease_s = message.lease_s
+        port = self._questions.port_of((vid, message.mac, message.xid))
         if message.op != REPLY or message.kind != Kind.ACK or not lease_s or port is None:
             return set()
         if not any(message.your_ip):  # of an INFORM
             return set()
         until_s = None if lease_s == FOREVER_S else now_s + lease_s
         lease = Lease(vid, message.mac, message.your_ip)
-        was = self._bindings.get(key)
-        is_new = was is None or was.port != port
-        if is_new and len(self.leases_of(port)) >= GUARD_MAX:
-            self.refused += 1
-            return set()
-        others = [k for k, b in self._bindings.items() if k != key and _same_ip(b.lease, lease)]
-        changed = self._forget(others)
-        self._bindings[key] = Binding(lease, port, until_s)
-        if was is not None and (is_new or was.lease != lease):
-            changed.add(was.port)
-        return changed | ({port} if is_new else set())
+        return self.bindings.put(Binding(lease, port, until_s), alone=True)
 
     def expire(self, now_s: int) -> set[str]:
         """Forget what is over; the ports whose leases changed."""
         self._questions.expire(now_s)
-        return self._forget([k for k, b in self._bindings.items() if b.left_s(now_s) == 0])
+        return self.bindings.expire(now_s)
 
     def stay(self, ports: Collection[str]) -> set[str]:
         """Forget what belongs to other ports than these."""
         self._questions.stay(ports)
-        return self._forget([k for k, b in self._bindings.items() if b.port not in ports])
-
-    def _forget(self, keys: Collection[tuple[int, bytes]]) -> set[str]:
-        return {self._bindings.pop(key).port for key in keys}
-
-    def leases_of(self, port: str) -> frozenset[Lease]:
-        """What the stations at a port may use."""
-        return frozenset(b.lease for b in self._bindings.values() if b.port == port)
-
-    def all(self) -> list[Binding]:
-        """Every lease, in order of VLAN and station."""
-        return [self._bindings[key] for key in sorted(self._bindings)]
-
-
-def _same_ip(one: Lease, other: Lease) -> bool:
-    return (one.vid, one.ip) == (other.vid, other.ip)
+        return self.bindings.stay(ports)

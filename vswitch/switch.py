@@ -30,6 +30,7 @@ from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import VERDICTS, Core
 from vswitch.errors import PortError, PortExistsError, PortNotFoundError
 from vswitch.guarding import SwitchGuards
+from vswitch.leases import Leases
 from vswitch.loops import Loops
 from vswitch.members import Member
 from vswitch.mirroring import Mirroring
@@ -115,6 +116,7 @@ class Switch(Telling):
             undo.pop_all()
         self._stations = Stations(self._core, self.clock)
         self._rules = PortRules(self._core, self._members, self._stations, self.paused)
+        self.leases = Leases(self._rules.guards, self._lock, self.clock)
         self.mirrors = Mirroring(self._core, self._members, self._lock, self.paused)
         self.observer = Observer(  # what happens here, and who wants to hear of it
             self._core, self._members, self._lock, clock=self.clock, paused=self.paused

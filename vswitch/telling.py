@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from vswitch.bindings import Binding
 from vswitch.clock import Clock
 from vswitch.core import Core
 from vswitch.errors import PortNotFoundError
 from vswitch.members import Member
 from vswitch.portrules import PortRules
 from vswitch.ports import Port
-from vswitch.snooping import Binding
 from vswitch.stations import Stations
 from vswitch.status import PortStatus, Pulse, Station, VlanStatus
 

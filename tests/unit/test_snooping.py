@@ -30,15 +30,15 @@ def lease(snooping, port="a", mac=A, xid=1, ip=IP_A, *, vid=0, now_s=0, lease_s=
 
 
 def bound(snooping):
-    return {(b.port, b.lease.ip) for b in snooping.all()}
+    return {(b.port, b.lease.ip) for b in snooping.bindings.all()}
 
 
 def test_an_answer_binds_the_address_to_who_asked():
     snooping = Snooping()
 
     assert lease(snooping, vid=7) == {"a"}
-    assert snooping.leases_of("a") == {Lease(7, A, IP_A)}
-    assert [b.left_s(40) for b in snooping.all()] == [60]
+    assert snooping.bindings.leases_of("a") == {Lease(7, A, IP_A)}
+    assert [b.left_s(40) for b in snooping.bindings.all()] == [60]
 
 
 def test_what_nobody_asked_for_binds_nothing():
@@ -51,7 +51,7 @@ def test_what_nobody_asked_for_binds_nothing():
     assert snooping.answered(0, ack(ip=bytes(4)), 0) == set()  # of an INFORM
     assert snooping.answered(0, ack(lease_s=None), 0) == set()
     assert snooping.answered(0, said(Kind.OFFER, your_ip=IP_A, lease_s=9), 0) == set()
-    assert snooping.all() == []
+    assert snooping.bindings.all() == []
 
 
 def test_a_renewal_lengthens_and_changes_nothing_else():
@@ -59,7 +59,7 @@ def test_a_renewal_lengthens_and_changes_nothing_else():
     lease(snooping)
 
     assert lease(snooping, xid=2, now_s=50) == set()
-    assert [b.left_s(100) for b in snooping.all()] == [50]
+    assert [b.left_s(100) for b in snooping.bindings.all()] == [50]
 
 
 def test_another_address_takes_the_place_of_the_first():
@@ -114,7 +114,7 @@ def test_a_lease_ends_with_its_time():
     assert snooping.expire(99) == set()
     assert snooping.expire(100) == {"a"}
     assert bound(snooping) == {("b", IP_B)}
-    assert [b.left_s(10**9) for b in snooping.all()] == [None]
+    assert [b.left_s(10**9) for b in snooping.bindings.all()] == [None]
 
 
 def test_a_client_gives_its_address_back():
@@ -123,7 +123,7 @@ def test_a_client_gives_its_address_back():
         lease(snooping)
 
         assert snooping.asked("a", 0, message, 5) == {"a"}
-        assert snooping.all() == []
+        assert snooping.bindings.all() == []
 
 
 def test_nobody_gives_back_what_is_not_his():
@@ -150,8 +150,8 @@ def test_a_port_has_a_limit_of_questions_and_of_leases():
     snooping = Snooping()
     for n in range(GUARD_MAX + 3):
         lease(snooping, mac=bytes([2, 0, 0, 0, 1, n]), ip=bytes([10, 0, 1, n]))
-    assert len(snooping.leases_of("a")) == GUARD_MAX
-    assert snooping.refused == 3
+    assert len(snooping.bindings.leases_of("a")) == GUARD_MAX
+    assert snooping.bindings.refused == 3
 
     for xid in range(ASKING_MAX + 1):
         snooping.asked("b", 0, said(Kind.DISCOVER, B, xid), 0)

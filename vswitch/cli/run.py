@@ -215,6 +215,13 @@ Two namespaces on one switch, in a second terminal:
     help="The same as --dhcp-guard, and at other ports IPv4 addresses only that they have leased.",
 )
 @click.option(
+    "--snooping-file",
+    default="",
+    metavar="FILE",
+    help="Where its leases outlive a restart  [default: NAME.leases in $STATE_DIRECTORY, which "
+    "systemd gives to services; else they do not]",
+)
+@click.option(
     "--move-guard",
     default=0,
     show_default=True,
@@ -266,6 +273,7 @@ def command(
     dhcp_guard: bool,
     ra_guard: bool,
     dhcp_snooping: bool,
+    snooping_file: str,
     move_guard: int,
     stats: float | None,
     api: Path | None,
@@ -291,6 +299,7 @@ def command(
         "dhcp_guard": dhcp_guard,
         "ra_guard": ra_guard,
         "dhcp_snooping": dhcp_snooping,
+        "snooping_file": snooping_file,
         "move_guard_s": move_guard,
         "loop_detect": loop_detect,
         "loop_hold_s": loop_hold,
