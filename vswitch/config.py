@@ -32,11 +32,14 @@ LOOP_HOLD_MAX_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class StationConfig:
-    """A static entry of the forwarding database: a station that is always behind one port."""
+    """An entry of the forwarding database that was made by hand: a station behind one port."""
 
     mac: bytes
     port: str
     vid: int = 0  # 0: of no VLAN
+    sticky: bool = (
+        False  # it ages, as one that was just heard, and does not move; else it is static
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +164,12 @@ def _forward(what: str, text: str) -> frozenset[int]:
     return parse_forward(text, what)
 
 
-# As `portconfig.OPTIONS`, of a static station.
+# As `portconfig.OPTIONS`, of a station.
 STATION_OPTIONS: Mapping[str, Option] = {
     "mac": Option("mac", read.mac),
     "port": Option("port", read.text),
     "vid": Option("vid", Number(0, VID_MAX)),  # 0: of no VLAN
+    "sticky": Option("sticky", read.on_off),
 }
 
 # The same of the switch as a whole.

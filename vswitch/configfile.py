@@ -18,7 +18,7 @@
     address = "/run/lan.sock"
     mode = "0660"
 
-    [[station]]         # a static entry of the forwarding database
+    [[station]]         # a static entry of the forwarding database; sticky = true: one that ages
     mac = "02:00:00:00:00:01"
     port = "tap0"
 
@@ -362,4 +362,5 @@ def _switch_table(config: SwitchConfig) -> Table:
 
 def _station_table(station: StationConfig) -> Table:
     told = {"mac": station.mac.hex(":"), "port": station.port}
-    return {**told, "vid": station.vid} if station.vid else told
+    more = {"vid": station.vid, "sticky": station.sticky}
+    return {**told, **{key: value for key, value in more.items() if value}}

@@ -313,7 +313,7 @@ def _pin(station: StationConfig, was: StationConfig | None) -> Step:
         else:
             service.unpin(station.mac, station.vid)
 
-    text = f"{_named(station)}: behind {station.port}"
+    text = f"{_named(station)}: behind {station.port}{', sticky' if station.sticky else ''}"
     return Step(text, lambda service: service.pin(station, move=True), put_back)
 
 

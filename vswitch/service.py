@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from vswitch import openfiles, vlanmembers
+from vswitch import openfiles
 from vswitch.clock import Clock
 from vswitch.config import LIVE as SWITCH_LIVE
 from vswitch.config import StationConfig, SwitchConfig, parse_forward
@@ -385,7 +385,9 @@ class Service:
             return changes
 
     def pin(self, station: StationConfig, *, move: bool) -> None:
-        """Make a static entry; *move*: also if it is static already.
+        """Make a static or sticky entry; *move*: also if it is static already.
+
+        One that is sticky and has aged is made again when the switch is started.
 
         Raises:
             ConfigError: its VLAN is not one of the port.
@@ -400,39 +402,22 @@ class Service:
                 stations = (*stations, station)
             self.config = replace(self.config, stations=stations)
 
-    def stick(self, station: StationConfig, *, move: bool) -> None:
-        """Make a sticky entry, which ages and so is not in the configuration.
-
-        Raises:
-            FdbError: it is a port's own, or there is no room.
-            PortNotFoundError: there is no such port.
-            StationExistsError: it is static already, and not to be moved.
-        """
-        with self._lock:
-            self._check_vid(station)
-            self.switch.stick(station.mac, station.port, vid=station.vid, move=move)
-            stations = self._stations_without(station.mac, station.vid)
-            self.config = replace(self.config, stations=stations)
-
     def _pin(self, station: StationConfig, *, move: bool) -> None:
-        self._check_vid(station)
-        self.switch.pin(station.mac, station.port, vid=station.vid, move=move)
-
-    def _check_vid(self, station: StationConfig) -> None:
-        vlans = self.switch.vlan_status(station.port).vlans
-        vlanmembers.check_station(station.port, vlans, station.vid)
+        make = self.switch.stick if station.sticky else self.switch.pin
+        make(station.mac, station.port, vid=station.vid, move=move)
 
     def unpin(self, mac: bytes, vid: int) -> None:
-        """Forget one station, static or learned.
+        """Forget one station, static or learned; or one that is sticky and has aged.
 
         Raises:
             FdbError: it is a port's own.
             StationNotFoundError: it is not known.
         """
         with self._lock:
-            if not self.switch.unpin(mac, vid=vid):
+            left = self._stations_without(mac, vid)
+            if not self.switch.unpin(mac, vid=vid) and left == self.config.stations:
                 raise StationNotFoundError(f"no station {mac.hex(':')}")
-            self.config = replace(self.config, stations=self._stations_without(mac, vid))
+            self.config = replace(self.config, stations=left)
 
     def add_mirror(self, mirror: Mirror) -> None:
         """Have one more mirror; it joins the configuration if all its ports are there.

@@ -25,6 +25,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from vswitch import vlanmembers
 from vswitch.clock import Clock, FakeClock
 from vswitch.config import SwitchConfig, reserved_nibbles
 from vswitch.core import VERDICTS, Core
@@ -340,14 +341,14 @@ class Switch(Telling):
         *move*: also if it is static already, there or elsewhere.
 
         Raises:
+            ConfigError: *vid* is no VLAN of the port.
             FdbError: it is another port's own.
             FdbFullError: a limit is reached.
             StationExistsError: it is static already, and not to be moved.
             ValueError: *mac* is a group address or zero, which no station has.
         """
-        _check_station(mac)
         with self._lock:
-            self._stations.pin(mac, self._member(port), vid, move=move)
+            self._stations.pin(mac, self._home_of(mac, port, vid), vid, move=move)
             self.observer.take()
 
     def stick(self, mac: bytes, port: str, *, vid: int = 0, move: bool = True) -> None:
@@ -356,15 +357,19 @@ class Switch(Telling):
         *move*: also if it is static.
 
         Raises:
-            FdbError: it is another port's own.
-            FdbFullError: a limit is reached.
-            StationExistsError: it is static already, and not to be moved.
-            ValueError: *mac* is a group address or zero, which no station has.
+            As `pin`.
         """
-        _check_station(mac)
         with self._lock:
-            self._stations.stick(mac, self._member(port), vid, move=move)
+            self._stations.stick(mac, self._home_of(mac, port, vid), vid, move=move)
             self.observer.take()
+
+    def _home_of(self, mac: bytes, port: str, vid: int) -> Member:
+        """The member where a station is to be, if it can be there."""
+        if mac[0] & 1 or not any(mac):
+            raise ValueError(f"a station's address is unicast and not zero, not {mac.hex(':')}")
+        member = self._member(port)
+        vlanmembers.check_station(port, self._rules.vlans_of(member), vid)
+        return member
 
     def unpin(self, mac: bytes, *, vid: int = 0) -> bool:
         """Forget a station, static or learned; whether it was known.
@@ -477,8 +482,3 @@ class Switch(Telling):
                 self._upkeep.make_round()
         except Exception:
             log.exception("control thread stops switch=%s", self.name)
-
-
-def _check_station(mac: bytes) -> None:
-    if mac[0] & 1 or not any(mac):
-        raise ValueError(f"a station's address is unicast and not zero, not {mac.hex(':')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from support.frames import BROADCAST, frame, mac
 from support.services import qemu, recordings, services, unchanged
 from support.stream_peer import StreamPeer
-from vswitch import MemoryPort
+from vswitch import MemoryPort, Switch, configfile
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import (
     ConfigError,
@@ -22,6 +23,7 @@ from vswitch.errors import (
 )
 from vswitch.portconfig import PortConfig
 from vswitch.service import Service
+from vswitch.vlanwords import parse
 
 A, B = mac(1), mac(2)
 LEARNED = frame(BROADCAST, A)
@@ -58,6 +60,76 @@ def test_static_stations_are_part_of_the_configuration(service, out):
     service.remove_port("b")
     assert service.config.stations == ()
     assert service.switch.fdb_counters()["static"] == 0
+
+
+def entries(service):
+    return {s.mac: (s.port, s.static, s.sticky) for s in service.switch.stations()}
+
+
+def test_sticky_stations_are_part_of_the_configuration(service, out):
+    for name in "ab":
+        service.add_port(out(name))
+    service.pin(StationConfig(A, "a", sticky=True), move=False)
+    service.pin(StationConfig(B, "a"), move=False)
+    service.pin(StationConfig(B, "b", sticky=True), move=True)
+
+    assert service.config.stations == (
+        StationConfig(A, "a", sticky=True),
+        StationConfig(B, "b", sticky=True),
+    )
+    assert entries(service) == {A: ("a", False, True), B: ("b", False, True)}
+    text = configfile.dumps(service.config)
+    assert text.endswith(f'mac = "{B.hex(":")}"\nport = "b"\nsticky = true\n')
+    assert configfile.loads(text).config() == service.config
+
+
+def test_a_sticky_station_that_has_aged_is_made_again_by_a_start_alone(make, out):
+    config = SwitchConfig(ports=(out("a"),), stations=(StationConfig(A, "a", sticky=True),))
+    service = make(config)
+    assert entries(service) == {A: ("a", False, True)}
+    service.switch.clock.advance(300)
+    service.switch.poll()
+
+    assert service.apply(config) == []
+    assert entries(service) == {}
+    service.unpin(A, 0)
+    assert service.config.stations == ()
+    with pytest.raises(StationNotFoundError):
+        service.unpin(A, 0)
+
+
+def test_a_reload_changes_what_became_sticky_and_touches_nothing_else(make, out):
+    ports = tuple(out(name) for name in "ab")
+    old = SwitchConfig(
+        ports=ports, stations=(StationConfig(A, "a"), StationConfig(B, "b", sticky=True))
+    )
+    service = make(old)
+    service.switch.clock.advance(100)
+    sticky = replace(old, stations=(StationConfig(A, "b", sticky=True), old.stations[1]))
+
+    assert service.apply(sticky) == [f"station {A.hex(':')}: behind b, sticky"]
+    assert entries(service) == {A: ("b", False, True), B: ("b", False, True)}
+    assert {s.mac: s.age_s for s in service.switch.stations()} == {A: 0, B: 100}
+    assert service.apply(old) == [f"station {A.hex(':')}: behind a"]
+    assert entries(service)[A] == ("a", True, False)
+
+
+@pytest.mark.parametrize("make_entry", [Switch.pin, Switch.stick])
+def test_a_station_is_where_its_vlan_is_whoever_says_so(service, make_entry):
+    switch = service.switch
+    switch.add_port(MemoryPort("a"))
+    with pytest.raises(ConfigError, match="no port has VLANs yet, so there is no VLAN 10"):
+        make_entry(switch, A, "a", vid=10)
+
+    switch.set_port("a", vlans=parse("a", "access=10"))
+    with pytest.raises(ConfigError, match="VLAN 20 is not of port a"):
+        make_entry(switch, A, "a", vid=20)
+    with pytest.raises(ConfigError, match="port a has only VLANs"):
+        make_entry(switch, A, "a")
+
+    assert switch.stations() == []
+    make_entry(switch, A, "a", vid=10)
+    assert [s.vid for s in switch.stations()] == [10]
 
 
 @pytest.mark.parametrize("port", ["a", "b"])

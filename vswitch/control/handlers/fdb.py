@@ -106,11 +106,10 @@ def delete(service: Service, call: Call) -> Nothing:
 def _pinned(service: Service, new: NewEntry, *, move: bool) -> FdbEntry:
     in_range("vid", new.vid, 0, VID_MAX)
     vid = new.vid or _untagged_vid(service, new.port)
-    station = StationConfig(options.mac("mac", new.mac), new.port, vid)
-    if new.sticky:
-        service.stick(station, move=move)
-        return FdbEntry(new.mac, new.port, vid, sticky=True, age_s=0)
+    station = StationConfig(options.mac("mac", new.mac), new.port, vid, new.sticky)
     service.pin(station, move=move)
+    if new.sticky:
+        return FdbEntry(station.mac.hex(":"), new.port, vid, sticky=True, age_s=0)
     return FdbEntry(mac=station.mac.hex(":"), port=station.port, vid=station.vid, static=True)
 
 
