@@ -20,8 +20,9 @@ def set_guard(Datapath dp not None, unsigned port, guard):
     macs = [(0, _number(mac)) for mac in guard.macs]
     ip4 = [(0, _number(ip)) for ip in guard.ips_of(4)]
     ip6 = [(_number(ip[:8]), _number(ip[8:])) for ip in guard.ips_of(16)]
-    leases = [(one.vid << 48 | _number(one.mac), _number(one.ip)) for one in guard.leases]
-    for items in (macs, ip4, ip6, leases):
+    leases = [(_who(one), _number(one.ip)) for one in guard.leases_of(4)]
+    leases6 = sorted((_number(one.ip), _who(one)) for one in guard.leases_of(16))
+    for items in (macs, ip4, ip6, leases, leases6):
         if len(items) > VSW_GUARD_MAX:
             raise ValueError(f"a guard has {VSW_GUARD_MAX} addresses of a kind, not {len(items)}")
     if guard or (p.policy is not NULL and p.policy.guard is not NULL):
@@ -31,6 +32,9 @@ def set_guard(Datapath dp not None, unsigned port, guard):
         _fill(&g.ip4, ip4)
         _fill(&g.ip6, ip6)
         _fill(&g.leases, leases)
+        _fill(&g.leases6, [(ip >> 64, ip & 0xFFFF_FFFF_FFFF_FFFF) for ip, _ in leases6])
+        for i, (_, who) in enumerate(leases6):
+            g.owners6[i] = who
     p.rules = (p.rules & ~VSW_GUARDED_IN) | (VSW_GUARDED_IN if guard else 0)
     dp._list_flood()
 
@@ -47,6 +51,10 @@ def _number(octets):
     return int.from_bytes(octets, "big")
 
 
+def _who(lease):
+    return lease.vid << 48 | _number(lease.mac)
+
+
 cdef int _checks(guard) except -1:
     cdef int checks = 0
     checks |= VSW_GUARD_MACS if guard.macs else 0
@@ -56,6 +64,7 @@ cdef int _checks(guard) except -1:
     checks |= 0 if guard.routers else VSW_GUARD_ROUTERS
     checks |= VSW_GUARD_COPIES if guard.copies else 0
     checks |= VSW_GUARD_HOLDS if guard.holds else 0
+    checks |= VSW_GUARD_LINK_LOCAL if guard.link_locals else 0
     return checks
 
 

@@ -314,7 +314,8 @@ class Datapath:
 
     def set_guard(self, port: int, guard: PortGuard) -> None:
         """See `vswitch._guarding.set_guard`.  *Parked.*"""
-        for items in (guard.macs, guard.ips_of(4), guard.ips_of(16), guard.leases):
+        ips = [of(length) for of in (guard.ips_of, guard.leases_of) for length in (4, 16)]
+        for items in (guard.macs, *ips):
             if len(items) > GUARD_MAX:
                 raise ValueError(f"a guard has {GUARD_MAX} addresses of a kind, not {len(items)}")
         with self.lock:

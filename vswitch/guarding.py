@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, fields
 from typing import TypedDict
 
@@ -15,6 +16,7 @@ class SwitchGuards:
     dhcp_guard: bool = False  # what DHCP servers say is dropped
     ra_guard: bool = False  # what routers say is
     dhcp_snooping: bool = False  # the same, and other IPv4 addresses than leased ones
+    dhcp6_snooping: bool = False  # the same, and other IPv6 addresses than these and fe80::/10
     move_guard_s: int = 0  # at all ports: a station heard so recently does not move; 0: it does
 
     @property
@@ -29,16 +31,22 @@ class GuardsChange(TypedDict, total=False):
     dhcp_guard: bool
     ra_guard: bool
     dhcp_snooping: bool
+    dhcp6_snooping: bool
     move_guard_s: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An IPv4 address that DHCP gave to a station."""
+    """An address that DHCP gave to a station."""
 
     vid: int  # the VLAN where it did; 0 while the switch takes no notice of them
     mac: bytes
-    ip: bytes  # 4 of them
+    ip: bytes  # 4 of them, or 16
+
+    @property
+    def address(self) -> str:
+        """`ip` for people."""
+        return socket.inet_ntop(socket.AF_INET if len(self.ip) == 4 else socket.AF_INET6, self.ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class PortGuard:
         routers: Whether routers may say that they are one.
         copies: Whether the control plane hears what DHCP servers and clients say there.
         holds: Whether stations that are held elsewhere may not speak there.
+        link_locals: Whether fe80::/10 may be spoken for.
     """
 
     macs: frozenset[bytes] = frozenset()
@@ -66,6 +75,7 @@ class PortGuard:
     routers: bool = True
     copies: bool = False
     holds: bool = False
+    link_locals: bool = False
 
     def __bool__(self) -> bool:
         """Whether it does anything."""
@@ -74,3 +84,7 @@ class PortGuard:
     def ips_of(self, length: int) -> list[bytes]:
         """The addresses of so many bytes."""
         return [ip for ip in self.ips if len(ip) == length]
+
+    def leases_of(self, length: int) -> list[Lease]:
+        """Those of addresses of so many bytes."""
+        return [lease for lease in self.leases if len(lease.ip) == length]

@@ -75,6 +75,7 @@ SWITCH_OPTIONS: Mapping[str, Option] = {
     "dhcp-guard": Option("dhcp_guard", read.on_off, live=True),
     "ra-guard": Option("ra_guard", read.on_off, live=True),
     "dhcp-snooping": Option("dhcp_snooping", read.on_off, live=True),
+    "dhcp6-snooping": Option("dhcp6_snooping", read.on_off, live=True),
     "move-guard": Option("move_guard_s", Number(0, MOVE_GUARD_MAX_S), live=True),
 }
 # Of a port.

@@ -47,9 +47,8 @@ def dumps(switch: str, known: Iterable[Known], wall_s: int) -> str:
 
 def _line(one: Known, wall_s: int) -> str:
     lease = one.lease
-    ip = socket.inet_ntop(socket.AF_INET6 if len(lease.ip) == 16 else socket.AF_INET, lease.ip)
     end = "never" if one.left_s is None else wall_s + one.left_s
-    return f"{lease.mac.hex(':')} {ip} {lease.vid} {end} {one.port}"
+    return f"{lease.mac.hex(':')} {lease.address} {lease.vid} {end} {one.port}"
 
 
 def loads(text: str, switch: str, wall_s: int) -> list[Known]:

@@ -36,7 +36,7 @@ class Leases:
         self._clock = clock
 
     def known(self) -> list[Known]:
-        """All of them now, in order of VLAN, station and address."""
+        """All of them now, those of IPv4 first, in order of VLAN, station and address."""
         with self._lock:
             now_s = self._clock.now_s()
             return [Known(b.lease, b.port, b.left_s(now_s)) for b in self._guards.bindings()]

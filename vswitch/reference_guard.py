@@ -21,7 +21,7 @@ ETHERNET_AND_IP4 = bytes.fromhex("000108000604")  # what an ARP packet is about
 IGMP, UDP, ICMP6 = 2, 17, 58
 FRAGMENT, AUTHENTICATION = 44, 51
 EXTENSIONS = (0, 43, FRAGMENT, AUTHENTICATION, 60, 135, 139, 140)  # headers before the upper layer
-DHCP_SERVER, DHCP_CLIENT, DHCP6_CLIENT = 67, 68, 546
+DHCP_SERVER, DHCP_CLIENT, DHCP6_CLIENT, DHCP6_SERVER = 67, 68, 546, 547
 MLD = (131, 132, 143)
 ROUTER_SOLICIT, ROUTER_ADVERT, SOLICIT, ADVERT, REDIRECT = range(133, 138)
 SOURCE_MAC, TARGET_MAC = 1, 2  # options of Neighbor Discovery
@@ -188,11 +188,13 @@ def may_speak(guard: PortGuard, h: Headers, mac: bytes, vid: int) -> bool:
     if h.type in (ARP, RARP):
         return not guard.check_ip4 or _arp_may(guard, h.packet, mac, vid)
     if h.type == IP6:
-        return not guard.check_ip6 or _ip6_may(guard, h, mac)
+        return not guard.check_ip6 or _ip6_may(guard, h, mac, vid)
     return True
 
 
-def _has_ip4(guard: PortGuard, ip: bytes, mac: bytes, vid: int) -> bool:
+def _has(guard: PortGuard, ip: bytes, mac: bytes, vid: int) -> bool:
+    if guard.link_locals and len(ip) == 16 and ip[0] == 0xFE and ip[1] >> 6 == 2:  # fe80::/10
+        return True
     return ip in guard.ips or Lease(vid, mac, ip) in guard.leases
 
 
@@ -200,7 +202,7 @@ def _arp_may(guard: PortGuard, arp: bytes, mac: bytes, vid: int) -> bool:
     if len(arp) < 28 or not arp.startswith(ETHERNET_AND_IP4):
         return False
     sender_mac, sender_ip = arp[8:14], arp[14:18]
-    return sender_mac == mac and (sender_ip == bytes(4) or _has_ip4(guard, sender_ip, mac, vid))
+    return sender_mac == mac and (sender_ip == bytes(4) or _has(guard, sender_ip, mac, vid))
 
 
 def _ip4_may(guard: PortGuard, h: Headers, mac: bytes, vid: int) -> bool:
@@ -208,21 +210,21 @@ def _ip4_may(guard: PortGuard, h: Headers, mac: bytes, vid: int) -> bool:
         return False
     source = h.packet[12:16]
     if source != bytes(4):
-        return _has_ip4(guard, source, mac, vid)
+        return _has(guard, source, mac, vid)
     return h.proto == IGMP or h.is_udp_to(DHCP_SERVER)  # who has no address yet
 
 
-def _ip6_may(guard: PortGuard, h: Headers, mac: bytes) -> bool:
+def _ip6_may(guard: PortGuard, h: Headers, mac: bytes, vid: int) -> bool:
     if h.hidden:
         return False
     source = h.packet[8:24]
-    known = source in guard.ips
+    known = _has(guard, source, mac, vid)
     if not known and source != bytes(16):
         return False
-    return _icmp6_may(guard, h, mac, known=known) if h.proto == ICMP6 else known
+    return _icmp6_may(guard, h, mac, vid, known=known) if h.proto == ICMP6 else known
 
 
-def _icmp6_may(guard: PortGuard, h: Headers, mac: bytes, *, known: bool) -> bool:
+def _icmp6_may(guard: PortGuard, h: Headers, mac: bytes, vid: int, *, known: bool) -> bool:
     """*known*: the source is an address that may be spoken for, and not ``::``."""
     assert h.message is not None
     kind, target = h.message[0], h.message[8:24]
@@ -236,10 +238,10 @@ def _icmp6_may(guard: PortGuard, h: Headers, mac: bytes, *, known: bool) -> bool
         return known
     if h.fragment or len(target) < 16:
         return False
+    named = _has(guard, target, mac, vid)
     if kind == SOLICIT:  # from :: is duplicate address detection: for the target
-        allowed = known or target in guard.ips
-        return allowed and _options_are_own(h.message, 24, SOURCE_MAC, mac)
-    return known and target in guard.ips and _options_are_own(h.message, 24, TARGET_MAC, mac)
+        return (known or named) and _options_are_own(h.message, 24, SOURCE_MAC, mac)
+    return known and named and _options_are_own(h.message, 24, TARGET_MAC, mac)
 
 
 def _options_are_own(message: bytes, at: int, kind: int, mac: bytes) -> bool:
@@ -274,6 +276,7 @@ def is_copied(guard: PortGuard, bare: bytes) -> bool:
     if not guard.copies:
         return False
     h = headers_of(bare)
-    if h.type != IP4 or h.stacked or h.fragment:
+    if h.type not in (IP4, IP6) or h.stacked or h.fragment:
         return False
-    return h.is_udp_to(DHCP_CLIENT) or h.is_udp_to(DHCP_SERVER)
+    server, client = (DHCP_SERVER, DHCP_CLIENT) if h.type == IP4 else (DHCP6_SERVER, DHCP6_CLIENT)
+    return h.is_udp_to(client) or h.is_udp_to(server)

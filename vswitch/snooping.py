@@ -4,73 +4,20 @@
     leased --another ACK--> leased, as it says
     leased --its time is over, RELEASE, DECLINE, its port is gone--> unknown
 
-An answer belongs to the port where somebody asked with its transaction number first: so nobody
-takes over a lease by repeating what he heard another ask. All is bounded: a port that asks more
-than ASKING_MAX forgets what it asked first, one that has GUARD_MAX leases gets no more.
+An answer belongs to the port where somebody asked with its transaction number first
+(questions.py). A port that has GUARD_MAX leases gets no more.
 
 No I/O: messages and the time in; which ports' leases changed out.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from vswitch.bindings import Binding, Bindings
 from vswitch.guarding import Lease
+from vswitch.questions import Questions
 from vswitch.wire.dhcp import FOREVER_S, REPLY, REQUEST, Kind, Message
-
-# Chosen by us.
-ASKING_S = 60  # longer than clients repeat one question (RFC 2131 4.1)
-ASKING_MAX = 64  # per port
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    port: str
-    at_s: int
-
-
-_Key = tuple[int, bytes, int]  # VLAN, station, transaction
-
-
-class _Questions:
-    """What clients asked, until it is answered or too old; whoever asks most forgets his own."""
-
-    def __init__(self) -> None:
-        self._all: dict[_Key, _Question] = {}
-        self._by_port: dict[str, OrderedDict[_Key, None]] = {}
-
-    def add(self, port: str, key: _Key, now_s: int) -> None:
-        first = self._all.get(key)
-        if first is not None and first.port != port and now_s - first.at_s < ASKING_S:
-            return
-        self._remove(key)
-        its = self._by_port.setdefault(port, OrderedDict())
-        if len(its) >= ASKING_MAX:
-            self._remove(next(iter(its)))
-        self._all[key] = _Question(port, now_s)
-        its[key] = None
-
-    def port_of(self, key: _Key) -> str | None:
-        """Where that was asked first."""
-        found = self._all.get(key)
-        return found.port if found else None
-
-    def expire(self, now_s: int) -> None:
-        for key in [k for k, one in self._all.items() if now_s - one.at_s >= ASKING_S]:
-            self._remove(key)
-
-    def stay(self, ports: Collection[str]) -> None:
-        """Forget what was asked at other ports than these."""
-        for port in self._by_port.keys() - set(ports):
-            for key in self._by_port.pop(port):
-                del self._all[key]
-
-    def _remove(self, key: _Key) -> None:
-        if (was := self._all.pop(key, None)) is not None:
-            del self._by_port[was.port][key]
 
 
 class Snooping:
@@ -78,7 +25,7 @@ class Snooping:
 
     def __init__(self) -> None:
         self.bindings = Bindings()
-        self._questions = _Questions()
+        self._questions = Questions()
 
     def asked(self, port: str, vid: int, message: Message, now_s: int) -> set[str]:
         """A client at *port* said something; the ports whose leases changed."""

@@ -141,6 +141,39 @@ static void any_bytes_are_judged_within_their_bounds(void)
     assert(admitted > ROUNDS / 50 && admitted < ROUNDS * 9 / 10);
 }
 
+static void a_lease_of_ipv6_is_of_its_station_and_vlan(void)
+{
+    uint8_t frame[LEN_MAX] = {[12] = 0x86, [13] = 0xDD, [14] = 0x60, [20] = 17, [22] = 0xFD};
+    struct vsw_frame f = {.data = frame, .len = 80};
+    const uint8_t *source = frame + 22;
+
+    memcpy(frame + 6, mine, 6);
+    frame[37] = 5;
+    guard.checks = VSW_GUARD_IP6;
+    guard.leases6.n = 4;
+    for (unsigned i = 0; i < 4; i++) { /* fd00::4, and fd00::5 in VLANs 1 to 3 */
+        guard.leases6.item[i] =
+            (struct vsw_guard_item){.high = 0xFDull << 56, .low = i ? 5 : 4};
+        guard.owners6[i] = (uint64_t)i << 48 | vsw_guard_mac(mine);
+    }
+    for (uint16_t vid = 0; vid < 5; vid++) {
+        f.src = vsw_fdb_key(vid, mine);
+        assert(vsw_guard_is_ip6(&guard, &f, source) == (vid >= 1 && vid <= 3));
+    }
+    f.src = vsw_fdb_key(2, mine);
+    frame[11] = 9;
+    assert(!vsw_guard_is_ip6(&guard, &f, source));
+
+    frame[22] = 0xFE;
+    frame[23] = 0xBF;
+    assert(!vsw_guard_is_ip6(&guard, &f, source));
+    guard.checks |= VSW_GUARD_LINK_LOCAL;
+    assert(vsw_guard_is_ip6(&guard, &f, source));
+    frame[23] = 0xC0;
+    assert(!vsw_guard_is_ip6(&guard, &f, source));
+    guard.leases6.n = 0;
+}
+
 static uint32_t make_dhcp(uint8_t *bytes, uint8_t to)
 {
     static const uint8_t head[] = {8, 0, 0x45, 0, 0, 60, 0, 0, 0, 0, 64, 17};
@@ -206,6 +239,7 @@ int main(void)
     poller->punt.memory = aligned_alloc(64, 4096);
     every_set_size_is_searched_right();
     the_end_of_extension_headers_is_found_or_refused();
+    a_lease_of_ipv6_is_of_its_station_and_vlan();
     any_bytes_are_judged_within_their_bounds();
     dhcp_is_copied_and_goes_on();
     of_what_clients_say_so_much_a_second_is_copied();

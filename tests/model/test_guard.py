@@ -15,7 +15,7 @@ from vswitch.vlans import PLAIN
 FINISHED = bytes(10)
 MACS = [bytes([2, 0, 0, 0, 0, n]) for n in (1, 2)]
 IP4S = [ip_address(text).packed for text in ("10.0.0.5", "10.0.0.6", "0.0.0.0")]
-IP6S = [ip_address(text).packed for text in ("fd00::5", "fd00::6", "::")]
+IP6S = [ip_address(text).packed for text in ("fd00::5", "fd00::6", "::", "fe80::5", "febf::5")]
 PORTS = [67, 68, 546, 547, 53]
 
 macs, ip4s, ip6s = st.sampled_from(MACS), st.sampled_from(IP4S), st.sampled_from(IP6S)
@@ -27,13 +27,14 @@ guards = st.builds(
     macs=st.sampled_from([frozenset(), frozenset(MACS[:1]), frozenset(MACS)]),
     ips=st.sets(st.sampled_from([*IP4S[:2], *IP6S[:2]])).map(frozenset),
     leases=st.sets(
-        st.builds(Lease, vid=st.sampled_from([0, 7]), mac=macs, ip=ip4s), max_size=3
+        st.builds(Lease, vid=st.sampled_from([0, 7]), mac=macs, ip=ip4s | ip6s), max_size=5
     ).map(frozenset),
     check_ip4=st.booleans(),
     check_ip6=st.booleans(),
     servers=st.booleans(),
     routers=st.booleans(),
     copies=st.booleans(),
+    link_locals=st.booleans(),
 )
 
 
@@ -202,9 +203,17 @@ def test_both_guards_judge_alike(guard, frame, aware):
 
 
 @settings(max_examples=2000, deadline=None)
-@given(frame=nd_frames(), ips=st.sets(ip6s).map(frozenset), routers=st.booleans())
-def test_both_guards_judge_neighbors_alike(frame, ips, routers):
-    guard = PortGuard(ips=ips, check_ip6=True, routers=routers)
+@given(
+    frame=nd_frames(),
+    ips=st.sets(ip6s, max_size=2).map(frozenset),
+    leases=st.sets(st.builds(Lease, vid=st.sampled_from([0, 7]), mac=macs, ip=ip6s)).map(frozenset),
+    routers=st.booleans(),
+    link_locals=st.booleans(),
+)
+def test_both_guards_judge_neighbors_alike(frame, ips, leases, routers, link_locals):
+    guard = PortGuard(
+        ips=ips, leases=leases, check_ip6=True, routers=routers, link_locals=link_locals
+    )
 
     admitted, _ = compiled.judge(guard, frame, aware=False)
 

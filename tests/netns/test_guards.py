@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
-from support.dhcp import SCRIPT, SERVER, ask, dnsmasq, get_address
+from support.dhcp import SCRIPT, SERVER, Client6, ask, dnsmasq, dnsmasq6, get_address
 from support.wait import wait_for
 from vswitch.guarding import SwitchGuards
 
@@ -70,6 +72,35 @@ def test_a_client_that_gives_its_address_back_cannot_use_it_any_more(net, tmp_pa
 
     wait_for(lambda: not net.switch.bindings(), "it is given back")
     assert not pings(client, SERVER)
+
+
+def test_of_ipv6_a_client_talks_with_what_it_leased_until_it_gives_that_back(net, tmp_path):
+    net.switch.set_guards(SwitchGuards(dhcp6_snooping=True))
+    server, client, other = net.sides
+    server.ip("addr", "add", "fd00::1/64", "dev", "eth0", "nodad")
+    for side in (client, other):
+        side.ip("route", "add", "fd00::/64", "dev", "eth0")
+    wait_for(lambda: "tentative" not in client.ip("-6", "addr", "show", "eth0"), "an address")
+
+    def uses(side, ip):
+        side.ip("addr", "add", f"{ip}/128", "dev", "eth0", "nodad")
+        return pings(side, "fd00::1", "-I", ip)
+
+    with dnsmasq6(server, "eth0", tmp_path), closing(Client6(client, net.mac(1))) as asking:
+        leased = asking.lease()
+        wait_for(net.switch.bindings, "a lease")
+        [(binding, left_s)] = net.switch.bindings()
+        assert (binding.lease.address, binding.port) == (leased, "s1")
+        assert 3500 < left_s <= 3600
+        assert uses(client, leased)
+        assert not uses(client, "fd00::77")
+        assert guarded(net, 1) > 0
+        assert not uses(other, leased)
+        other.ip("addr", "flush", "dev", "eth0")
+
+        asking.release(leased)
+        wait_for(lambda: not net.switch.bindings(), "it is given back")
+        assert not pings(client, "fd00::1", "-I", leased)
 
 
 def test_a_rogue_server_is_not_heard(net, tmp_path):

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from scapy.layers.dhcp6 import (
+    DUID_LL,
+    DHCP6_Advertise,
+    DHCP6_Release,
+    DHCP6_Reply,
+    DHCP6_Request,
+    DHCP6_Solicit,
+    DHCP6OptClientId,
+    DHCP6OptIA_NA,
+    DHCP6OptIAAddress,
+    DHCP6OptServerId,
+)
+from scapy.packet import Packet
 
 from support.namespaces import Netns
 from support.wait import wait_for
@@ -30,6 +45,64 @@ def dnsmasq(ns: Netns, device: str, folder: Path, *, vendor: str = "") -> Iterat
     with ns.background(*command):
         wait_for(lambda: ":67 " in ns.run("ss", "-lun"), "dnsmasq listens")
         yield
+
+
+@contextmanager
+def dnsmasq6(ns: Netns, device: str, folder: Path) -> Iterator[None]:
+    """Lease fd00::100 to fd00::150 on *device*, by DHCPv6."""
+    command = [
+        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
+        f"--interface={device}", "--dhcp-authoritative", "--log-facility=-",
+        "--dhcp-range=fd00::100,fd00::150,64,1h", f"--dhcp-leasefile={folder}/{device}.leases6",
+        f"--pid-file={folder}/{device}.pid6",
+    ]  # fmt: skip
+    with ns.background(*command):
+        wait_for(lambda: ":547 " in ns.run("ss", "-lun"), "dnsmasq listens")
+        yield
+
+
+class Client6:
+    """A client of DHCPv6 at eth0 of a namespace: the kernel's UDP, and scapy's messages."""
+
+    def __init__(self, ns: Netns, mac: bytes) -> None:
+        self._who = DHCP6OptClientId(duid=DUID_LL(lladdr=mac.hex(":")))
+        self._xid = 0
+        with ns.entered():
+            self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self._scope = socket.if_nametoindex("eth0")
+        self._socket.settimeout(2)
+        self._socket.bind(("::", 546, 0, self._scope))
+        self._server: Packet | None = None
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def lease(self) -> str:
+        """Solicit and request; the address that is leased."""
+        advert = self.ask(DHCP6_Solicit, DHCP6OptIA_NA(iaid=1))
+        offered = advert[DHCP6OptIA_NA]
+        self._server = DHCP6OptServerId(duid=advert[DHCP6OptServerId].duid)
+        reply = self.ask(DHCP6_Request, offered.copy())
+        return str(reply[DHCP6OptIAAddress].addr)
+
+    def release(self, ip: str) -> None:
+        address = DHCP6OptIAAddress(addr=ip)
+        self.ask(DHCP6_Release, DHCP6OptIA_NA(iaid=1, ianaopts=[address]))
+
+    def ask(self, kind: type[Packet], ia: Packet) -> Packet:
+        """Say something; what is answered."""
+        self._xid += 1
+        ia.remove_payload()
+        message = kind(trid=self._xid) / self._who
+        message = message / self._server / ia if self._server else message / ia
+        for _ in range(5):
+            self._socket.sendto(bytes(message), ("ff02::1:2", 547, 0, self._scope))
+            try:
+                answer = self._socket.recv(2048)
+            except TimeoutError:
+                continue
+            return {2: DHCP6_Advertise, 7: DHCP6_Reply}[answer[0]](answer)
+        raise AssertionError(f"no answer to {kind.__name__}")
 
 
 def ask(

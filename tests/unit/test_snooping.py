@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vswitch.guarding import GUARD_MAX, Lease
-from vswitch.snooping import ASKING_MAX, ASKING_S, Snooping
+from vswitch.questions import ASKING_MAX, ASKING_S
+from vswitch.snooping import Snooping
 from vswitch.wire.dhcp import FOREVER_S, REPLY, REQUEST, Kind, Message
 
 A, B = (bytes([2, 0, 0, 0, 0, n]) for n in (1, 2))

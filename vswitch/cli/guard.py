@@ -21,8 +21,8 @@ SHOW_HELP = """\
 List what DHCP gave to the stations at ports that are not trusted: address, VLAN, port, and how long
 it may be used.
 
-There is something with "vswitch run --dhcp-snooping" only; a station may speak for its leases
-there, and for what "allow-ip" of its port says.
+There is something with "vswitch run --dhcp-snooping" and "--dhcp6-snooping" only; a station may
+speak for its leases there, and for what "allow-ip" of its port says.
 
 \b
   vswitch guard show

@@ -215,6 +215,11 @@ Two namespaces on one switch, in a second terminal:
     help="The same as --dhcp-guard, and at other ports IPv4 addresses only that they have leased.",
 )
 @click.option(
+    "--dhcp6-snooping",
+    is_flag=True,
+    help="The same of IPv6: only what DHCPv6 leased, and link-local addresses.",
+)
+@click.option(
     "--snooping-file",
     default="",
     metavar="FILE",
@@ -273,6 +278,7 @@ def command(
     dhcp_guard: bool,
     ra_guard: bool,
     dhcp_snooping: bool,
+    dhcp6_snooping: bool,
     snooping_file: str,
     move_guard: int,
     stats: float | None,
@@ -299,6 +305,7 @@ def command(
         "dhcp_guard": dhcp_guard,
         "ra_guard": ra_guard,
         "dhcp_snooping": dhcp_snooping,
+        "dhcp6_snooping": dhcp6_snooping,
         "snooping_file": snooping_file,
         "move_guard_s": move_guard,
         "loop_detect": loop_detect,

@@ -95,6 +95,7 @@ def describe(
 def _guards(info: SwitchInfo) -> list[str]:
     said = [
         *(("dhcp-snooping",) if info.dhcp_snooping else ()),
+        *(("dhcp6-snooping",) if info.dhcp6_snooping else ()),
         *(("dhcp-guard",) if info.dhcp_guard else ()),
         *(("ra-guard",) if info.ra_guard else ()),
         *((f"move-guard {info.move_guard_s} s",) if info.move_guard_s else ()),

@@ -61,6 +61,7 @@ class SwitchInfo(Struct, frozen=True):
     dhcp_guard: bool = False  # what DHCP servers say enters at trusted ports only
     ra_guard: bool = False  # the same of routers
     dhcp_snooping: bool = False  # and IPv4 addresses at others have to be leased
+    dhcp6_snooping: bool = False  # the same of IPv6 addresses, but for link-local ones
     move_guard_s: int = 0  # a station heard so recently does not move; 0: it does
     loop_detect: str = "off"  # on, report or off
     loop_hold_s: int = 10  # how long a port is held for a loop at first
@@ -217,6 +218,7 @@ class SwitchChange(Struct, frozen=True, forbid_unknown_fields=True):
     dhcp_guard: bool | None = None
     ra_guard: bool | None = None
     dhcp_snooping: bool | None = None
+    dhcp6_snooping: bool | None = None
     move_guard_s: Annotated[int, Meta(ge=0, le=MOVE_GUARD_MAX_S)] | None = None
     ageing_s: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     forward: list[str] | None = None  # names, or last bytes, of reserved addresses

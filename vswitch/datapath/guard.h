@@ -4,7 +4,7 @@
  *   addresses IP addresses that may be spoken for: as source of IPv4 and IPv6, as sender of ARP
  *             (RFC 826) and RARP, as source and as target of Neighbor Discovery (RFC 4861); checked
  *             with VSW_GUARD_IP4 and VSW_GUARD_IP6
- *   leases    the same of one VLAN and one station, for IPv4: what DHCP gave it
+ *   leases    the same of one VLAN and one station: what DHCP gave it, for IPv4 and for IPv6
  *
  * ARP and ND also say an Ethernet address, which must be the frame's own source.  "No address yet"
  * is let through as far as somebody has to speak then: 0.0.0.0 in ARP probes (RFC 5227), DHCP and
@@ -33,6 +33,7 @@
 #define VSW_DHCP_SERVER 67u /* RFC 2131 4.1 */
 #define VSW_DHCP_CLIENT 68u
 #define VSW_DHCP6_CLIENT 546u /* RFC 8415 7.2 */
+#define VSW_DHCP6_SERVER 547u
 #define VSW_MLD_REPORT 131u   /* <https://www.iana.org/assignments/icmpv6-parameters> */
 #define VSW_MLD_DONE 132u
 #define VSW_ND_ROUTER_SOLICIT 133u
@@ -59,6 +60,7 @@ enum vsw_guard_check {
     VSW_GUARD_ROUTERS = 1u << 4,
     VSW_GUARD_COPIES = 1u << 5,
     VSW_GUARD_HOLDS = 1u << 6, /* nothing from stations that are held elsewhere: vsw_may_stay() */
+    VSW_GUARD_LINK_LOCAL = 1u << 7, /* fe80::/10 may be spoken for; with VSW_GUARD_IP6 */
 };
 
 /* 128 bits, most significant first: an address, or who has which. */
@@ -77,11 +79,14 @@ struct vsw_guard {
     struct vsw_guard_set ip4;    /* 0, the address */
     struct vsw_guard_set ip6;
     struct vsw_guard_set leases; /* VLAN << 48 | station, the address */
+    struct vsw_guard_set leases6; /* the address; one may be there for several VLANs */
+    uint64_t owners6[VSW_GUARD_MAX]; /* of each of these, VLAN << 48 | station */
     _Atomic uint64_t copied; /* second << 32 | copies in it */
     _Atomic uint64_t missed; /* copies that were too many, or had no room */
 };
 
-static inline bool vsw_guard_has(const struct vsw_guard_set *set, uint64_t high, uint64_t low)
+/* Where @high, @low is in @set, the first of them, or would be. */
+static inline uint32_t vsw_guard_find(const struct vsw_guard_set *set, uint64_t high, uint64_t low)
 {
     uint32_t first = 0, end = set->n;
 
@@ -89,14 +94,23 @@ static inline bool vsw_guard_has(const struct vsw_guard_set *set, uint64_t high,
         uint32_t middle = (first + end) / 2;
         const struct vsw_guard_item *item = &set->item[middle];
 
-        if (item->high == high && item->low == low)
-            return true;
         if (item->high < high || (item->high == high && item->low < low))
             first = middle + 1;
         else
             end = middle;
     }
-    return false;
+    return first;
+}
+
+static inline bool vsw_guard_is_at(const struct vsw_guard_set *set, uint32_t i, uint64_t high,
+                                   uint64_t low)
+{
+    return i < set->n && set->item[i].high == high && set->item[i].low == low;
+}
+
+static inline bool vsw_guard_has(const struct vsw_guard_set *set, uint64_t high, uint64_t low)
+{
+    return vsw_guard_is_at(set, vsw_guard_find(set, high, low), high, low);
 }
 
 static inline uint64_t vsw_guard_mac(const uint8_t *mac)
@@ -109,18 +123,32 @@ static inline uint64_t vsw_guard_be64(const uint8_t *p)
     return (uint64_t)vsw_be32(p) << 32 | vsw_be32(p + 4);
 }
 
+static inline uint64_t vsw_guard_who(const struct vsw_frame *f)
+{
+    return (uint64_t)vsw_key_vid(f->src) << 48 | vsw_guard_mac(f->data + 6);
+}
+
 /* Whether the source of @f may speak for @ip, an IPv4 address. */
 static inline bool vsw_guard_is_ip4(const struct vsw_guard *g, const struct vsw_frame *f, uint32_t ip)
 {
-    uint64_t who = (uint64_t)vsw_key_vid(f->src) << 48 | vsw_guard_mac(f->data + 6);
-
-    return vsw_guard_has(&g->ip4, 0, ip) || vsw_guard_has(&g->leases, who, ip);
+    return vsw_guard_has(&g->ip4, 0, ip) || vsw_guard_has(&g->leases, vsw_guard_who(f), ip);
 }
 
 /* The same of an IPv6 address. */
-static inline bool vsw_guard_is_ip6(const struct vsw_guard *g, const uint8_t *ip)
+static inline bool vsw_guard_is_ip6(const struct vsw_guard *g, const struct vsw_frame *f,
+                                    const uint8_t *ip)
 {
-    return vsw_guard_has(&g->ip6, vsw_guard_be64(ip), vsw_guard_be64(ip + 8));
+    uint64_t high = vsw_guard_be64(ip), low = vsw_guard_be64(ip + 8), who = vsw_guard_who(f);
+
+    if (g->checks & VSW_GUARD_LINK_LOCAL && high >> 54 == 0xFE80 >> 6)
+        return true;
+    if (vsw_guard_has(&g->ip6, high, low))
+        return true;
+    for (uint32_t i = vsw_guard_find(&g->leases6, high, low);
+         vsw_guard_is_at(&g->leases6, i, high, low); i++)
+        if (g->owners6[i] == who)
+            return true;
+    return false;
 }
 
 static inline bool vsw_guard_is_own(const struct vsw_frame *f, const uint8_t *mac)
@@ -196,11 +224,11 @@ static inline bool vsw_guard_icmp6(const struct vsw_guard *g, const struct vsw_f
                vsw_guard_nd_options(f, h, h->upper + 16, VSW_ND_SOURCE_MAC);
     case VSW_ND_SOLICIT:
         return !h->fragment && h->upper + 24 <= h->end &&
-               (known || vsw_guard_is_ip6(g, message + 8)) &&
+               (known || vsw_guard_is_ip6(g, f, message + 8)) &&
                vsw_guard_nd_options(f, h, h->upper + 24, VSW_ND_SOURCE_MAC);
     case VSW_ND_ADVERT:
         return known && !h->fragment && h->upper + 24 <= h->end &&
-               vsw_guard_is_ip6(g, message + 8) &&
+               vsw_guard_is_ip6(g, f, message + 8) &&
                vsw_guard_nd_options(f, h, h->upper + 24, VSW_ND_TARGET_MAC);
     }
     return known;
@@ -215,7 +243,7 @@ static inline bool vsw_guard_ip6(const struct vsw_guard *g, const struct vsw_fra
 
     if (h->at + VSW_IP6_LEN > h->end || h->state == VSW_UPPER_HIDDEN)
         return false;
-    known = vsw_guard_is_ip6(g, source);
+    known = vsw_guard_is_ip6(g, f, source);
     if (!known && memcmp(source, none, sizeof(none)) != 0)
         return false;
     return vsw_headers_are(h, VSW_PROTO_ICMP6) ? vsw_guard_icmp6(g, f, h, known) : known;
@@ -258,8 +286,11 @@ static inline bool vsw_guard_is_offer(const struct vsw_guard *g, const struct vs
 
 static inline bool vsw_guard_is_dhcp(const struct vsw_frame *f, const struct vsw_headers *h)
 {
-    return h->type == VSW_TYPE_IP4 && !h->stacked && !h->fragment &&
-           (vsw_guard_udp_to(f, h, VSW_DHCP_CLIENT) || vsw_guard_udp_to(f, h, VSW_DHCP_SERVER));
+    bool v4 = h->type == VSW_TYPE_IP4;
+
+    return (v4 || h->type == VSW_TYPE_IP6) && !h->stacked && !h->fragment &&
+           (vsw_guard_udp_to(f, h, v4 ? VSW_DHCP_CLIENT : VSW_DHCP6_CLIENT) ||
+            vsw_guard_udp_to(f, h, v4 ? VSW_DHCP_SERVER : VSW_DHCP6_SERVER));
 }
 
 /* Whether the control plane is to hear one more; of several pollers each may let some more pass. */

@@ -13,6 +13,7 @@ cdef extern from "datapath/guard.h" nogil:
         VSW_GUARD_ROUTERS
         VSW_GUARD_COPIES
         VSW_GUARD_HOLDS
+        VSW_GUARD_LINK_LOCAL
 
     struct vsw_guard_item:
         uint64_t high
@@ -28,4 +29,6 @@ cdef extern from "datapath/guard.h" nogil:
         vsw_guard_set ip4
         vsw_guard_set ip6
         vsw_guard_set leases
+        vsw_guard_set leases6
+        uint64_t *owners6
         uint64_t missed

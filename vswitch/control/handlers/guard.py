@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 from vswitch.control.api import Call, Route
 from vswitch.control.schema import BindingInfo
 from vswitch.service import Service
@@ -13,7 +11,7 @@ def bindings(service: Service, _: Call) -> list[BindingInfo]:
     return [
         BindingInfo(
             mac=its.lease.mac.hex(":"),
-            ip=socket.inet_ntop(socket.AF_INET, its.lease.ip),
+            ip=its.lease.address,
             vid=its.lease.vid,
             port=its.port,
             seconds=left_s,
