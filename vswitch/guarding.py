@@ -20,6 +20,11 @@ class SwitchGuards:
     move_guard_s: int = 0  # at all ports: a station heard so recently does not move; 0: it does
 
     @property
+    def snoops(self) -> bool:
+        """Whether it matters what DHCP says."""
+        return self.dhcp_snooping or self.dhcp6_snooping
+
+    @property
     def guards(self) -> SwitchGuards:
         """Of something that has more, only these."""
         return SwitchGuards(**{f.name: getattr(self, f.name) for f in fields(SwitchGuards)})

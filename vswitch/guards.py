@@ -90,7 +90,6 @@ class Guards:
     def guard_of(self, member: Member) -> PortGuard:
         """What may enter at a member."""
         settings, guards = member.settings, self._guards
-        snoops = guards.dhcp_snooping or guards.dhcp6_snooping
         snooped6 = guards.dhcp6_snooping and not settings.trusted
         ips = frozenset(map(_packed, settings.allow_ip))
         return PortGuard(
@@ -99,9 +98,9 @@ class Guards:
             leases=self._leases_of(member.port.name),
             check_ip4=bool(ips) or (guards.dhcp_snooping and not settings.trusted),
             check_ip6=bool(ips) or snooped6,
-            servers=settings.trusted or not (guards.dhcp_guard or snoops),
+            servers=settings.trusted or not (guards.dhcp_guard or guards.snoops),
             routers=settings.trusted or not guards.ra_guard,
-            copies=snoops,
+            copies=guards.snoops,
             holds=bool(guards.move_guard_s),
             link_locals=snooped6 and not any(map(_is_link_local, ips)),
         )

@@ -41,7 +41,7 @@ def place(
         _check_folder(path.parent, confinement)
         return path
     folder = environment.get("STATE_DIRECTORY", "").split(":")[0]
-    if not folder or not (config.dhcp_snooping or config.dhcp6_snooping):
+    if not folder or not config.snoops:
         return None
     try:
         _check_folder(Path(folder), confinement)

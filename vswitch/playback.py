@@ -14,7 +14,7 @@ every machine, and with both cores. The captures are held in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from vswitch.config import SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.portconfig import MTU_MAX, check_port_name
 from vswitch.ports import MemoryPort
+from vswitch.portsettings import PortSettings
 from vswitch.status import PortStatus, Station
 from vswitch.switch import Switch
 from vswitch.wire.capture import FORMATS
@@ -81,6 +82,7 @@ def replay(
     out: Path | str,
     *,
     ports: Iterable[str] = (),
+    trusted: Iterable[str] = (),
     config: SwitchConfig | None = None,
     form: str = "pcap",
     force: bool = False,
@@ -92,8 +94,10 @@ def replay(
         sources: Captures and their ports, ``FILE@PORT``; a port may have several.
         out: Folder of the recordings; made if it is not there.
         ports: More ports, which only record.
-        config: Of the switch: ageing, limits, reserved addresses, core. Without an MTU ports
-            take frames of any length, as a capture may hold segments a device had put together.
+        trusted: Those of the ports where DHCP servers and routers may be.
+        config: Of the switch: ageing, limits, reserved addresses, guards, core. Without an MTU
+            ports take frames of any length, as a capture may hold segments a device had put
+            together.
         form: ``pcap`` (nanoseconds) or ``pcapng``.
         force: Write into *out* though there is something in it.
         progress: Called now and then.
@@ -107,11 +111,17 @@ def replay(
     for name in ports:
         check_port_name(f"--port {name!r}", name)
     names = list(dict.fromkeys([*(source.port for source in given), *ports]))
+    config, trusted = config or SwitchConfig("replay"), {*trusted}
+    _check_config(config)
+    if strange := sorted(trusted - {*names}):
+        raise ConfigError(
+            f"--trusted {strange[0]}: there is no such port", hint=f"ports are: {', '.join(names)}"
+        )
     entries = _merged(given, names)
     _check_times(entries, form)
     folder = _folder(Path(out), force=force)
     _check_sources(given, folder, [f"{name}.{form}" for name in names])
-    playback = _Playback(config or SwitchConfig("replay"), names)
+    playback = _Playback(config, names, trusted)
     with playback.switch:
         files = playback.play(entries, folder, form, progress)
         return Played(
@@ -122,6 +132,18 @@ def replay(
             tuple(playback.switch.stations()),
             tuple(files),
         )
+
+
+def _check_config(config: SwitchConfig) -> None:
+    """Raise ConfigError for what would be asked for in vain."""
+    for what in ("ports", "listeners", "stations", "mirrors", "snooping_file"):
+        if getattr(config, what):
+            raise ConfigError(
+                f"a replay takes no {what.replace('_', '-')} from a configuration",
+                hint="its ports are those of its captures, and plain",
+            )
+    if config.loop_detect != "off":
+        raise ConfigError("a replay has no loops, and sends no probes for them")
 
 
 def _merged(sources: Sequence[Source], names: Sequence[str]) -> list[Entry]:
@@ -173,7 +195,9 @@ def _check_sources(sources: Iterable[Source], folder: Path, files: Iterable[str]
 class _Playback:
     """A switch of memory ports whose clock stands at the frame that enters."""
 
-    def __init__(self, config: SwitchConfig, names: Sequence[str]) -> None:
+    def __init__(
+        self, config: SwitchConfig, names: Sequence[str], trusted: Collection[str]
+    ) -> None:
         self.clock = FakeClock()
         self.switch = Switch(
             config.name,
@@ -186,9 +210,11 @@ class _Playback:
         try:
             self.switch.set_reserved(range(16), "drop")
             self.switch.set_reserved(config.forward, "forward")
+            self.switch.set_guards(config.guards)
             self.ports = [
                 self.switch.add_port(
-                    MemoryPort(name, offloads=(), mtu=config.mtu or MTU_MAX, size_bytes=RING_BYTES)
+                    MemoryPort(name, offloads=(), mtu=config.mtu or MTU_MAX, size_bytes=RING_BYTES),
+                    PortSettings(trusted=name in trusted),
                 )
                 for name in names
             ]
@@ -224,6 +250,8 @@ class _Playback:
         writers: Sequence[tuple[Callable[[], list[bytes]], Callable[[bytes], int]]],
     ) -> None:
         switch, ports = self.switch, self.ports
+        # What DHCP says is known before the next frame, and not only with the next second.
+        forward = switch.poll if switch.config.snoops else switch.poll_once
         now_s = self.clock.now_s()
         for time_ns, frame, number in entries:
             if (second := (time_ns - first_ns) // NS_PER_S) != now_s:
@@ -231,7 +259,7 @@ class _Playback:
                 now_s = second
                 switch.poll()  # frees the places of stations that are too old
             ports[number].send((frame,))
-            switch.poll_once()
+            forward()
             made = b""  # the record of this frame, which most ports send as it is
             for receive, write in writers:
                 for sent in receive():

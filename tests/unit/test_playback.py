@@ -6,14 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
+from scapy.layers.l2 import Ether
 
 import vswitch
 from support.captures import classic_header, classic_record, read_back, write_pcap
 from support.frames import BROADCAST, frame, mac
 from vswitch import cli
-from vswitch.config import SwitchConfig
+from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import CaptureError, ConfigError
 from vswitch.playback import Source, replay
+from vswitch.portconfig import PortConfig
 from vswitch.wire import pcap, pcapng
 
 A, B, C = mac(1), mac(2), mac(3)
@@ -241,6 +246,64 @@ def test_times_that_no_clock_counts_are_refused(tmp_path):
     replay([f"{late}@a"], tmp_path / "out", form="pcapng")
 
 
+@pytest.mark.parametrize(("guard_s", "copies"), [(0, 2), (10, 1), (1, 2)])
+def test_stations_are_held_by_recorded_time(play, guard_s, copies):
+    stolen = frame(BROADCAST, A, b"stolen")
+    given = {"a": [(T, HELLO)], "b": [(T + 3 * NS, stolen)]}
+
+    assert len(play(given, ports=["c"], move_guard_s=guard_s)["c"]) == copies
+
+
+@pytest.mark.parametrize("name", ["dhcp_guard", "ra_guard", "dhcp_snooping", "dhcp6_snooping"])
+def test_servers_and_routers_are_where_it_is_trusted(tmp_path, core, name):
+    what = ra() if name == "ra_guard" else dhcp(2)
+    config = SwitchConfig(core=core, **{name: True})
+    paths = [f"{write_pcap(tmp_path / f'{port}.pcap', [(T, what)])}@{port}" for port in ("a", "up")]
+
+    played = replay(paths, tmp_path / "out", ports=["c"], trusted=["up"], config=config)
+
+    assert [port.drops["guarded"] for port in played.ports] == [1, 0, 0]
+    assert len(read_back(tmp_path / "out" / "c.pcap")) == 1
+
+
+def test_a_lease_is_known_before_the_next_frame(tmp_path, core):
+    ping = bytes(Ether(src=A.hex(":"), dst=BROADCAST.hex(":")) / IP(src="10.0.0.5") / ICMP())
+    client = write_pcap(tmp_path / "client.pcap", [(T, ping), (T + 1, dhcp(1)), (T + 3, ping)])
+    server = write_pcap(tmp_path / "server.pcap", [(T + 2, dhcp(2))])
+    config = SwitchConfig(core=core, dhcp_snooping=True)
+
+    replay([f"{client}@a", f"{server}@up"], tmp_path / "out", trusted=["up"], config=config)
+
+    assert [time for time, _ in read_back(tmp_path / "out" / "up.pcap")] == [T + 1, T + 3]
+
+
+def ra():
+    return bytes(Ether(src=B.hex(":"), dst=BROADCAST.hex(":")) / IPv6() / ICMPv6ND_RA())
+
+
+def dhcp(op):
+    ends = {"sport": 68, "dport": 67} if op == 1 else {"sport": 67, "dport": 68}
+    boot = BOOTP(op=op, xid=7, chaddr=A, yiaddr="10.0.0.5" if op == 2 else "0.0.0.0")
+    said = [("message-type", {1: "request", 2: "ack"}[op]), ("lease_time", 60), "end"]
+    head = Ether(src=(A, B)[op - 1].hex(":"), dst=BROADCAST.hex(":"))
+    return bytes(head / IP(src="0.0.0.0") / UDP(**ends) / boot / DHCP(options=said))
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"stations": (StationConfig(A, "x"),), "ports": (PortConfig("x"),)}, "takes no ports"),
+        ({"listeners": (PortConfig.parse_listener("qemu:/x.sock"),)}, "takes no listeners"),
+        ({"snooping_file": "/x"}, "takes no snooping-file"),
+        ({"loop_detect": "on"}, "has no loops"),
+    ],
+)
+def test_what_a_replay_has_not_is_refused(tmp_path, given, why):
+    with pytest.raises(ConfigError, match=f"a replay {why}"):
+        replay(["in.pcap@a"], tmp_path / "out", config=SwitchConfig(**given))
+    assert not (tmp_path / "out").exists()
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -299,7 +362,12 @@ def test_the_command_speaks_json(command, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "count"),
-    [((), 1), (("--forward", "lldp"), 1), (("--transparent",), 2), (("--core", "python"), 1)],
+    [
+        ((), 1),
+        (("--forward", "lldp"), 1),
+        (("--transparent",), 2),
+        (("--core", "python"), 1),
+    ],
 )
 def test_options_reach_the_switch(command, tmp_path, options, count):
     path = write_pcap(tmp_path / "in.pcap", [(T, LLDP), (T, BPDU)])
@@ -307,6 +375,16 @@ def test_options_reach_the_switch(command, tmp_path, options, count):
     assert command(f"{path}@a", "--port", "b", "--out", tmp_path / "out", *options)[0] == 0
 
     assert len(read_back(tmp_path / "out" / "b.pcap")) == count
+
+
+def test_guards_reach_the_switch(command, tmp_path):
+    path = write_pcap(tmp_path / "in.pcap", [(T, ra())])
+    line = (f"{path}@a", "--port", "b", "--out", tmp_path / "out", "-f", "--ra-guard")
+
+    assert command(*line)[0] == 0
+    assert read_back(tmp_path / "out" / "b.pcap") == []
+    assert command(*line, "--trusted", "a")[0] == 0
+    assert len(read_back(tmp_path / "out" / "b.pcap")) == 1
 
 
 @pytest.mark.parametrize(
@@ -318,6 +396,8 @@ def test_options_reach_the_switch(command, tmp_path, options, count):
         (("in.pcap@a", "--port", "a b"), "--port 'a b': a port's name has 1 to 64 letters, "),
         (("in.pcap@a", "--ageing", "-1"), "--ageing must be in 0..1000000, not -1\n"),
         (("in.pcap@a", "--transparent", "--forward", "stp"), "--transparent and --forward "),
+        (("in.pcap@a", "--trusted", "b"), "--trusted b: there is no such port\nhint: ports are: a"),
+        (("in.pcap@a", "--move-guard", "-1"), "--move-guard must be in 0..86400, not -1\n"),
         ((), "missing argument 'FILE@PORT...'"),
     ],
 )

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vswitch.cli._common import forwarded, load, print_json
+from vswitch.cli._guarding import guard_options, guards
 from vswitch.text import counters_table, plural, table
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ by the switch's own clock, which also ages stations, so the same bytes come out 
 
 Frames of several files are merged by time; at equal times the file named first is first. A frame
 is forwarded before the next one enters. Frames that were cut when they were captured enter as they
-are in the file, with a warning.
+are in the file, with a warning. Guards are those of "vswitch run", and hold at all ports that are
+not --trusted.
 
 \b
   vswitch replay in.pcap@tap0 --port tap1 --port tap2 --out lab
@@ -76,6 +78,10 @@ are in the file, with a warning.
     help="Which frames to link-local addresses cross, as for vswitch run  [default: stp]",
 )
 @click.option("--transparent", is_flag=True, help="All of those cross.")
+@guard_options
+@click.option(
+    "--trusted", multiple=True, metavar="PORT", help="Where DHCP servers and routers may be."
+)
 @click.option(
     "--core",
     default="c",
@@ -99,6 +105,8 @@ def command(
     core: str,
     force: bool,
     as_json: bool,
+    trusted: tuple[str, ...],
+    **guarded: Any,
 ) -> None:
     from vswitch.config import SwitchConfig
     from vswitch.logs import set_up
@@ -110,10 +118,18 @@ def command(
         mtu=mtu,
         core=core,
         forward=forwarded(forward, transparent=transparent),
+        **guards(**guarded),
     )
     set_up(verbose=False, form="text")
     played = load("vswitch.playback").replay(
-        sources, out, ports=ports, config=config, form=form, force=force, progress=_progress()
+        sources,
+        out,
+        ports=ports,
+        trusted=trusted,
+        config=config,
+        form=form,
+        force=force,
+        progress=_progress(),
     )
     if as_json:
         print_json(as_facts(played))

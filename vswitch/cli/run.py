@@ -9,6 +9,7 @@ import click
 
 from vswitch.cli._api import asked_by_options
 from vswitch.cli._common import forwarded, load
+from vswitch.cli._guarding import guard_options, guards
 from vswitch.cli._privilege import confinement, privilege_options
 from vswitch.cli._settings import configured, given
 
@@ -207,31 +208,13 @@ Two namespaces on one switch, in a second terminal:
     help="How long it is held at first; longer each time the loop is still there.",
 )
 @click.option("--transparent", is_flag=True, help="All of those cross, as through a wire.")
-@click.option("--dhcp-guard", is_flag=True, help="Let DHCP servers answer from trusted ports only.")
-@click.option("--ra-guard", is_flag=True, help="Let routers announce themselves there only.")
-@click.option(
-    "--dhcp-snooping",
-    is_flag=True,
-    help="The same as --dhcp-guard, and at other ports IPv4 addresses only that they have leased.",
-)
-@click.option(
-    "--dhcp6-snooping",
-    is_flag=True,
-    help="The same of IPv6: only what DHCPv6 leased, and link-local addresses.",
-)
+@guard_options
 @click.option(
     "--snooping-file",
     default="",
     metavar="FILE",
     help="Where its leases outlive a restart  [default: NAME.leases in $STATE_DIRECTORY, which "
     "systemd gives to services; else they do not]",
-)
-@click.option(
-    "--move-guard",
-    default=0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Keep a station where it was heard so recently, and drop what others say in its name.",
 )
 @click.option(
     "--stats",
@@ -259,6 +242,7 @@ Two namespaces on one switch, in a second terminal:
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     *,
     contents: Contents | None,
     ports: tuple[str, ...],
@@ -275,12 +259,7 @@ def command(
     loop_detect: str,
     loop_hold: int,
     transparent: bool,
-    dhcp_guard: bool,
-    ra_guard: bool,
-    dhcp_snooping: bool,
-    dhcp6_snooping: bool,
     snooping_file: str,
-    move_guard: int,
     stats: float | None,
     api: Path | None,
     asked_by: Wanted,
@@ -289,6 +268,7 @@ def command(
     seccomp: str,
     verbose: bool,
     log_format: str,
+    **guarded: Any,
 ) -> None:
     from vswitch.config import SwitchConfig
     from vswitch.portconfig import PortConfig
@@ -302,12 +282,8 @@ def command(
         "busy_poll_us": busy_poll,
         "core": core,
         "forward": forwarded(forward, transparent=transparent),
-        "dhcp_guard": dhcp_guard,
-        "ra_guard": ra_guard,
-        "dhcp_snooping": dhcp_snooping,
-        "dhcp6_snooping": dhcp6_snooping,
+        **guards(**guarded),
         "snooping_file": snooping_file,
-        "move_guard_s": move_guard,
         "loop_detect": loop_detect,
         "loop_hold_s": loop_hold,
     }
