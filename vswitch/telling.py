@@ -104,7 +104,7 @@ class Telling:
     def bindings(self) -> list[tuple[Binding, int | None]]:
         """What DHCP gave to stations that are not at trusted ports, and for how many seconds more.
 
-        None: for ever. There are some with `SwitchGuards.dhcp_snooping` only.
+        None: for ever. There are some with `SwitchGuards.snoops` only.
         """
         with self._lock:
             now_s = self.clock.now_s()

@@ -166,8 +166,8 @@ class Round:
                 only = tuple(mac(n).hex(":") for n in range(number))
                 self.switch.set_port(name, allow_mac=only, allow_ip=("10.0.0.1",) if only else ())
             case 13:
-                bits = (bool(number & bit) for bit in (1, 2, 4))
-                names = ("dhcp_guard", "ra_guard", "dhcp_snooping")
+                bits = (bool(number & bit) for bit in (1, 2, 4, 8))
+                names = ("dhcp_guard", "ra_guard", "dhcp_snooping", "dhcp6_snooping")
                 guards = SwitchGuards(
                     **dict(zip(names, bits, strict=True)), move_guard_s=number & 8
                 )

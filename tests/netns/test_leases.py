@@ -79,6 +79,18 @@ def test_a_client_goes_on_talking_after_a_restart(net, state, tmp_path, given):
         assert not pings(sides[1])
 
 
+def test_a_service_keeps_leases_with_its_state(net, state, tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
+    sides, (uplink, client) = net
+    given = ("--port", f"{uplink},trusted=on", "--port", client, "--dhcp-snooping", "--name", "lab")
+
+    with running(*given) as switch:
+        get_address(*sides, tmp_path, ["busybox", "udhcpc"])
+        assert switch.end() == 0
+
+    assert f" {client}\nend 1\n" in (state / "lab.leases").read_text()
+
+
 def test_what_is_something_else_is_refused_before_anything_is_touched(net, state):
     file = state / "precious.toml"
     file.write_text("[[port]]\n")

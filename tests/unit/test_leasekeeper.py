@@ -15,7 +15,9 @@ from vswitch.errors import ConfigError
 from vswitch.guarding import Lease, SwitchGuards
 from vswitch.leasekeeper import Keeper, load, place
 from vswitch.leases import Known
+from vswitch.portconfig import PortConfig
 from vswitch.portsettings import PortSettings
+from vswitch.service import Service
 from vswitch.vlanwords import parse
 
 A, B = (bytes([2, 0, 0, 0, 0, n]) for n in (1, 2))
@@ -147,6 +149,25 @@ def test_what_cannot_be_written_is_warned_of_once_and_tried_again(switch, path, 
     assert written(folder / "lab.leases") == [known(left_s=70)]
     [record] = [r for r in caplog.records if r.levelname == "WARNING"]
     assert record.getMessage().startswith(f"leases are not kept file={folder}/lab.leases error=")
+
+
+def test_a_reload_keeps_leases_and_no_other_file(tmp_path):
+    config = SwitchConfig(
+        name="lab",
+        ports=tuple(PortConfig.parse(f"record:{tmp_path}/{name}.pcap") for name in "ab"),
+        dhcp_snooping=True,
+        snooping_file=f"{tmp_path}/lab.leases",
+    )
+    service = Service.made(config, clock=FakeClock(1000))
+    with service.switch:
+        service.open()
+        service.switch.leases.restore([known(), known("b", B, IP_B)])
+
+        service.apply(replace(config, ports=config.ports[:1], ageing_s=7, ra_guard=True))
+        with pytest.raises(ConfigError, match="snooping-file"):
+            service.apply(replace(service.config, snooping_file="elsewhere"))
+
+        assert service.switch.leases.known() == [known()]
 
 
 # ---------------------------------------------------------------------- where
