@@ -187,8 +187,8 @@ class SlowPacketPort(SlowSocketPort):
     def send(self, frame: bytes) -> str | None:
         try:
             self._sockets[0].send(FINISHED + frame, socket.MSG_DONTWAIT)
-        except OSError as e:
-            return reason(e)
+        except OSError as e:  # of all tags only 802.1Q's may be beyond the MTU (packet_snd())
+            return "too_long" if e.errno == errno.EMSGSIZE else reason(e)
         return None
 
 

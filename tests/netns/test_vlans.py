@@ -119,6 +119,44 @@ def test_tcp_crosses_a_trunk_in_super_frames(net):
         assert not {"tx_offload", "bad_offload", "too_long"} & set(drops)
 
 
+def tag_with(net: Trunked, tag_type: str, *settings: str) -> None:
+    for switch in (net.near, net.far):
+        words = (*settings, "vlans", f"trunk=10,20,tag-type={tag_type}")
+        switch.ask("link", "set", "dev", net.trunk, *words)
+
+
+@pytest.mark.parametrize("net", [over_veth], indirect=True, ids=["veth"])
+@pytest.mark.parametrize("tag_type", ["802.1ad", "0x9100"])
+def test_tcp_crosses_a_trunk_with_other_tags(net, tag_type):
+    tag_with(net, tag_type, "mtu", "1504")
+    here, there = net.sides[:2]
+
+    for version in (4, 6):
+        a, b = address(0, version), address(1, version)
+        transfer.tcp(here, there, a, b, 8 * MB)
+        transfer.tcp(there, here, b, a, 8 * MB)
+
+    assert not any(n for ns in (here, there) for n in checksum_errors(ns).values())
+    for switch in (net.near, net.far):
+        drops = switch.port(net.trunk).drops
+        assert not any(drops[reason] for reason in ("tx_offload", "bad_offload", "too_long"))
+
+
+@pytest.mark.parametrize("net", [over_veth], indirect=True, ids=["veth"])
+def test_other_tags_do_not_fit_beside_the_mtu(net):
+    """A packet socket lets only those of 802.1Q do that."""
+    here = net.sides[0]
+    assert " 0% packet loss" in here.run("ping", "-c1", "-W2", "-s1472", "-Mdo", address(1))
+    tag_with(net, "802.1ad")
+
+    out = here.run("ping", "-c1", "-W1", "-s1472", "-Mdo", address(1), check=False)
+
+    assert "100% packet loss" in out
+    assert net.near.port(net.trunk).drops["too_long"] == 1
+    tag_with(net, "802.1ad", "mtu", "1504")
+    assert " 0% packet loss" in here.run("ping", "-c1", "-W2", "-s1472", "-Mdo", address(1))
+
+
 def test_who_is_in_another_vlan_is_not_reached(net):
     here, there, other = net.sides
     assert " 0% packet loss" in here.run("ping", "-c1", "-W2", address(1))

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+from support.frames import BROADCAST, frame, mac
 from support.served import served
 from vswitch import FakeClock, MemoryPort, cli
 from vswitch.config import SwitchConfig
@@ -16,7 +17,7 @@ SECTION = (
     .split("\n## VLANs\n", 1)[1]
     .split("\n## ", 1)[0]
 )
-EXAMPLE = re.search(r"```console\n(.*?)```", SECTION, re.DOTALL)[1]
+EXAMPLE, PROVIDER = re.findall(r"```console\n(.*?)```", SECTION, re.DOTALL)
 
 
 # Those of bridge(8), and what is to be done at a limit.
@@ -24,6 +25,10 @@ FLAGS = (
     *("isolated", "hairpin", "flood", "mcast-flood", "bcast-flood", "locked"),
     *("backup", "limit-drop"),
 )
+
+
+def tagged(data: bytes, tag: str) -> bytes:
+    return data[:12] + bytes.fromhex(tag) + data[12:]
 
 
 def steps():
@@ -47,6 +52,17 @@ def test_every_line_does_what_it_says(tmp_path, capsys):
 
             out, err = capsys.readouterr()
             assert (status, out, err) == (0, printed, ""), words
+
+
+def test_a_provider_carries_what_its_customers_tag(lab):
+    net = lab("tap0", "tap1", "eth1")
+    for text in re.findall(r"--port (\S+)", PROVIDER):
+        port = PortConfig.parse(text)
+        net.switch.set_port(port.name, vlans=port.vlans)
+    theirs = tagged(frame(BROADCAST, mac(1)), "81000005")
+
+    assert net.send("tap0", theirs) == {"eth1": [tagged(theirs, "88a80064")]}
+    assert net.send("eth1", tagged(theirs, "88a800c8")) == {"tap1": [theirs]}
 
 
 def test_every_option_is_in_the_table():

@@ -76,6 +76,42 @@ def test_a_super_frame_loses_its_tag(lab, version, protocol):
 
 
 @KINDS
+def test_a_tag_that_no_kernel_looks_behind_is_in_finished_segments(lab, version, protocol):
+    net = lan(lab)
+    for name, text in {"a": "access=10", "t": "trunk=10", "plain": "trunk=10"}.items():
+        net.switch.set_port(name, vlans=parse(name, f"{text},tag-type=0x9100"))
+    header, f = unfinished(
+        B, A, version=version, protocol=protocol, payload=PAYLOAD, gso_size=1400, tags=2
+    )
+
+    net.ports["a"].send([f], vnet=header)
+    net.switch.poll()
+
+    for name in ("t", "plain"):
+        got = net.ports[name].receive_with_header()
+        assert [h for h, _ in got] == [FINISHED] * 7
+        assert all(data[12:16] == bytes.fromhex("9100000a") for _, data in got)
+        inner = [finished(data[:12] + data[16:]) for _, data in got]
+        assert b"".join(bytes(segment.payload) for segment in inner) == PAYLOAD
+    assert net.drops("t") == {}
+
+
+def test_whose_frame_had_a_tag_before_does_not_matter(lab):
+    """Places of a burst are used again."""
+    net = lan(lab)
+    net.switch.set_port("t", vlans=parse("t", "trunk=10,tag-type=0x9100"))
+    header, f = unfinished(B, A, version=4, protocol="tcp", payload=PAYLOAD, gso_size=1400)
+
+    net.ports["t"].send([tagged(frame(BROADCAST, B), bytes.fromhex("9100000a"))])
+    net.switch.poll()
+    net.ports["a"].send([f], vnet=header)
+    net.switch.poll()
+
+    assert net.drops("a") == {}
+    assert len(net.ports["t"].receive()) == 7
+
+
+@KINDS
 def test_a_checksum_is_completed_behind_a_tag(lab, version, protocol):
     net = lan(lab)
     header, f = unfinished(B, A, version=version, protocol=protocol, payload=PAYLOAD[:500])

@@ -49,11 +49,11 @@ static inline enum vsw_drop vsw_admit(struct vsw_frame *f, const uint8_t *reserv
         return VSW_DROP_RUNT;
     if (vsw_mac_is_group(f->data + 6) || vsw_mac_is_zero(f->data + 6))
         return VSW_DROP_BAD_SOURCE;
+    f->tagged = 0;
+    f->priority = 0;
     if (vsw_vnet_check(f) < 0)
         return VSW_DROP_BAD_OFFLOAD;
     f->needs |= pieces;
-    f->tagged = 0;
-    f->priority = 0;
     f->verdict = VSW_FORWARD;
     if (__builtin_expect(vsw_mac_is_reserved(f->data), 0)) {
         f->verdict = reserved[f->data[5]];

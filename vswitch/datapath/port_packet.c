@@ -255,7 +255,9 @@ static inline void packet_count_loss(int error, struct vsw_counters *c)
 {
     if (error == EAGAIN || error == ENOBUFS || error == ENOMEM)
         c->drops[VSW_DROP_TX_FULL]++;
-    else /* ENETDOWN: the interface is down; ENXIO: the device is gone; EMSGSIZE */
+    else if (error == EMSGSIZE) /* of all tags only 802.1Q's may be beyond the MTU (packet_snd()) */
+        c->drops[VSW_DROP_TOO_LONG]++;
+    else /* ENETDOWN: the interface is down; ENXIO: the device is gone */
         c->drops[VSW_DROP_TX_ERROR]++;
 }
 

@@ -17,6 +17,9 @@
  * VLANs leaves VSW_TAG_LEN bytes free before the virtio-net header, in memory that may be written.
  * Lengths are compared with the MTU without the tag, as by the Linux bridge.
  *
+ * A super-frame behind a tag that is neither of 802.1Q nor of 802.1ad is cut here, whatever the port can
+ * do: no kernel finds the headers behind any other (skb_network_protocol()).
+ *
  * IEEE 802.1Q-2018 6.9 (support of the service), 8.6.2 (ingress), 8.6.4 (egress).
  */
 #ifndef VSW_VLAN_H
@@ -98,6 +101,12 @@ static inline uint32_t vsw_frame_bare_len(const struct vsw_frame *f)
     return f->len - (f->tagged ? VSW_TAG_LEN : 0u);
 }
 
+/* Whether @f has a tag that others cannot look behind. */
+static inline bool vsw_is_opaque(const struct vsw_frame *f)
+{
+    return f->tagged && !vsw_vnet_is_tag(vsw_ethertype(f));
+}
+
 static inline void vsw_vlan_tag(struct vsw_burst *b, struct vsw_frame *f, uint16_t tpid, uint16_t tci)
 {
     uint8_t *data = (uint8_t *)(uintptr_t)f->data;
@@ -165,6 +174,8 @@ vsw_vlan_leave(struct vsw_poller *p, const struct vsw_port *port, struct vsw_egr
         i = vsw_vlan_form(&p->burst, v, c, out, i);
     if (out->longest > port->max_len)
         vsw_vlan_measure(out);
+    if (out->needs & VSW_GSO_BITS && !vsw_vnet_is_tag(v->tpid))
+        out->longest = UINT32_MAX; /* have each looked at: see vsw_is_opaque() */
 }
 
 #endif
