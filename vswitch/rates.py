@@ -79,13 +79,17 @@ def size(what: str, value: str) -> int:
     Raises:
         ConfigError: it is none, or beyond 1 GiB.
     """
+    return in_range(what, _size(what, value), 0, SIZE_MAX)
+
+
+def _size(what: str, value: str) -> int:
     found = re.fullmatch(r"([0-9]{1,15})([a-z]*)", value.lower())
     if not found or found[2] not in _SIZES:
         raise ConfigError(f"{what}: not a size: {value!r}", hint="as 65536, 64kb or 1mb")
-    return in_range(what, int(found[1]) * _SIZES[found[2]], 0, SIZE_MAX)
+    return int(found[1]) * _SIZES[found[2]]
 
 
 def queue_size(what: str, value: str) -> int:
     """The same of a queue: 0, or 65568 bytes to 64 MiB."""
-    found = size(what, value)
+    found = _size(what, value)
     return found and in_range(what, found, QUEUE_MIN, QUEUE_MAX)

@@ -79,6 +79,12 @@ def test_what_is_no_size_is_refused(said):
         rates.size("police-burst", said)
 
 
+@pytest.mark.parametrize("said", ["1", "65567", "65mb", "99999999999"])
+def test_a_queue_has_one_range(said):
+    with pytest.raises(ConfigError, match=r"^shape-queue must be in 65568\.\.67108864, not \d+$"):
+        rates.queue_size("shape-queue", said)
+
+
 @pytest.mark.parametrize(
     ("said", "meter"),
     [
