@@ -28,6 +28,8 @@ from vswitch.errors import ConfigError
 from vswitch.vlans import ACCEPT, ALL, C_TAG, TAG_TYPES, PortVlans, VidSet, vid_of
 
 TYPE_MIN = 0x0600  # below are lengths (IEEE 802.3-2018 3.2.6)
+# What stations say (IANA, IEEE 802 numbers): as a tag it would take bytes of theirs for a VLAN.
+PAYLOADS = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6"}
 SYNONYMS = {"tag": "access", "trunks": "trunk", "native_vlan": "native", "tagged_vlans": "trunk"}
 _MEMBERS = ("access", "trunk", "native", "native-mode", "pvid", "tagged", "untagged")
 _HINT = "as access=10, trunk=10,20-29,native=1, or pvid=1,untagged=1,tagged=10"
@@ -66,6 +68,11 @@ def tag_type(what: str, value: str) -> int:
     if not re.fullmatch(r"0x[0-9a-fA-F]{4}", value) or int(value, 16) < TYPE_MIN:
         raise ConfigError(
             f"{what}: not the EtherType of a tag: {value!r}",
+            hint=f"{', '.join(TAG_TYPES)}, or a number as 0x9100",
+        )
+    if payload := PAYLOADS.get(int(value, 16)):
+        raise ConfigError(
+            f"{what}: {value} is the EtherType of {payload}, and of no tag",
             hint=f"{', '.join(TAG_TYPES)}, or a number as 0x9100",
         )
     return int(value, 16)

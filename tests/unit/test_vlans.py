@@ -81,6 +81,10 @@ def test_what_is_said_is_meant(said, vlans):
         ("trunk=10,accept=untagged", "vlans: accept=untagged lets nothing in"),
         ("access=10,accept=tagged", "vlans: accept=tagged lets nothing in"),
         ("trunk=10,accept=some", "vlans: accept is all, tagged or untagged, not 'some'"),
+        (
+            "trunk=10,tag-type=0x86DD",
+            "vlans: tag-type: 0x86DD is the EtherType of IPv6, and of no tag",
+        ),
         ("trunk=10,tag-type=0x0100", "vlans: tag-type: not the EtherType of a tag: '0x0100'"),
         ("trunk=10,translate=100", "vlans: translate: not WIRE:VLAN: '100'"),
         ("trunk=10,translate=100:11", "vlans: VLAN 11, which 100 becomes, is not of the port"),
