@@ -41,6 +41,24 @@ def test_a_file_says_how_loops_are_met():
     ) == ["switch: loop-detect off -> report, loop-hold 10 -> 30"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "lines"),
+    [
+        ("off", []),
+        ("on", ["    loops: a port is held for 10 s at first"]),
+        ("report", ["    loops: only reported"]),
+    ],
+)
+def test_show_says_how_loops_are_met(mode, lines, tmp_path, capsys):
+    with services() as make, served(make(), tmp_path / "s") as path:
+        with client.connect(path=path) as ask:
+            ask.change_switch(SwitchChange(loop_detect=mode))
+        assert main(["show", "--api", str(path)]) == 0
+
+    found = [line for line in capsys.readouterr().out.splitlines() if "loops:" in line]
+    assert found == lines
+
+
 def test_a_port_may_be_left_out():
     assert PortConfig.parse("tap0").loop_detect
     assert not PortConfig.parse("tap0,loop-detect=off").loop_detect

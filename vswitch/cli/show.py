@@ -80,6 +80,7 @@ def describe(
         f"{refused} refused",
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
         *_guards(info),
+        *_loops(info),
     ]
     for port in ports:
         lines += [f"    {line}" for line in _of_port(port)]
@@ -101,6 +102,11 @@ def _guards(info: SwitchInfo) -> list[str]:
         *((f"move-guard {info.move_guard_s} s",) if info.move_guard_s else ()),
     ]
     return [f"    guarded: {', '.join(said)}"] if said else []
+
+
+def _loops(info: SwitchInfo) -> list[str]:
+    said = {"on": f"a port is held for {info.loop_hold_s} s at first", "report": "only reported"}
+    return [f"    loops: {said[info.loop_detect]}"] if info.loop_detect in said else []
 
 
 def port_lines(port: PortInfo) -> list[str]:
