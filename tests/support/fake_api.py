@@ -40,6 +40,7 @@ class FakeApi:
         default_factory=lambda: [port("tap0", 0), port("tap1", 1)]
     )
     fdb: list[dict[str, object]] = field(default_factory=list)
+    mirrors: list[dict[str, object]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     changes: list[tuple[str, str, object]] = field(default_factory=list)
     refusals: dict[str, tuple[int, dict[str, object]]] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class FakeApi:
             "/v1/ports": self.ports,
             "/v1/listeners": [],
             "/v1/vlans": [],
-            "/v1/mirrors": [],
+            "/v1/mirrors": self.mirrors,
             "/v1/fdb": behind,
         }.get(path, known.get(named))
 

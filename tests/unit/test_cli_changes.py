@@ -89,6 +89,18 @@ def test_what_a_port_may_do_is_set_and_shown(vswitch):
     assert "learning off" in vswitch("-d link show dev b")[1]
 
 
+@pytest.mark.parametrize(
+    ("said", "forwarding"),
+    [("0", False), ("4", False), ("3", True), ("BLOCKING", False), ("Forwarding", True)],
+)
+def test_a_state_is_said_as_to_bridge(vswitch, said, forwarding):
+    vswitch.lab.switch.set_port("b", forwarding=not forwarding)
+
+    assert vswitch(f"link set dev b state {said}") == (0, "", "")
+
+    assert vswitch.lab.status("b").forwarding is forwarding
+
+
 def test_a_port_comes_and_goes(vswitch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -47,7 +47,7 @@ def completed(*words):
 
 @pytest.fixture
 def api(monkeypatch, tmp_path):
-    fake = FakeApi()
+    fake = FakeApi(mirrors=[{"name": "watch", "target": "tap1", "sources": ["tap0"]}])
     monkeypatch.setattr(address, "running", lambda *_, **__: {"lab": tmp_path / "lab.sock"})
     monkeypatch.setattr(client, "_UnixConnection", lambda *_: fake)
     return fake
@@ -66,6 +66,10 @@ def api(monkeypatch, tmp_path):
         ("l set dev tap0 sta", ["state"]),
         ("link set dev tap0 state b", ["blocking"]),
         ("link set dev tap0 learning ", ["on", "off"]),
+        ("link set dev tap0 backup_port ", ["tap0", "tap1"]),
+        ("mirror del ", ["watch"]),
+        ("run --loop-detect ", ["on", "report", "off"]),
+        ("run --core p", ["python"]),
         ("fdb show br ", ["lab"]),
         ("fdb show -S ", ["lab"]),
         ("-S ", ["lab"]),

@@ -73,6 +73,8 @@ TUNNELS = "this switch has no tunnels yet"
 ARP = "this switch does not answer for others yet"
 HARDWARE = "there is no hardware behind this switch"
 NO_BACKUP = "nobackup_port"
+STATES = {"0": "disabled", "3": "forwarding", "4": "blocking"}  # numbers of bridge(8)
+STP_STATES = ("listening", "learning", "1", "2")
 
 SHOW = Grammar(
     {"dev": _names.ports, "master": _names.switches}, synonyms={"br": "master", "brport": "dev"}
@@ -81,6 +83,7 @@ SET = Grammar(
     {
         "dev": _names.ports,
         **{key: one_of(*CHOICES.get(option.returns, ())) for key, option in SETTINGS.items()},
+        "backup": _names.ports,
     },
     flags=("master", "self", NO_BACKUP),
     synonyms={
@@ -158,8 +161,8 @@ def _change(said: Said) -> PortChange:
         raise click.UsageError("backup and nobackup_port exclude one another")
     for key, option in SETTINGS.items():
         value = said.get(key)
-        if key == "state" and value in ("learning", "listening", "0", "1", "2", "3", "4"):
-            raise click.UsageError(f"state {value}: {STP}")
+        if key == "state" and value is not None:
+            value = _state(value)
         if value is not None:
             read = option.reader(key, value)
             # What travels is the text; what cannot be was said here.
@@ -167,3 +170,10 @@ def _change(said: Said) -> PortChange:
     if not change:
         raise click.UsageError(f"what to change is missing: {', '.join(SETTINGS)}")
     return cast("PortChange", change)
+
+
+def _state(value: str) -> str:
+    """The name of a state that bridge(8) calls *value*: names in any case, or numbers."""
+    if value.lower() in STP_STATES:
+        raise click.UsageError(f"state {value}: {STP}")
+    return STATES.get(value, value.lower())

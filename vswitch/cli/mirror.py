@@ -88,7 +88,7 @@ def add(asked: Asking, given: tuple[str, ...], may_exist: bool) -> None:
 
 
 @command.command("del", short_help="End a mirror.")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=_names.completed_mirror)
 @click.option("--if-exists", is_flag=True, help="It need not be there.")
 @telling
 def delete(asked: Asking, name: str, if_exists: bool) -> None:

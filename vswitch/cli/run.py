@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vswitch.cli import _names
 from vswitch.cli._api import asked_by_options
 from vswitch.cli._common import forwarded, load
 from vswitch.cli._guarding import guard_options, guards
@@ -184,6 +185,7 @@ Two namespaces on one switch, in a second terminal:
     default="c",
     show_default=True,
     metavar="c|python",
+    shell_complete=_names.completed_choice,
     help="The compiled datapath, or the readable one: slow, and the same to the frame.",
 )
 @click.option(
@@ -198,6 +200,7 @@ Two namespaces on one switch, in a second terminal:
     default="off",
     show_default=True,
     metavar="on|report|off",
+    shell_complete=_names.completed_choice,
     help="Find loops through two ports by probes; hold one of the two down, or only say so.",
 )
 @click.option(
