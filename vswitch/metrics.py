@@ -106,7 +106,14 @@ def _ports(switch: str, ports: Iterable[PortStatus], modes: Mapping[str, str]) -
         "Frames received that went nowhere, and copies that could not be sent, by reason.",
         labels=(*labels, "direction", "reason"),
     )
-    up = GaugeMetricFamily("vswitch_port_up", "1 while frames may enter and leave.", labels=labels)
+    up = GaugeMetricFamily(
+        "vswitch_port_up", "1 while frames may enter and leave, or copies leave.", labels=labels
+    )
+    mirror = GaugeMetricFamily(
+        "vswitch_port_mirror",
+        "1 while it gets the copies of a mirror, and nothing else.",
+        labels=labels,
+    )
     mtu = GaugeMetricFamily("vswitch_port_mtu_bytes", "MTU of the port.", labels=labels)
     info = InfoMetricFamily("vswitch_port", "What the port is.", labels=labels)
     for port in ports:
@@ -115,10 +122,11 @@ def _ports(switch: str, ports: Iterable[PortStatus], modes: Mapping[str, str]) -
             family.add_metric(its, port.counters[f"{word}_{unit}"])
         for reason, where, _ in DROP_REASONS:
             drops.add_metric((*its, DIRECTIONS[where], reason), port.drops[reason])
-        up.add_metric(its, port.state == "forwarding")
+        up.add_metric(its, port.state in ("forwarding", "mirror"))
+        mirror.add_metric(its, port.state == "mirror")
         mtu.add_metric(its, port.mtu)
         info.add_metric(its, {"kind": port.kind, "vlan_mode": modes.get(port.name, "unaware")})
-    yield from (*traffic.values(), drops, up, mtu, info)
+    yield from (*traffic.values(), drops, up, mirror, mtu, info)
 
 
 def _looped(switch: Switch) -> Metric:

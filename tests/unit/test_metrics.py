@@ -31,6 +31,7 @@ LABELS = {
     "vswitch_port_drops_total": {*PORT, "direction", "reason"},
     "vswitch_port_up": PORT,
     "vswitch_port_looped": PORT,
+    "vswitch_port_mirror": PORT,
     "vswitch_port_mtu_bytes": PORT,
     "vswitch_port_info": {*PORT, "kind", "vlan_mode"},
     "vswitch_flood_frames_total": {"switch", "kind"},

@@ -14,6 +14,7 @@ from vswitch.errors import (
     MirrorNotFoundError,
     PortNotFoundError,
 )
+from vswitch.metrics import exposition
 from vswitch.mirrors import Mirror, Mirrored, Source, parse_sources, sources_text
 from vswitch.vlanwords import parse
 
@@ -355,3 +356,14 @@ def test_a_port_may_be_called_as_a_direction():
     sources = (Source("a"), Source("in"), Source("out", "in"))
 
     assert parse_sources("m", sources_text(sources)) == sources
+
+
+def test_metrics_tell_who_gets_copies(lab):
+    rig = lab("a", "mon")
+    mirror(rig, "watch", "a", to="mon")
+
+    text = exposition(rig.switch)[0].decode()
+
+    for port, copies in (("a", "0.0"), ("mon", "1.0")):
+        assert f'vswitch_port_mirror{{port="{port}",switch="{rig.switch.name}"}} {copies}' in text
+        assert f'vswitch_port_up{{port="{port}",switch="{rig.switch.name}"}} 1.0' in text
