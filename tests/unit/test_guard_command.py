@@ -14,10 +14,10 @@ from scapy.layers.l2 import Ether
 
 from support.served import served
 from vswitch import FakeClock, MemoryPort, cli, configfile, reconcile
-from vswitch.cli import run
+from vswitch.cli import guard, run
 from vswitch.config import SwitchConfig
 from vswitch.control import client
-from vswitch.control.schema import SwitchChange
+from vswitch.control.schema import BindingInfo, SwitchChange
 from vswitch.errors import ApiError, ConfigError
 from vswitch.guarding import SwitchGuards
 from vswitch.guardwords import ips, macs
@@ -62,6 +62,13 @@ def lease(rig, seconds):
     rig.send("b", dhcp(2, "ack", SERVER, lease_time=seconds))
 
 
+def test_the_list_in_readme_is_as_it_is_printed():
+    printed = README.read_text().split("$ vswitch guard show\n", 1)[1].split("$ ", 1)[0]
+    found = BindingInfo("52:54:00:00:00:07", "10.0.0.7", 0, "tap0", 59 * 60 + 12)
+
+    assert guard._listed([found]) + "\n" == printed
+
+
 def test_leases_are_listed(vswitch):
     assert vswitch("guard", "show")[1].split() == ["MAC", "IP", "VLAN", "port", "left"]
     lease(vswitch.lab, 3600)
@@ -91,6 +98,9 @@ def test_a_sticky_entry_is_added_and_shown(vswitch):
     [entry] = json.loads(vswitch("fdb", "show", "-j")[1])
     assert (entry["flags"], entry["state"]) == (["sticky"], "")
     assert vswitch("fdb", "add", CLIENT, "dev", "a", "sticky", "--may-exist")[0] == 0
+    # As bridge(8) has it, whose sticky entries may be static as well.
+    assert vswitch("fdb", "replace", CLIENT, "dev", "a", "sticky", "dynamic") == (0, "", "")
+    assert vswitch("fdb", "show")[1] == f"{CLIENT} dev a sticky master lab \n"
     assert vswitch("fdb", "add", CLIENT, "dev", "a", "sticky", "static")[0] == 2
     assert vswitch("fdb", "add", CLIENT, "dev", "a", "static")[0] == 0
     assert vswitch("fdb", "add", CLIENT, "dev", "b", "sticky")[0] == 1

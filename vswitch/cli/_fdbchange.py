@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import click
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
 ADD_HELP = """\
 Make a static entry: the station is behind this port, whatever is heard; it does not age.
 
-"sticky" makes one that ages, but does not move. "permanent" (or "local") is "static" here; "master"
-and "self" mean the same table, there is but one. Nothing is said when it is done. Who is known
-already is refused (exit status 1): "replace" takes that in its stride, and so does --may-exist if
-the entry is there as it is to be. Without "vlan" it is of the VLAN of untagged frames there.
+"sticky" (or "sticky dynamic") makes one that ages, but does not move. "permanent" (or "local") is
+"static" here; "master" and "self" mean the same table, there is but one. Nothing is said when it is
+done. Who is known already is refused (exit status 1): "replace" takes that in its stride, and so
+does --may-exist if the entry is there as it is to be. Without "vlan" it is of the VLAN of untagged
+frames there.
 
 \b
   vswitch fdb add 52:54:00:12:34:56 dev tap0 static
@@ -58,17 +58,15 @@ BY_HAND = "only static entries are set by hand; dynamic ones are heard"
 
 ENTRY = Grammar(
     {"dev": _names.ports, "vlan": one_of()},
-    flags=("master", "self", "static", "permanent", "sticky"),
+    flags=("master", "self", "static", "permanent", "sticky", "dynamic"),
     free="MAC",
     synonyms={"local": "permanent"},
     refused={
-        "dynamic": BY_HAND,
         "use": BY_HAND,
         **dict.fromkeys(("dst", "port", "vni", "src_vni", "via", "nhid"), NO_TUNNEL),
         **dict.fromkeys(("router", "extern_learn"), "this switch does not know such entries"),
     },
 )
-KNOWN = dataclasses.replace(ENTRY, flags=(*ENTRY.flags, "dynamic"))
 FLUSH = Grammar(
     {"dev": _names.ports, "br": _names.switches, "vlan": one_of()},
     flags=(*KINDS, *(f"no{kind}" for kind in KINDS), "master", "self"),
@@ -81,7 +79,7 @@ FLUSH = Grammar(
 @click.option("--may-exist", is_flag=True, help="It may be there, as it is to be.")
 @telling
 def add(asked: Asking, given: tuple[str, ...], may_exist: bool) -> None:
-    entry = _entry(ENTRY.read(given))
+    entry = _new(ENTRY.read(given))
     with asked.client() as client:
         try:
             client.add_station(entry.mac, entry.port, vid=entry.vid, sticky=entry.sticky)
@@ -94,17 +92,17 @@ def add(asked: Asking, given: tuple[str, ...], may_exist: bool) -> None:
 @ENTRY.argument("MAC dev PORT [static|sticky] [vlan V]")
 @telling
 def replace(asked: Asking, given: tuple[str, ...]) -> None:
-    entry = _entry(ENTRY.read(given))
+    entry = _new(ENTRY.read(given))
     with asked.client() as client:
         client.replace_station(entry.mac, entry.port, vid=entry.vid, sticky=entry.sticky)
 
 
 @click.command("del", help=DEL_HELP, short_help="Forget one station.")
-@KNOWN.argument("MAC dev PORT [vlan V]")
+@ENTRY.argument("MAC dev PORT [vlan V]")
 @click.option("--if-exists", is_flag=True, help="It need not be there.")
 @telling
 def delete(asked: Asking, given: tuple[str, ...], if_exists: bool) -> None:
-    entry = _entry(KNOWN.read(given))
+    entry = _entry(ENTRY.read(given))
     with asked.client() as client:
         try:
             client.delete_station(entry.mac, vid=_vid_of_one(client, entry))
@@ -142,6 +140,12 @@ def flush(asked: Asking, given: tuple[str, ...], port: str | None, mac: str | No
 
 
 # ---------------------------------------------------------------------- what is meant
+
+
+def _new(said: Said) -> NewEntry:
+    if "dynamic" in said.flags and "sticky" not in said.flags:
+        raise click.UsageError(f"dynamic: {BY_HAND}")
+    return _entry(said)
 
 
 def _entry(said: Said) -> NewEntry:
