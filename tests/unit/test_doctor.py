@@ -77,6 +77,28 @@ def test_a_healthy_netdev_port_has_no_findings():
     assert found(facts(netdev("a"), port("b"), devices=devices)) == []
 
 
+SERVICE = {
+    "said": "trunk=10,tag-type=802.1ad", "mode": "trunk", "pvid": None, "tagged": "10",
+    "untagged": "", "accept": "all", "ingress_filter": True, "tag_type": "802.1ad",
+    "translate": [],
+}  # fmt: skip
+VETH = [Device("b", 2, MAC_B, kind="veth", below=9), Device("p", 9, kind="veth", below=2)]
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        (port("a"), netdev("b", vlans=SERVICE, mtu=1504)),
+        (port("a"), port("b", vlans=SERVICE)),
+        (port("a"), netdev("b", vlans=SERVICE | {"tag_type": "802.1Q"})),
+        (port("a"), netdev("b", vlans=SERVICE | {"tagged": "", "untagged": "10"})),
+    ],
+    ids=["room", "file end", "802.1Q", "no tags"],
+)
+def test_a_tag_with_room_is_no_finding(ports):
+    assert found(facts(*ports, devices=VETH if ports[1].end == "interface" else ())) == []
+
+
 FAULTS = {
     "no node": (
         facts(host={"tun": "missing"}),
@@ -196,6 +218,14 @@ FAULTS = {
     "a longer MTU": (
         facts(port("a"), port("b", mtu=9000)),
         ("mtu", "warning", "b", "ip link set dev b mtu 1500"),
+    ),
+    "no room for a service tag": (
+        facts(port("a"), netdev("b", vlans=SERVICE), devices=VETH),
+        ("mtu", "warning", "b", "ip link set dev b mtu 1504"),
+    ),
+    "a backup that is none": (
+        facts(port("a", backup="c"), port("b", backup="a")),
+        ("backup", "warning", "a", f"vswitch link set --api {API} -- dev a nobackup_port"),
     ),
     "offloads at one end": (
         facts(port("a"), port("b", offloads=[])),

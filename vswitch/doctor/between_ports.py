@@ -12,24 +12,35 @@ from vswitch.doctor.finding import Finding, add_port, change_port, command, remo
 
 # Kinds of ports that take unfinished frames if they are let.
 COULD = {"tap", "netdev", "local", "vhost-user", "fd"}
+TAG_BYTES = 4  # IEEE 802.1Q-2018 9.3
 MOVES_PER_S, MOVES_LEAST = 1, 100  # more is no migration
 
 
 def mtus(facts: Facts) -> Iterator[Finding]:
     """Every port takes frames as long as the others send."""
     for switch in facts.switches:
-        found = Counter(port.mtu for port in switch.ports if port.state != "gone")
-        if len(found) < 2:
+        there = [port for port in switch.ports if port.state != "gone"]
+        if len({port.mtu - _of_tag(port) for port in there}) < 2:
             continue
+        deciding = [port for port in there if not _of_tag(port)] or there
+        found = Counter(port.mtu - _of_tag(port) for port in deciding)
         usual = min(found, key=lambda mtu: (-found[mtu], mtu))
-        for port in switch.ports:
-            if port.mtu != usual and port.state != "gone":
+        for port in there:
+            if (mtu := port.mtu - _of_tag(port)) != usual:
                 short = "what is longer is dropped there"
                 long = "what it lets in is too long for others"
-                text = f"{port.name} has MTU {port.mtu}, other ports have {usual}: "
-                text += short if port.mtu < usual else long
-                fix = _set_mtu(facts, switch, port, usual)
+                tag = f" ({_of_tag(port)} of them for its tags)" if _of_tag(port) else ""
+                text = f"{port.name} has MTU {port.mtu}{tag}, other ports have {usual}: "
+                text += short if mtu < usual else long
+                fix = _set_mtu(facts, switch, port, usual + _of_tag(port))
                 yield Finding("mtu", "warning", text, switch.name, port.name, fix)
+
+
+def _of_tag(port: PortInfo) -> int:
+    """Bytes of a port's MTU that its tags take: a packet socket lets only 802.1Q's be beside it."""
+    vlans = port.vlans
+    beside = port.end != "interface" or not vlans or vlans.tag_type == "802.1Q" or not vlans.tagged
+    return 0 if beside else TAG_BYTES
 
 
 def _set_mtu(facts: Facts, switch: SwitchFacts, port: PortInfo, mtu: int) -> str:
@@ -151,3 +162,15 @@ def moves(facts: Facts) -> Iterator[Finding]:
                 f"{switch.uptime_s} s: there is a loop, or two have one address",
                 switch.name,
             )
+
+
+def backups(facts: Facts) -> Iterator[Finding]:
+    """Who is to stand in for a port is there."""
+    for switch in facts.switches:
+        names = {port.name for port in switch.ports}
+        for port in switch.ports:
+            if port.backup and port.backup not in names:
+                text = f"{port.backup}, the backup of {port.name}, is no port of {switch.name}: "
+                text += f"when {port.name} goes down nobody stands in for it"
+                fix = change_port(switch, port.name, "nobackup_port")
+                yield Finding("backup", "warning", text, switch.name, port.name, fix)

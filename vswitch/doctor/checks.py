@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     between_ports.stations,
     between_ports.host_addresses,
     between_ports.moves,
+    between_ports.backups,
 )
 
 

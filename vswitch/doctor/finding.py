@@ -37,9 +37,9 @@ def add_port(switch: SwitchFacts, port: str) -> str:
     return _vswitch(switch, "port", "add", port)
 
 
-def change_port(switch: SwitchFacts, port: str, setting: str, value: int) -> str:
-    """The line that changes a setting of a port."""
-    return _vswitch(switch, "link", "set", "dev", port, setting, value)
+def change_port(switch: SwitchFacts, port: str, *settings: str | int) -> str:
+    """The line that changes settings of a port."""
+    return _vswitch(switch, "link", "set", "dev", port, *settings)
 
 
 def _vswitch(switch: SwitchFacts, noun: str, verb: str, *words: str | int) -> str:
