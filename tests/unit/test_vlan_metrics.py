@@ -77,7 +77,19 @@ def test_what_is_set_of_a_port_is_in_the_tree(lab, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     [at] = [i for i, line in enumerate(lines) if line.startswith("    port a: ")]
     assert [line.strip() for line in lines[at + 2 : at + 5]] == [
-        "vlans trunk=10,20,native=1, fdb-limit 7, isolated on, mcast-flood off,",
+        "vlans trunk=10,20, native=1, fdb-limit 7, isolated on, mcast-flood off,",
         "backup b",
         "port b: forwarding, 0 stations",
     ]
+
+
+def test_show_fits_a_terminal_whatever_is_set_of_vlans(lab, tmp_path, capsys):
+    said = "trunk=10,20-29,native=1,native-mode=tagged,tag-type=802.1ad,translate=100:10"
+    made = lab("a")
+    have(made, a=said)
+    with served(made.switch, tmp_path / "s") as path:
+        cli.main(["show", "--api", str(path)])
+    out = capsys.readouterr().out
+
+    assert max(map(len, out.splitlines())) <= 80
+    assert said in "".join(out.split())

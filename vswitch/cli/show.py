@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,7 +129,8 @@ def _of_port(port: PortInfo) -> list[str]:
 
 def settings(port: PortInfo) -> list[str]:
     """What is set of a port and is not as by default; VLANs first."""
-    said = [f"vlans {port.vlans.said}"] if port.vlans else []
+    # A word of them all could be longer than a line.
+    said = [f"vlans {re.sub(',(?=[a-z])', ', ', port.vlans.said)}"] if port.vlans else []
     for key, option in OPTIONS.items():
         if option.live and option.field not in SAID_ELSEWHERE:
             value = getattr(port, option.field)
