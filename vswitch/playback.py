@@ -1,6 +1,6 @@
 """Captures through a whole switch, at the times they were recorded: from files, into files.
 
-    replay(["in.pcap@tap0", "more.pcapng@tap1"], Path("out"), ports=["tap2"])
+    replay(["in.pcap@tap0", "more.pcapng@tap1"], Path("out"), ports=["tap1,access=10", "tap2"])
 
 One port per name. Every frame enters at its recorded time, alone: it is learned from and decided
 before the next one enters. Frames of one moment enter in the order of the sources, and those of
@@ -14,7 +14,7 @@ every machine, and with both cores. The captures are held in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,8 @@ from vswitch import captures
 from vswitch.clock import FakeClock
 from vswitch.config import SwitchConfig
 from vswitch.errors import ConfigError
-from vswitch.portconfig import MTU_MAX, check_port_name
+from vswitch.portconfig import METERS, MTU_MAX, PortConfig, check_port_name, split
 from vswitch.ports import MemoryPort
-from vswitch.portsettings import PortSettings
 from vswitch.status import PortStatus, Station
 from vswitch.switch import Switch
 from vswitch.wire.capture import FORMATS
@@ -82,7 +81,6 @@ def replay(
     out: Path | str,
     *,
     ports: Iterable[str] = (),
-    trusted: Iterable[str] = (),
     config: SwitchConfig | None = None,
     form: str = "pcap",
     force: bool = False,
@@ -93,8 +91,9 @@ def replay(
     Args:
         sources: Captures and their ports, ``FILE@PORT``; a port may have several.
         out: Folder of the recordings; made if it is not there.
-        ports: More ports, which only record.
-        trusted: Those of the ports where DHCP servers and routers may be.
+        ports: More ports, which only record, and what is set of ports: ``NAME[,OPTION=VALUE...]``
+            with the options that ports of all kinds have, those of METERS excepted: they would
+            need a clock that counts more than seconds.
         config: Of the switch: ageing, limits, reserved addresses, guards, core. Without an MTU
             ports take frames of any length, as a capture may hold segments a device had put
             together.
@@ -108,20 +107,15 @@ def replay(
         OSError: a recording cannot be written.
     """
     given = [Source.parse(text) for text in sources]
-    for name in ports:
-        check_port_name(f"--port {name!r}", name)
-    names = list(dict.fromkeys([*(source.port for source in given), *ports]))
-    config, trusted = config or SwitchConfig("replay"), {*trusted}
+    said = {port.name: port for port in map(_port, ports)}
+    names = list(dict.fromkeys([*(source.port for source in given), *said]))
+    config = config or SwitchConfig("replay")
     _check_config(config)
-    if strange := sorted(trusted - {*names}):
-        raise ConfigError(
-            f"--trusted {strange[0]}: there is no such port", hint=f"ports are: {', '.join(names)}"
-        )
     entries = _merged(given, names)
     _check_times(entries, form)
     folder = _folder(Path(out), force=force)
     _check_sources(given, folder, [f"{name}.{form}" for name in names])
-    playback = _Playback(config, names, trusted)
+    playback = _Playback(config, names, said)
     with playback.switch:
         files = playback.play(entries, folder, form, progress)
         return Played(
@@ -134,13 +128,24 @@ def replay(
         )
 
 
+def _port(text: str) -> PortConfig:
+    what = f"--port {text!r}"
+    kind, name, options = split(text)
+    check_port_name(what, name if kind is None else f"{kind}:{name}")
+    port = PortConfig.made("record", name, [("name", name), *options], what=what)
+    for key, option in METERS.items():
+        if getattr(port, option.field):
+            raise ConfigError(f"{what}: {key}: the clock of a replay counts whole seconds")
+    return port
+
+
 def _check_config(config: SwitchConfig) -> None:
     """Raise ConfigError for what would be asked for in vain."""
     for what in ("ports", "listeners", "stations", "mirrors", "snooping_file"):
         if getattr(config, what):
             raise ConfigError(
                 f"a replay takes no {what.replace('_', '-')} from a configuration",
-                hint="its ports are those of its captures, and plain",
+                hint="its ports are those of its captures, and what --port says of them",
             )
     if config.loop_detect != "off":
         raise ConfigError("a replay has no loops, and sends no probes for them")
@@ -196,7 +201,7 @@ class _Playback:
     """A switch of memory ports whose clock stands at the frame that enters."""
 
     def __init__(
-        self, config: SwitchConfig, names: Sequence[str], trusted: Collection[str]
+        self, config: SwitchConfig, names: Sequence[str], said: Mapping[str, PortConfig]
     ) -> None:
         self.clock = FakeClock()
         self.switch = Switch(
@@ -212,15 +217,17 @@ class _Playback:
             self.switch.set_reserved(config.forward, "forward")
             self.switch.set_guards(config.guards)
             self.ports = [
-                self.switch.add_port(
-                    MemoryPort(name, offloads=(), mtu=config.mtu or MTU_MAX, size_bytes=RING_BYTES),
-                    PortSettings(trusted=name in trusted),
-                )
-                for name in names
+                self._added(said.get(name, PortConfig(name)), config.mtu) for name in names
             ]
         except BaseException:
             self.switch.close()
             raise
+
+    def _added(self, port: PortConfig, mtu: int | None) -> MemoryPort:
+        memory = MemoryPort(
+            port.name, offloads=(), mtu=port.mtu or mtu or MTU_MAX, size_bytes=RING_BYTES
+        )
+        return self.switch.add_port(memory, port.settings)
 
     def play(
         self, entries: Sequence[Entry], folder: Path, form: str, progress: Progress | None

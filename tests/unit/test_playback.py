@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -260,7 +261,7 @@ def test_servers_and_routers_are_where_it_is_trusted(tmp_path, core, name):
     config = SwitchConfig(core=core, **{name: True})
     paths = [f"{write_pcap(tmp_path / f'{port}.pcap', [(T, what)])}@{port}" for port in ("a", "up")]
 
-    played = replay(paths, tmp_path / "out", ports=["c"], trusted=["up"], config=config)
+    played = replay(paths, tmp_path / "out", ports=["c", "up,trusted=on"], config=config)
 
     assert [port.drops["guarded"] for port in played.ports] == [1, 0, 0]
     assert len(read_back(tmp_path / "out" / "c.pcap")) == 1
@@ -272,7 +273,9 @@ def test_a_lease_is_known_before_the_next_frame(tmp_path, core):
     server = write_pcap(tmp_path / "server.pcap", [(T + 2, dhcp(2))])
     config = SwitchConfig(core=core, dhcp_snooping=True)
 
-    replay([f"{client}@a", f"{server}@up"], tmp_path / "out", trusted=["up"], config=config)
+    replay(
+        [f"{client}@a", f"{server}@up"], tmp_path / "out", ports=["up,trusted=on"], config=config
+    )
 
     assert [time for time, _ in read_back(tmp_path / "out" / "up.pcap")] == [T + 1, T + 3]
 
@@ -301,6 +304,39 @@ def dhcp(op):
 def test_what_a_replay_has_not_is_refused(tmp_path, given, why):
     with pytest.raises(ConfigError, match=f"a replay {why}"):
         replay(["in.pcap@a"], tmp_path / "out", config=SwitchConfig(**given))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_set_of_ports_holds(play):
+    tagged = HELLO[:12] + bytes.fromhex("8100000a") + HELLO[12:]
+    given = {"a": [(T, HELLO)], "b": [(T + 1, HELLO[:6] + B + HELLO[12:])]}
+    ports = ["a,access=10,allow-mac=02:00:00:00:00:01", "b,access=10,locked=on", "c,trunk=10"]
+
+    assert play(given, ports=[*ports, "d,access=10,flood=off,bcast-flood=off", "e,access=20"]) == {
+        "a": [],
+        "b": [(T, HELLO)],
+        "c": [(T, tagged)],
+        "d": [],
+        "e": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("port", "error"),
+    [
+        ("tap:a", "--port 'tap:a': a port's name has 1 to 64 letters"),
+        ("a,access=0", "--port 'a,access=0': access: a VLAN is a number in 1..4094, not '0'"),
+        ("a,queues=2", "--port 'a,queues=2': record has no option 'queues'"),
+        ("a,shape=1mbit", "--port 'a,shape=1mbit': shape: the clock of a replay counts whole"),
+        ("a,storm-unknown=9pps", "--port 'a,storm-unknown=9pps': storm-unknown: the clock of a"),
+    ],
+)
+def test_what_cannot_be_set_is_refused(tmp_path, port, error):
+    path = write_pcap(tmp_path / "in.pcap", [(T, HELLO)])
+
+    with pytest.raises(ConfigError, match=f"^{re.escape(error)}"):
+        replay([f"{path}@a"], tmp_path / "out", ports=[port])
+
     assert not (tmp_path / "out").exists()
 
 
@@ -383,7 +419,7 @@ def test_guards_reach_the_switch(command, tmp_path):
 
     assert command(*line)[0] == 0
     assert read_back(tmp_path / "out" / "b.pcap") == []
-    assert command(*line, "--trusted", "a")[0] == 0
+    assert command(*line, "--port", "a,trusted=on")[0] == 0
     assert len(read_back(tmp_path / "out" / "b.pcap")) == 1
 
 
@@ -396,7 +432,6 @@ def test_guards_reach_the_switch(command, tmp_path):
         (("in.pcap@a", "--port", "a b"), "--port 'a b': a port's name has 1 to 64 letters, "),
         (("in.pcap@a", "--ageing", "-1"), "--ageing must be in 0..1000000, not -1\n"),
         (("in.pcap@a", "--transparent", "--forward", "stp"), "--transparent and --forward "),
-        (("in.pcap@a", "--trusted", "b"), "--trusted b: there is no such port\nhint: ports are: a"),
         (("in.pcap@a", "--move-guard", "-1"), "--move-guard must be in 0..86400, not -1\n"),
         ((), "missing argument 'FILE@PORT...'"),
     ],

@@ -21,18 +21,20 @@ HELP = """\
 Replay captures through a switch of their own, from files into files.
 
 FILE@PORT lets the frames of a capture (pcap or pcapng, of Ethernet) enter at a port; there is a
-port for each name, and --port adds some that only record. What leaves PORT goes to DIR/PORT.pcap,
-with nanoseconds. It needs no root, no device and no waiting: each frame enters at its recorded time
-by the switch's own clock, which also ages stations, so the same bytes come out every time.
+port for each name, and --port adds some that only record, or says what is set of one: VLANs, flags,
+who may speak there. What leaves PORT goes to DIR/PORT.pcap, with nanoseconds. It needs no root, no
+device and no waiting: each frame enters at its recorded time by the switch's own clock, which also
+ages stations, so the same bytes come out every time.
 
 Frames of several files are merged by time; at equal times the file named first is first. A frame
 is forwarded before the next one enters. Frames that were cut when they were captured enter as they
-are in the file, with a warning. Guards are those of "vswitch run", and hold at all ports that are
-not --trusted.
+are in the file, with a warning. Guards are those of "vswitch run", and hold at all ports without
+trusted=on.
 
 \b
   vswitch replay in.pcap@tap0 --port tap1 --port tap2 --out lab
   vswitch replay a.pcap@tap0 b.pcapng@tap1 --out lab --ageing 10
+  vswitch replay in.pcap@a --port a,access=10 --port b,trunk=10 --out lab
   tcpdump -r lab/tap1.pcap -e
 """
 
@@ -46,7 +48,13 @@ not --trusted.
     metavar="DIR",
     help="Where what leaves the ports is recorded; made if it is not there.",
 )
-@click.option("--port", "ports", multiple=True, metavar="NAME", help="One more port, to record.")
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="NAME[,OPTION=VALUE...]",
+    help="One more port, to record; or the options of one that is there.",
+)
 @click.option(
     "--format",
     "form",
@@ -80,9 +88,6 @@ not --trusted.
 @click.option("--transparent", is_flag=True, help="All of those cross.")
 @guard_options
 @click.option(
-    "--trusted", multiple=True, metavar="PORT", help="Where DHCP servers and routers may be."
-)
-@click.option(
     "--core",
     default="c",
     show_default=True,
@@ -105,7 +110,6 @@ def command(
     core: str,
     force: bool,
     as_json: bool,
-    trusted: tuple[str, ...],
     **guarded: Any,
 ) -> None:
     from vswitch.config import SwitchConfig
@@ -125,7 +129,6 @@ def command(
         sources,
         out,
         ports=ports,
-        trusted=trusted,
         config=config,
         form=form,
         force=force,
