@@ -86,6 +86,7 @@ def test_options_of_bridge_stand_before_the_object(vswitch, api, line):
         ("link set dev a backup_port a", "backup: port a cannot be its own backup"),
         ("link set dev a backup b nobackup_port", "backup and nobackup_port exclude one another"),
         ("link set dev a vlans access=10,trunk=20", "vlans: access and trunk exclude one another"),
+        ("link set dev a access 10", 'access: VLANs are set with "vswitch vlan set", or here'),
         ("link set dev a cost 4", "cost: this switch does not speak STP yet"),
         ("link set dev a mcast_router 1", "mcast_router: this switch does not snoop multicast yet"),
         ("vlan add vid 7-9 dev a pvid", "vid 7-9: a pvid is one VLAN"),

@@ -71,6 +71,7 @@ STP = "this switch does not speak STP yet"
 SNOOPING = "this switch does not snoop multicast yet"
 TUNNELS = "this switch has no tunnels yet"
 ARP = "this switch does not answer for others yet"
+VLAN_SET = 'VLANs are set with "vswitch vlan set", or here with "vlans access=10"'
 HARDWARE = "there is no hardware behind this switch"
 NO_BACKUP = "nobackup_port"
 STATES = {"0": "disabled", "3": "forwarding", "4": "blocking"}  # numbers of bridge(8)
@@ -92,6 +93,7 @@ SET = Grammar(
         "nobackup-port": NO_BACKUP,
     },
     refused={
+        **dict.fromkeys((*vlanwords.READERS, "vlan", "vid"), VLAN_SET),
         "mab": "stations that knock at a locked port are not noted yet",
         **dict.fromkeys(("guard", "root_block", "cost", "priority"), STP),
         **dict.fromkeys(
