@@ -207,7 +207,7 @@ def _announce(switch: Switch, api: str, listeners: Sequence[PortConfig]) -> None
         _say(f"{port.name}: {text.port_facts(port)}{waits}")
     for place in listeners:
         _say(f"{place.kind}:{place.address}: {LISTENING[place.kind].format(place.name)}")
-    mtus = {port.mtu for port in ports}
+    mtus = {port.longest for port in ports}
     if len(mtus) > 1:
         log.warning(
             "ports differ in MTU: frames above %d bytes reach only some of them %s",

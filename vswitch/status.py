@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vswitch.portsettings import PortSettings
-from vswitch.vlans import PortVlans
+from vswitch.vlans import C_TAG, TAG_BYTES, PortVlans
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ class PortStatus(PortSettings):
     stations: int
     counters: dict[str, int]  # names of COUNTER_NAMES
     drops: dict[str, int]  # by reason, names of vswitch.DROP_REASONS
+
+    @property
+    def longest(self) -> int:
+        """The MTU without what tags take of it, bytes: a packet socket lets only those of 802.1Q
+        be beside it (packet_snd() in the kernel's net/packet/af_packet.c)."""
+        v = self.vlans
+        within = v is not None and v.tag_type != C_TAG and v.members != v.untagged
+        return self.mtu - (TAG_BYTES if within and self.end == "interface" else 0)
 
 
 @dataclass(frozen=True, slots=True)

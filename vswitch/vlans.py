@@ -21,6 +21,7 @@ from vswitch.errors import ConfigError
 # From specifications.
 VID_MIN, VID_MAX = 1, 4094  # 0 means no VLAN, 4095 is reserved (IEEE 802.1Q-2018 table 9-2)
 C_TAG, S_TAG = 0x8100, 0x88A8  # IEEE 802.1Q-2018 table 9-1
+TAG_BYTES = 4  # IEEE 802.1Q-2018 9.3
 
 # Chosen by us.
 NO_VLAN = 0  # where untagged frames of ports without VLAN options are

@@ -157,6 +157,17 @@ def test_other_tags_do_not_fit_beside_the_mtu(net):
     assert " 0% packet loss" in here.run("ping", "-c1", "-W2", "-s1472", "-Mdo", address(1))
 
 
+@pytest.mark.parametrize(("mtu", "said"), [(1504, False), (1500, True)])
+def test_a_trunk_with_room_for_its_tags_does_not_differ_in_mtu(netns, mtu, said):
+    hub, tap, trunk = netns("hub"), device("a"), device("t")
+    hub.ip("link", "add", trunk, "type", "veth", "peer", "name", f"{trunk}2")
+    args = ["--port", f"tap:{tap},access=10,tag-type=802.1ad"]
+    args += ["--port", f"netdev:{trunk},trunk=10,tag-type=802.1ad,mtu={mtu}"]
+    with running(*args, before=hub.command()) as switch:
+        assert ("frames above 1496 bytes" in switch.err) is said
+        assert ("ports differ in MTU" in switch.err) is said
+
+
 def test_who_is_in_another_vlan_is_not_reached(net):
     here, there, other = net.sides
     assert " 0% packet loss" in here.run("ping", "-c1", "-W2", address(1))

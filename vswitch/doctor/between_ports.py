@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from vswitch.control.schema import PortInfo
 from vswitch.doctor.facts import Device, Facts, Host, SwitchFacts
 from vswitch.doctor.finding import Finding, add_port, change_port, command, remove_port
+from vswitch.vlans import TAG_BYTES
 
 # Kinds of ports that take unfinished frames if they are let.
 COULD = {"tap", "netdev", "local", "vhost-user", "fd"}
-TAG_BYTES = 4  # IEEE 802.1Q-2018 9.3
 MOVES_PER_S, MOVES_LEAST = 1, 100  # more is no migration
 
 
@@ -37,7 +37,7 @@ def mtus(facts: Facts) -> Iterator[Finding]:
 
 
 def _of_tag(port: PortInfo) -> int:
-    """Bytes of a port's MTU that its tags take: a packet socket lets only 802.1Q's be beside it."""
+    """Bytes of a port's MTU that its tags take, see `PortStatus.longest`."""
     vlans = port.vlans
     beside = port.end != "interface" or not vlans or vlans.tag_type == "802.1Q" or not vlans.tagged
     return 0 if beside else TAG_BYTES
