@@ -86,6 +86,20 @@ def test_a_full_queue_is_counted_frame_by_frame(lab, port):
     assert lab.drops("near") == {"tx_full": 1000 - len(got)}
 
 
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_what_the_device_finds_too_long_is_counted_so(core):
+    lab = Lab("far", core=core)
+    port = lab.switch.add_port(SocketPort("near", mtu=65521, packet=True))
+    port.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 12)
+    lab.ports["far"].mtu = 65521
+
+    lab.send("far", made(60), made(9014), made(60))
+
+    assert len(receive(port)) == 2
+    assert lab.drops("near") == {"too_long": 1}
+    lab.close()
+
+
 def test_runts_and_monsters_are_dropped_and_counted(lab, port):
     for record in (b"", b"x" * 9, FINISHED + b"x" * 13, FINISHED + made(65600)):
         port.far.send(record)
