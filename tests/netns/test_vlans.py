@@ -264,4 +264,6 @@ def test_the_host_is_in_one_vlan(netns):
 
         switch.ask("link", "set", "dev", local, "vlans", "access=20")
         assert f"dev {local} vlan 20 " in switch.ask("fdb", "show", "state", "static")
+        # Who asked in vain a moment ago may be about to give up, this ping included (arp(7)).
+        stranger.ip("neigh", "flush", "dev", "eth0")
         assert " 0% packet loss" in stranger.run("ping", "-c1", "-W2", address(0))
