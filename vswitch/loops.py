@@ -177,7 +177,8 @@ class Loops:
             probe = parsed(frame, self._key)
         except WireError:
             return self._id in frame[:64] and self._due_s is not None
-        if probe.switch_id == self._id and self._number - probe.number < NUMBERS_FRESH:
+        is_ours = probe.switch_id == self._id and self._told.issuperset((probe.port, number))
+        if is_ours and self._number - probe.number < NUMBERS_FRESH:
             now_s = self._clock.precise_s()
             self._do(self._guard.heard(probe.port, number, probe.vid, now_s))
         return True
@@ -186,6 +187,7 @@ class Loops:
         """A port is about to be removed."""
         self._do(self._guard.forget(number))
         self._told -= {number}
+        self._number += NUMBERS_FRESH  # what is still on its way names a port that may be another
 
     @property
     def looped(self) -> list[str]:

@@ -305,3 +305,58 @@ def test_of_many_probes_only_some_are_heard(lab):
     rig.send("b", probe)
 
     assert rig.status("b").counters["punted"] == 257
+
+
+# What was on its way when something changed.
+
+
+def heard_late(rig, one, other):
+    """Have a probe of *one* come in by *other*, where nobody has judged it yet."""
+    probe = next(f for f in turn(rig)[one] if f[:6] == GROUP)
+    rig.ports[other].send([probe])
+    assert rig.switch.poll_once() == 1
+
+
+def test_a_detector_that_was_switched_off_hears_nothing(lab):
+    rig = on(lab("a", "b"), "report")
+    heard_late(rig, "a", "b")
+    rig.switch.loops.configure("off", 10)
+    turn(rig)
+
+    assert events(rig, "loop_found") == []
+    assert rig.switch.loops.due_in_s(rig.clock.precise_s() + 60, 5.0) == 5.0
+
+
+def test_a_port_that_was_left_out_is_not_held(lab):
+    rig = on(lab("a", "b"))
+    heard_late(rig, "b", "a")
+    rig.switch.set_port("b", loop_detect=False)
+    turn(rig)
+
+    assert rig.status("b").state == "forwarding"
+
+
+@pytest.mark.parametrize(("sender", "hears"), ["ba", "ab"])
+def test_a_port_that_has_the_number_of_one_that_went_is_not_held(lab, sender, hears):
+    rig = on(lab("a", "b"))
+    heard_late(rig, sender, hears)
+    rig.switch.remove_port("b")
+    del rig.ports["b"]
+    rig.add("c")
+    turn(rig)
+
+    assert rig.status("c").number == 1
+    assert rig.status("c").state == "forwarding"
+    assert events(rig, "loop_found") == []
+
+
+def test_a_probe_of_a_port_that_went_holds_nobody(lab):
+    rig = on(lab("a", "b"))
+    probe = turn(rig)["b"][0]
+    rig.switch.remove_port("b")
+    del rig.ports["b"]
+    rig.add("c")
+    turn(rig)
+    rig.send("a", probe)
+
+    assert events(rig, "loop_found") == []
