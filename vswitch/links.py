@@ -144,7 +144,7 @@ class Links:
         """It cannot be heard any more: its stations are forgotten, unless its backup has them."""
         member.up = False
         self._use_backups(member)
-        flushed = 0 if member.settings.backup else self._core.fdb.flush(member.number)
+        flushed = 0 if self._rules.backup_of(member) else self._core.fdb.flush(member.number)
         name = member.port.name
         log.log(level, "port down name=%s reason=%r stations_flushed=%d", name, reason, flushed)
         self._tell("link_down", port=name, reason=reason, count=flushed)

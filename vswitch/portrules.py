@@ -42,6 +42,7 @@ class PortRules:
         self._stations = stations
         self.aware = False  # of VLANs
         self._places: list[PortSettings] = []  # of ports that VMs may make
+        self._backups: dict[int, int] = {}  # that are in use, by the ports that are down
         self.guards = Guards(core, members, paused=paused, vlans_of=self.vlans_of)
 
     def open(self, settings: PortSettings) -> None:
@@ -87,12 +88,23 @@ class PortRules:
         vlans = self.vlans_of(member)
         return vlans.pvid if vlans else NO_VLAN
 
+    def backup_of(self, member: Member) -> Member | None:
+        """The port that gets what is for a member while that is down, if it is there."""
+        return self._members.get(member.settings.backup)
+
     def use_backups(self) -> None:
         """Give what is for ports that are down to their backups, and to others what is theirs."""
-        for member in self._members.values():
-            backup = self._members.get(member.settings.backup)
-            down = not member.up or member.gone
-            self._core.set_backup(member.number, backup.number if backup and down else None)
+        wanted = {
+            member.number: backup.number
+            for member in self._members.values()
+            if (backup := self.backup_of(member)) and (not member.up or member.gone)
+        }
+        if wanted == self._backups:
+            return
+        told, self._backups = self._backups, wanted
+        for number in [member.number for member in self._members.values()]:
+            if wanted.get(number) != told.get(number):
+                self._core.set_backup(number, wanted.get(number))
 
     def _notice(self, members: Iterable[Member]) -> None:
         members = list(members)

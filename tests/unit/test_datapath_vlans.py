@@ -356,6 +356,30 @@ def test_a_backup_that_was_removed_gets_nothing(lab):
     assert rig.send("a", frame(B, A)) == {"b": [frame(B, A)]}  # whose device refuses it
 
 
+def test_the_port_after_a_backup_that_was_removed_gets_nothing(lab):
+    rig = lab("a", "b", "spare")
+    flags(rig, "b", backup="spare")
+    rig.send("b", frame(ALL, B))
+    rig.switch._upkeep.links.take_down(rig.switch._members["b"], "pulled", 20)
+    rig.switch.remove_port("spare")
+    del rig.ports["spare"]
+    rig.add("other")  # has its number
+
+    assert rig.send("a", frame(B, A)) == {"b": [frame(B, A)]}
+    rig.add("spare")
+    assert rig.send("a", frame(B, A)) == {"spare": [frame(B, A)]}
+
+
+def test_stations_of_a_port_whose_backup_is_not_there_are_forgotten(lab):
+    rig = lab("a", "b")
+    flags(rig, "b", backup="spare")
+    rig.send("b", frame(ALL, B))
+
+    rig.switch._upkeep.links.take_down(rig.switch._members["b"], "pulled", 20)
+
+    assert rig.stations() == {}
+
+
 def test_settings_are_told(lab):
     rig = lab("a")
     vlans(rig, a="trunk=10,20")
