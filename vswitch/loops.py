@@ -150,8 +150,9 @@ class Loops:
             return [0]
         first, rest = _vids_of(vlans)
         first = [*first, *self._guard.vids(member.number)]
-        at = self._number * VLANS_MAX % max(1, len(rest))
-        return list(dict.fromkeys([*first, *(rest + rest)[at : at + VLANS_MAX]]))
+        at, n = self._number * VLANS_MAX, len(rest)
+        some = [rest[(at + i) % n] for i in range(min(n, VLANS_MAX))]
+        return list(dict.fromkeys([*first, *some]))
 
     def _flapping_vids(self, member: Member) -> list[int]:
         vlans = self._rules.vlans_of(member)
@@ -162,12 +163,14 @@ class Loops:
         ]
 
     def _say(self, where: list[tuple[Member, int]]) -> None:
-        if not where:
-            return
-        with self._paused():
-            for member, vid in where:
-                probe = Probe(self._id, member.number, vid, self._number)
-                self._core.inject(member.number, packed(probe, self._key), vid=vid)
+        said = []  # made before the pollers are held
+        for member, vid in where:
+            probe = Probe(self._id, member.number, vid, self._number)
+            said.append((member.number, vid, packed(probe, self._key)))
+        if said:
+            with self._paused():
+                for number, vid, frame in said:
+                    self._core.inject(number, frame, vid=vid)
 
     # ------------------------------------------------------------ what comes back
 
