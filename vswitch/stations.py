@@ -35,6 +35,7 @@ class Stations:
         self._fdb = core.fdb
         self._clock = clock
         self._static: dict[tuple[int, bytes], Member] = {}
+        self._own: dict[int, tuple[int, bytes]] = {}  # what is always at a port, by its number
 
     def all(self, names: Mapping[int, str]) -> list[Station]:
         """The live entries, in order of address, given the ports' names; needs no lock."""
@@ -72,18 +73,24 @@ class Stations:
             FdbFullError: a limit is reached.
             StationExistsError: it is pinned to another port.
         """
-        mac = member.port.station
-        was = next((v for (v, m), who in self._static.items() if (m, who) == (mac, member)), None)
-        if mac is None or was == vid:
+        mac, was = member.port.station, self._own.get(member.number)
+        if mac is None or was == (vid, mac):
             return
+        if vid is not None and self._static.get((vid, mac)) is not member:
+            self._check_new(mac, vid, move=False)  # before anything is touched
         if was is not None:
-            del self._static[was, mac]
-            self._fdb.delete(was, mac)
+            del self._static[was], self._own[member.number]
+            self._fdb.delete(*was)
         if vid is not None:
-            self.pin(mac, member, vid, move=False)
+            self._fdb.pin(vid, mac, member.number)
+            self._static[vid, mac] = member
+            self._own[member.number] = (vid, mac)
 
     def stay_in(self, number: int, vlans: PortVlans | None) -> None:
-        """Forget what was learned at a port in VLANs that it is no longer of."""
+        """Forget what was learned at a port in VLANs that it is no longer of.
+
+        It looks at every station, and so is for when the pollers run.
+        """
         for mac, vid, port, static, *_ in self._rows():
             if port == number and not static and (vid not in vlans.members if vlans else vid):
                 self._fdb.delete(vid, mac)
@@ -131,7 +138,7 @@ class Stations:
 
     def _check_free(self, mac: bytes, vid: int) -> None:
         there = self._static.get((vid, mac))
-        if there and there.port.station == mac:
+        if there and self._own.get(there.number) == (vid, mac):
             raise FdbError(
                 f"station {mac.hex(':')} is port {there.port.name} itself: it is there as long "
                 "as the port is",
@@ -141,6 +148,7 @@ class Stations:
     def leave(self, number: int) -> None:
         """A port was removed, and its stations with it."""
         self._static = {key: m for key, m in self._static.items() if m.number != number}
+        self._own.pop(number, None)
 
     def flush(self, number: int | None, mac: bytes | None, vid: int | None = None) -> int:
         """Forget learned stations: all, or those of a port, *mac*, *vid*; returns how many."""

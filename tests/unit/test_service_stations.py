@@ -22,6 +22,7 @@ from vswitch.errors import (
     StationNotFoundError,
 )
 from vswitch.portconfig import PortConfig
+from vswitch.portsettings import PortSettings
 from vswitch.service import Service
 from vswitch.vlanwords import parse
 
@@ -187,6 +188,37 @@ def test_a_port_that_is_a_station_itself_keeps_it(service):
         service.unpin(A, 0)
 
     assert unchanged(service) == before
+
+
+def test_a_port_s_own_station_does_not_move_to_where_it_is_static(service):
+    host = MemoryPort("host")
+    host.station = A
+    service.switch.add_port(host, PortSettings(vlans=parse("host", "access=10")))
+    service.switch.add_port(MemoryPort("b"), PortSettings(vlans=parse("b", "trunk=10,20")))
+    service.pin(StationConfig(A, "b", 20), move=False)
+    before = service.switch.fdb_counters(), service.switch.stations()
+    told = len(service.switch.observer.events())
+
+    with pytest.raises(StationExistsError, match="is static already, at port b"):
+        service.set_port("host", vlans=parse("host", "access=20"))
+
+    assert (service.switch.fdb_counters(), service.switch.stations()) == before
+    assert len(service.switch.observer.events()) == told
+
+
+def test_what_is_pinned_at_a_port_that_is_the_station_stays_when_that_moves(service):
+    host = MemoryPort("host")
+    host.station = A
+    service.switch.add_port(host, PortSettings(vlans=parse("host", "untagged=10,20,30,pvid=10")))
+    service.pin(StationConfig(A, "host", 20), move=False)
+
+    for pvid in (30, 10):
+        service.set_port("host", vlans=parse("host", f"untagged=10,20,30,pvid={pvid}"))
+
+    assert [s.vid for s in service.switch.stations()] == [10, 20]
+    service.unpin(A, 20)
+    with pytest.raises(FdbError, match="is port host itself"):
+        service.unpin(A, 10)
 
 
 def test_a_port_whose_station_is_pinned_elsewhere_is_refused(service):
