@@ -62,11 +62,13 @@ class PortRules:
 
     def change(self, member: Member, settings: PortSettings) -> None:
         """Give one of them other settings."""
-        was, member.settings = member.settings, settings
+        member.settings = settings
         self._notice(self._members.values())
         self._apply(member)
-        if settings.vlans != was.vlans:
-            self._stations.stay_in(member.number, self.vlans_of(member))
+
+    def leave_vlans(self, member: Member) -> None:
+        """A member's VLANs are others; the pollers, which heed that already, need not be held."""
+        self._stations.stay_in(member.number, self.vlans_of(member))
 
     def end(self) -> None:
         """One of them is gone."""

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from vswitch import PortSettings
+from vswitch.errors import PortError
 from vswitch.vlans import VidSet
 from vswitch.vlanwords import parse
 
@@ -35,6 +36,10 @@ def vlans(lab, **said):
     """Give ports VLANs, as on the command line, and return what was sent by `lab.send`."""
     for name, text in said.items():
         lab.switch.set_port(name, vlans=parse(name, text))
+
+
+def refused(mtu):
+    raise PortError(f"no MTU {mtu}")
 
 
 def flags(lab, name, **said):
@@ -221,6 +226,20 @@ def test_stations_of_a_vlan_that_a_port_leaves_are_forgotten(lab):
     vlans(rig, a="trunk=10")
 
     assert [s.vid for s in rig.switch.stations()] == [10]
+
+
+def test_a_change_that_is_refused_forgets_no_stations(lab):
+    rig = lab("a", "b")
+    vlans(rig, a="trunk=10,20", b="trunk=10,20")
+    for vid in (10, 20):
+        rig.send("a", frame(ALL, A, c(vid)))
+    rig.ports["a"].set_mtu = refused
+
+    with pytest.raises(PortError):
+        rig.switch.set_port("a", vlans=parse("a", "trunk=10"), mtu=9000)
+
+    assert [s.vid for s in rig.switch.stations()] == [10, 20]
+    assert rig.status("a").vlans == parse("a", "trunk=10,20")
 
 
 def test_a_tag_that_is_cut_off_does_not_enter(lab):
