@@ -39,7 +39,7 @@ from vswitch.observer import Observer
 from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
 from vswitch.portsettings import DEFAULT, PortChange, PortSettings
-from vswitch.punts import Punts
+from vswitch.punts import Punt, Punts
 from vswitch.stations import Stations
 from vswitch.status import ListenerStatus
 from vswitch.telling import Telling
@@ -227,7 +227,7 @@ class Switch(Telling):
                 self.observer.port_added(port.name, number)
                 undo.callback(self.observer.port_removed, port.name, number)
                 undo.callback(self._rules.end)
-                undo.callback(self._disconnect, number)
+                undo.callback(lambda: self._punts.deliver(self._disconnect(number)))
                 self._core.datapath.set_port(
                     number,
                     learning=settings.learning,
@@ -244,13 +244,13 @@ class Switch(Telling):
             undo.pop_all()
         return port
 
-    def _disconnect(self, number: int) -> None:
+    def _disconnect(self, number: int) -> list[Punt]:
         with self.paused():
             punts = self._punts.take()  # before the number is another port's
             self._core.retire(number)
             self._core.datapath.remove_port(number)
             self._stations.leave(number)
-        self._punts.deliver(punts)
+        return punts
 
     def remove_port(self, name: str) -> None:
         """Disconnect and close a port; its stations are forgotten, static ones too.
@@ -258,11 +258,11 @@ class Switch(Telling):
         Raises:
             PortNotFoundError: there is no such port.
         """
-        with self._lock:
+        with ExitStack() as unlocked, self._lock:
             member = self._member(name)
             self.mirrors.port_leaves(name)
             self.loops.port_leaves(member.number)
-            self._disconnect(member.number)
+            unlocked.callback(self._punts.deliver, self._disconnect(member.number))
             self.observer.port_removed(name, member.number)
             del self._members[name]
             with self.paused():

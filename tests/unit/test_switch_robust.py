@@ -62,6 +62,29 @@ def test_a_punt_handler_may_close_the_switch():
     assert switch.ports == {}
 
 
+def test_who_is_told_of_a_removed_port_s_punts_may_ask_from_anywhere():
+    found = []
+    with Switch("lab", clock=FakeClock()) as switch:
+
+        def handler(port, data):
+            asking = threading.Thread(
+                target=lambda: found.append([s.name for s in switch.port_statuses()])
+            )
+            asking.start()
+            asking.join(5)
+
+        switch.on_punt = handler
+        switch.set_reserved(["lldp"], "punt")
+        port = switch.add_port(MemoryPort("old"))
+        switch.add_port(MemoryPort("b"))
+        port.send([frame(LLDP, mac(1))])
+        assert switch.poll_once() == 1
+
+        switch.remove_port("old")
+
+        assert found == [["b"]]
+
+
 def test_punts_of_a_removed_port_are_told_under_its_own_name():
     heard = []
     with Switch("lab", clock=FakeClock()) as switch:
