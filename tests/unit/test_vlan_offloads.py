@@ -57,6 +57,31 @@ def test_a_super_frame_gets_its_tag_in_every_segment(lab, version, protocol, inn
 
 
 @KINDS
+@pytest.mark.parametrize("text", ["trunk=10,tag-type=0x9100", "trunk=10"])
+def test_behind_a_tag_that_receivers_do_not_know_no_super_frame_leaves(
+    lab, version, protocol, text
+):
+    net = lan(lab)
+    inner = 0 if "0x9100" in text else 2  # or behind one more than they look behind
+    net.switch.set_port("a", vlans=parse("a", "access=10,tag-type=0x9200"))
+    for name in ("t", "plain"):
+        net.switch.set_port(name, vlans=parse(name, text))
+    net.switch.set_port("t", shape="100gbit")
+    header, f = unfinished(
+        B, A, version=version, protocol=protocol, payload=PAYLOAD, gso_size=1400, tags=inner
+    )
+
+    net.ports["a"].send([f], vnet=header)
+    net.switch.poll()
+
+    for name in ("t", "plain"):
+        got = net.ports[name].receive_with_header()
+        assert [h for h, _ in got] == [FINISHED] * 7
+        bare = [data[:12] + data[16:] for _, data in got]
+        assert b"".join(bytes(finished(data).payload) for data in bare) == PAYLOAD
+
+
+@KINDS
 def test_a_super_frame_loses_its_tag(lab, version, protocol):
     net = lan(lab)
     header, f = unfinished(

@@ -69,8 +69,7 @@ static inline void vsw_outbox_complete(struct vsw_outbox *o, const struct vsw_fr
 static inline void vsw_outbox_add(struct vsw_outbox *o, const struct vsw_frame *f)
 {
     const struct vsw_port *port = o->q->port;
-    bool opaque = f->needs & VSW_GSO_BITS && vsw_is_opaque(f);
-    unsigned undone = f->needs & ~(opaque ? 0u : port->can);
+    unsigned undone = f->needs & ~(unsigned)port->can;
 
     if (undone)
         vsw_frame_whole(o->burst, f);

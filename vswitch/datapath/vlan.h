@@ -17,8 +17,8 @@
  * VLANs leaves VSW_TAG_LEN bytes free before the virtio-net header, in memory that may be written.
  * Lengths are compared with the MTU without the tag, as by the Linux bridge.
  *
- * A super-frame behind a tag that is neither of 802.1Q nor of 802.1ad is cut here, whatever the port can
- * do: no kernel finds the headers behind any other (skb_network_protocol()).
+ * A super-frame behind a tag that is neither of 802.1Q nor of 802.1ad, or behind a third one, is cut,
+ * whatever the port can do: no kernel finds its headers there (skb_network_protocol()).
  *
  * IEEE 802.1Q-2018 6.9 (support of the service), 8.6.2 (ingress), 8.6.4 (egress).
  */
@@ -35,6 +35,8 @@
 #define VSW_VID_MASK 0xFFFu
 
 /* Chosen by us. */
+/* Beside enum vsw_offload, and no port can do it: a super-frame is to be cut before it leaves. */
+#define VSW_CUT_HERE (1u << 6)
 #define VSW_VID_NONE 4095u /* reserved by IEEE 802.1Q-2018 table 9-2: no VLAN at all */
 #define VSW_UNTAGGED 0u    /* instead of a VID on the wire: without a tag */
 
@@ -101,12 +103,6 @@ static inline uint32_t vsw_frame_bare_len(const struct vsw_frame *f)
     return f->len - (f->tagged ? VSW_TAG_LEN : 0u);
 }
 
-/* Whether @f has a tag that others cannot look behind. */
-static inline bool vsw_is_opaque(const struct vsw_frame *f)
-{
-    return f->tagged && !vsw_vnet_is_tag(vsw_ethertype(f));
-}
-
 static inline void vsw_vlan_tag(struct vsw_burst *b, struct vsw_frame *f, uint16_t tpid, uint16_t tci)
 {
     uint8_t *data = (uint8_t *)(uintptr_t)f->data;
@@ -163,6 +159,23 @@ static inline void vsw_vlan_measure(struct vsw_egress *out)
             out->longest = vsw_frame_bare_len(out->frame[i]);
 }
 
+/* Who gets a super-frame looks for its headers behind as many tags as we do, of types that are known.
+ * Where that would fail, behind one more or one of 0x9100, it gets no super-frame. */
+static __attribute__((noinline, unused)) void vsw_vlan_cut(struct vsw_egress *out)
+{
+    for (unsigned i = 0; i < out->n; i++) {
+        struct vsw_frame *f = (struct vsw_frame *)(uintptr_t)out->frame[i];
+        const struct vsw_frame theirs = {.data = f->data, .len = f->len};
+        struct vsw_vnet_layout at;
+        uint16_t type = vsw_vnet_parse_l2(&theirs, &at);
+
+        f->needs &= (uint8_t)~VSW_CUT_HERE;
+        if (f->needs & VSW_GSO_BITS && type != VSW_VNET_ETH_IPV4 && type != VSW_VNET_ETH_IPV6)
+            f->needs |= VSW_CUT_HERE;
+        out->needs |= f->needs;
+    }
+}
+
 /* Have all frames that leave by @port, which has VLANs, do so in the form it asks for. */
 static __attribute__((noinline, unused)) void
 vsw_vlan_leave(struct vsw_poller *p, const struct vsw_port *port, struct vsw_egress *out)
@@ -172,10 +185,10 @@ vsw_vlan_leave(struct vsw_poller *p, const struct vsw_port *port, struct vsw_egr
 
     for (unsigned i = 0; i < out->n;)
         i = vsw_vlan_form(&p->burst, v, c, out, i);
+    if (out->needs & VSW_GSO_BITS)
+        vsw_vlan_cut(out);
     if (out->longest > port->max_len)
         vsw_vlan_measure(out);
-    if (out->needs & VSW_GSO_BITS && !vsw_vnet_is_tag(v->tpid))
-        out->longest = UINT32_MAX; /* have each looked at: see vsw_is_opaque() */
 }
 
 #endif

@@ -86,20 +86,14 @@ struct vsw_vnet_layout {
     bool is_udp;
 };
 
-static inline bool vsw_vnet_is_tag(uint16_t type)
-{
-    return type == VSW_VNET_ETH_CTAG || type == VSW_VNET_ETH_STAG;
-}
-
-/* Skip Ethernet header and tags: sets l3 and returns the EtherType there; 0, which is none,
- * when the frame ends before.  The tag that says the frame's VLAN has the EtherType of its port,
- * which may be any. */
+/* Skip Ethernet header and tags, the one that says the frame's VLAN whatever its type: sets l3 and
+ * returns the EtherType there; 0, which is none, when the frame ends before. */
 static inline uint16_t vsw_vnet_parse_l2(const struct vsw_frame *f, struct vsw_vnet_layout *at)
 {
-    uint32_t type_at = VSW_ETH_LEN - 2;
-    uint16_t type = vsw_ethertype(f);
+    uint32_t type_at = f->tagged ? VSW_ETH_LEN + 2 : VSW_ETH_LEN - 2;
+    uint16_t type = vsw_be16(f->data + type_at);
 
-    for (int tags = -f->tagged; tags < 0 || vsw_vnet_is_tag(type); tags++) {
+    for (int tags = 0; type == VSW_VNET_ETH_CTAG || type == VSW_VNET_ETH_STAG; tags++) {
         type_at += 4;
         if (tags == VSW_VNET_TAGS_MAX || type_at + 2 > f->len)
             return 0;
