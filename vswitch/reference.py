@@ -197,10 +197,13 @@ class ReferenceSwitch:
         if ingress in self.mirrors.targets:
             port.count("blocked", len(admitted))
             admitted = []
-        probes, too_many, admitted = self.probes.sorted_out(ingress, admitted, now_s)
+        probes, too_many, others = self.probes.sorted_out(ingress, admitted, now_s)
         port.count("punt_full", len(too_many))
-        for a in probes:
-            self._punt(ingress, a.frame)
+        strangers = self._strangers(ingress, others, now_s)
+        for a in admitted:
+            if any(a is one for one in (*probes, *strangers)):
+                self._punt(ingress, a.frame)
+        admitted = [a for a in others if not any(a is one for one in strangers)]
         if port.flags.locked:
             admitted = self._from_known(ingress, admitted, now_s)
         if port.guard:
@@ -251,6 +254,13 @@ class ReferenceSwitch:
         if frame[:6] == RESERVED + bytes([PAUSE]) and self._verdict(frame) == "drop":
             return "reserved"
         return None
+
+    def _strangers(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
+        """Those for the control plane from who is not known at a locked port: 802.1X."""
+        if not self.ports[ingress].flags.locked:
+            return []
+        ours = [a for a in admitted if self._verdict(a.frame) == "punt"]
+        return [a for a in ours if self.fdb.lookup(a.vid, a.source, now_s) != ingress]
 
     def _from_known(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
         """Those whose source is known to be at the port they came in by."""

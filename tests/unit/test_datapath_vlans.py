@@ -408,3 +408,35 @@ def test_settings_are_told(lab):
     assert status.vlans.members == VidSet.of([10, 20])
     assert status.isolated
     assert status.settings == PortSettings(vlans=status.vlans, isolated=True)
+
+
+EAPOL = bytes.fromhex("0180c2000003")
+
+
+def punting(rig, *nibbles):
+    """Hear frames for reserved addresses; those that were heard."""
+    heard = []
+    rig.switch.set_reserved(nibbles, "punt")
+    rig.switch.on_punt = lambda port, data: heard.append((port, data))
+    return heard
+
+
+def test_who_would_unlock_a_port_is_heard_and_not_let_in(lab):
+    rig = lab("a", "b")
+    flags(rig, "a", locked=True)
+    heard = punting(rig, 3)
+
+    assert rig.send("a", frame(EAPOL, A), frame(ALL, A)) == {}
+
+    assert heard == [("a", frame(EAPOL, A))]
+    assert rig.drops("a") == {"guarded": 1}
+    assert rig.stations() == {}
+
+
+def test_what_is_for_everybody_does_not_pass_a_locked_port(lab):
+    rig = lab("a", "b")
+    flags(rig, "a", locked=True)
+    rig.switch.set_reserved([3], "forward")
+
+    assert rig.send("a", frame(EAPOL, A)) == {}
+    assert rig.drops("a") == {"guarded": 1}

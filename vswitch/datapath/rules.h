@@ -157,6 +157,8 @@ static inline unsigned vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
         return VSW_DROP_BLOCKED;
     if (src->rules & VSW_PROBED && vsw_is_probe(p, f))
         return vsw_probe_is_heard(p) ? VSW_PUNTED : (unsigned)VSW_DROP_PUNT_FULL;
+    if (src->rules & VSW_LOCKED && f->verdict == VSW_PUNT && !vsw_is_from(p, t, src, f))
+        return VSW_PUNTED; /* who unlocks it has to be asked: 802.1X.  bridge(8), "non-link-local" */
     if (src->rules & VSW_LOCKED && !vsw_is_from(p, t, src, f))
         return VSW_DROP_GUARDED;
     if (src->rules & VSW_GUARDED_IN && !vsw_guard_admits(p, src, f))
