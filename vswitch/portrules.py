@@ -66,9 +66,11 @@ class PortRules:
         self._notice(self._members.values())
         self._apply(member)
 
-    def leave_vlans(self, member: Member) -> None:
-        """A member's VLANs are others; the pollers, which heed that already, need not be held."""
-        self._stations.stay_in(member.number, self.vlans_of(member))
+    def leave_vlans(self, member: Member, was: PortVlans | None) -> None:
+        """A member's VLANs were others; the pollers, which heed that already, need not be held."""
+        before, now = was or PLAIN, self.vlans_of(member)
+        if now is None or not before.ingress_filter or before.members - now.members:
+            self._stations.stay_in(member.number, now)
 
     def end(self) -> None:
         """One of them is gone."""

@@ -322,7 +322,7 @@ class Switch(Telling):
             with self.paused():
                 self._core.datapath.set_port(member.number, **state)
             if settings.vlans != was.vlans:
-                self._rules.leave_vlans(member)
+                self._rules.leave_vlans(member, was.vlans)
                 self.observer.vlans_changed(name, was.vlans, settings.vlans)
 
     def _set_rules(self, member: Member, settings: PortSettings) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from vswitch import PortSettings
 from vswitch.errors import PortError
+from vswitch.stations import Stations
 from vswitch.vlans import VidSet
 from vswitch.vlanwords import parse
 
@@ -226,6 +227,24 @@ def test_stations_of_a_vlan_that_a_port_leaves_are_forgotten(lab):
     vlans(rig, a="trunk=10")
 
     assert [s.vid for s in rig.switch.stations()] == [10]
+
+
+def test_so_are_those_that_came_in_while_all_might(lab):
+    rig = lab("a", "b")
+    vlans(rig, a="trunk=10,ingress-filter=off", b="trunk=10,20")
+    for vid in (10, 20):
+        rig.send("a", frame(ALL, A, c(vid)))
+    vlans(rig, a="trunk=10")
+
+    assert [s.vid for s in rig.switch.stations()] == [10]
+
+
+def test_who_is_put_in_a_vlan_does_not_look_at_stations(lab, monkeypatch):
+    rig = lab("a", "b")
+    vlans(rig, a="trunk=10")
+    monkeypatch.setattr(Stations, "stay_in", None)
+
+    vlans(rig, a="trunk=10,20")
 
 
 def test_a_change_that_is_refused_forgets_no_stations(lab):
