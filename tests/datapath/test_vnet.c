@@ -346,6 +346,22 @@ static void the_layout_names_every_header(void)
     release_frame(&f);
 }
 
+static void the_tag_that_says_the_vlan_is_passed_over_whatever_its_type(void)
+{
+    super_ipv6(&s, 2, 17);
+    super_udp(&s, 100);
+    super_vnet(&s, 1, 5, 10, s.l4, 6);
+    vsw_put_be16(super_at(&s, 12), 0x9100);
+    struct vsw_frame f = exact_frame(&s, s.len);
+    struct vsw_vnet_layout at;
+
+    f.tagged = 1;
+    assert(vsw_vnet_parse_gso(&f, &at) == VSW_USO);
+    assert(at.l3 == 22);
+    assert(vsw_vnet_check(&f) == -EINVAL && !f.tagged); /* not while it is a stranger's */
+    release_frame(&f);
+}
+
 int main(void)
 {
     a_header_of_zeroes_means_a_finished_frame();
@@ -370,5 +386,6 @@ int main(void)
     an_ipv4_packet_longer_than_its_length_field_is_refused();
     headers_cut_short_anywhere_are_refused();
     the_layout_names_every_header();
+    the_tag_that_says_the_vlan_is_passed_over_whatever_its_type();
     return 0;
 }
