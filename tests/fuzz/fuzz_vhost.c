@@ -1,7 +1,6 @@
 /* fuzz_vhost.c - a guest that does anything: rings, tables and indices made of the fuzzer's bytes.
  *
- * With clang and -fsanitize=fuzzer it is a libFuzzer target.  With -DFUZZ_MAIN it has a loop of its
- * own, which any compiler can build: fuzz_vhost EXECUTIONS [SEED].
+ * With clang and -fsanitize=fuzzer it is a libFuzzer target; fuzz_main.c is a loop for any compiler.
  *
  * The guest's memory is heap blocks of their exact size, so that the sanitizer sees every byte
  * touched beside them; each part of a ring is a block.  The guest also writes while it is read: of
@@ -455,57 +454,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(vhost.guest.log);
     return 0;
 }
-
-#ifdef FUZZ_MAIN
-
-enum { INPUT_MAX = 512, KEPT = 256 };
-
-static uint64_t random_state;
-
-static uint32_t random_u32(void) /* xorshift64* (Vigna) */
-{
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return (uint32_t)((random_state * 0x2545F4914F6CDD1Du) >> 32);
-}
-
-/* Change some bytes of what was tried before, or begin anew. */
-static size_t mutate(uint8_t *data, size_t len)
-{
-    if (len < 16 || random_u32() % 8 == 0) {
-        len = 16 + random_u32() % (INPUT_MAX - 16);
-        for (size_t i = 0; i < len; i++)
-            data[i] = (uint8_t)random_u32();
-        return len;
-    }
-    for (unsigned n = 1 + random_u32() % 8; n; n--)
-        data[random_u32() % len] = (uint8_t)random_u32();
-    if (random_u32() % 4 == 0) { /* the same deeds again */
-        size_t from = random_u32() % len, to = random_u32() % len, n = random_u32() % 32;
-
-        for (size_t i = 0; i < n && from + i < len && to + i < len; i++)
-            data[to + i] = data[from + i];
-    }
-    return len;
-}
-
-int main(int argc, char **argv)
-{
-    static uint8_t kept[KEPT][INPUT_MAX];
-    static size_t len[KEPT];
-    unsigned long long executions = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
-    unsigned long long seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-
-    random_state = seed * 2 + 1;
-    for (unsigned long long i = 0; i < executions; i++) {
-        unsigned k = random_u32() % KEPT;
-
-        len[k] = mutate(kept[k], len[k]);
-        LLVMFuzzerTestOneInput(kept[k], len[k]);
-    }
-    printf("fuzz_vhost: %llu executions, seed %llu: no finding\n", executions, seed);
-    return 0;
-}
-
-#endif

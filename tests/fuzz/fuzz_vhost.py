@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_suffix(".c")
+LOOP = SOURCE.with_name("fuzz_main.c")
 STRICT = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion"]
 STRICT += ["-Wsign-conversion", "-g", "-O1", "-fno-sanitize-recover=all"]
 INPUT_MAX = 512
@@ -27,12 +28,13 @@ INPUT_MAX = 512
 def build(cc: str, folder: Path) -> tuple[Path, bool]:
     """The program, and whether libFuzzer drives it."""
     is_clang = "clang" in Path(cc).name
-    how = ["-fsanitize=fuzzer,address,undefined"] if is_clang else ["-DFUZZ_MAIN"]
-    how += [] if is_clang else ["-fsanitize=address,undefined"]
+    how = ["-fsanitize=fuzzer,address,undefined"] if is_clang else ["-fsanitize=address,undefined"]
+    sources = [SOURCE] if is_clang else [SOURCE, LOOP]
     program = folder / "fuzz_vhost"
     subprocess.run(
-        [cc, *STRICT, *how, f"-I{ROOT / 'vswitch'}", SOURCE, "-o", program], check=True, timeout=120
-    )
+        [cc, *STRICT, *how, f"-I{ROOT / 'vswitch'}", *sources, "-o", program],
+        check=True, timeout=120,
+    )  # fmt: skip
     return program, is_clang
 
 
