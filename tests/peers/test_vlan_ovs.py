@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from support.frames import BROADCAST
-from support.vlan_cases import GROUP, Tag, access, native, says, trunk
 from support.vlan_ovs import lacking, open_vswitch
 from support.vlan_replay import by_reference, by_switch
 from support.vlan_scenario import Arrival, Scenario, differences, scenario_text
 from support.vlan_strategies import STATIONS, VIDS, pinned, seldom
+from support.vlan_talk import GROUP, Tag, access, native, says, trunk
 from vswitch.portsettings import PortSettings
 from vswitch.vlans import C_TAG, S_TAG, PortVlans
 

@@ -6,79 +6,34 @@ here: it is what the Linux bridge does (``tests/support/vlan_recorded.json``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from support.frames import BROADCAST, frame, mac
-from support.vlan_scenario import Arrival, Change, Pinned, Plug, Scenario, Step
-from vswitch.portsettings import PortSettings
-from vswitch.vlans import C_TAG, S_TAG, PortVlans, VidSet
+from support.flag_cases import FLAGS
+from support.frames import BROADCAST, mac
+from support.vlan_scenario import Change, Pinned
+from support.vlan_talk import (
+    DROP_ELIGIBLE,
+    GROUP,
+    OLD_TAG,
+    PLAIN_PORT,
+    PRIORITY,
+    RESERVED,
+    A,
+    B,
+    C,
+    D,
+    access,
+    case,
+    cut,
+    every_pair,
+    greetings,
+    native,
+    says,
+    trunk,
+    vlans,
+)
+from vswitch.vlans import C_TAG, S_TAG
 
-A, B, C, D = map(mac, range(1, 5))
-GROUP = bytes.fromhex("01005e000001")
-RESERVED = [bytes.fromhex("0180c20000") + bytes([n]) for n in range(16)]
-PRIORITY = 5 << 13
-DROP_ELIGIBLE = 1 << 12
-OLD_TAG = 0x9100  # what some switches have for service tags; no tag to Linux
-
-Tag = int | tuple[int, int]  # the control information of a C-tag; or EtherType and that
-
-
-def says(port: int, dst: bytes, src: bytes, *tags: Tag, length: int = 60) -> Arrival:
-    """A frame from *src* to *dst* with *tags*, outermost first."""
-    words = [tag if isinstance(tag, tuple) else (C_TAG, tag) for tag in tags]
-    inside = b"".join(n.to_bytes(2, "big") for word in words for n in word)
-    untagged = frame(dst, src, pad_to=length - len(inside))
-    return Arrival(port, untagged[:12] + inside + untagged[12:])
-
-
-def vlans(pvid: int | None, members: str, untagged: str = "") -> PortSettings:
-    """*members*: of all VLANs, those of *untagged* among them."""
-    return PortSettings(
-        vlans=PortVlans(
-            pvid=pvid,
-            members=VidSet.parse(members) if members else VidSet(),
-            untagged=VidSet.parse(untagged) if untagged else VidSet(),
-        )
-    )
-
-
-def access(vid: int) -> PortSettings:
-    return vlans(vid, f"{vid}", f"{vid}")
-
-
-def trunk(members: str) -> PortSettings:
-    return vlans(None, members)
-
-
-def native(vid: int, members: str, *, tagged: bool = False) -> PortSettings:
-    return vlans(vid, members, "" if tagged else f"{vid}")
-
-
-def case(
-    name: str, ports: Sequence[PortSettings], *steps: Step | Sequence[Step],
-    pinned: Sequence[Pinned] = (), tag_type: int = C_TAG,
-) -> Scenario:  # fmt: skip
-    flat = [s for step in steps for s in (step if isinstance(step, list) else [step])]
-    return Scenario(name, tuple(ports), tuple(flat), tuple(pinned), tag_type)
-
-
-def greetings(n_ports: int, *tags: Tag) -> list[Step]:
-    """Each port's own station says hello to all."""
-    return [says(n, BROADCAST, mac(n + 1), *tags) for n in range(n_ports)]
-
-
-def every_pair(n_ports: int, *tags: Tag) -> list[Step]:
-    """Each port's own station talks to that of every port, itself included."""
-    return [says(a, mac(b + 1), mac(a + 1), *tags) for a in range(n_ports) for b in range(n_ports)]
-
-
-def cut(arrival: Arrival, length: int) -> Arrival:
-    """The beginning of a frame."""
-    return replace(arrival, frame=arrival.frame[:length])
-
-
-PLAIN_PORT = PortSettings()
 S_BOTH = [(S_TAG, 10), (S_TAG, 20)]
 
 TAGGING = [
@@ -305,92 +260,6 @@ UNAWARE = [
         [cut(says(0, BROADCAST, A, 10), n) for n in (14, 16, 18, 19, 20)],
     ),
 ]  # fmt: skip
-
-
-def flag_cases(kind: str, port: PortSettings, *tags: Tag) -> list[Scenario]:
-    """A case for each flag, with ports that are all like *port* and frames with *tags*."""
-    talk = [*greetings(4, *tags), *every_pair(4, *tags), says(0, GROUP, A, *tags)]
-    unknown = [says(n, mac(9), mac(n + 1), *tags) for n in range(4)]
-    groups = [says(n, GROUP, mac(n + 1), *tags) for n in range(4)]
-    all_kinds = [*unknown, *groups, *talk]
-
-    def one(name: str, *flags: dict[str, object], steps: Sequence[Step] = all_kinds,
-            pinned: Sequence[Pinned] = ()) -> Scenario:  # fmt: skip
-        ports = [replace(port, **f) for f in (*flags, *[{}] * 4)][:4]
-        return case(f"{name}, {kind}", ports, *steps, pinned=pinned)
-
-    def later(number: int, **flags: object) -> Change:
-        return Change(number, replace(port, **flags))
-
-    vid = port.vlans.pvid or 10 if port.vlans else 0
-    return [
-        one("isolated ports do not hear each other", {"isolated": True}, {"isolated": True}),
-        one("one isolated port hears the others", {"isolated": True}),
-        one("all ports isolated", *[{"isolated": True}] * 4),
-        one("isolation ends", {"isolated": True}, {"isolated": True},
-            steps=[*talk, later(0), *talk]),
-        one("hairpin", {"hairpin": True}),
-        one("hairpin at an isolated port", {"hairpin": True, "isolated": True}, {"isolated": True}),
-        one("hairpin to a station that is static", {"hairpin": True},
-            steps=[says(0, D, A, *tags), says(0, D, A, *tags), says(1, D, B, *tags)],
-            pinned=[Pinned(D, 0, vid)]),
-        one("no flood of unknown stations", {"flood": False}, {"flood": False}),
-        one("no flood of groups", {"mcast_flood": False}, {"mcast_flood": False}),
-        one("no flood of broadcasts", {"bcast_flood": False}, {"bcast_flood": False}),
-        one("no flood at all", *[{"flood": False, "mcast_flood": False, "bcast_flood": False}] * 4),
-        one("no learning", {"learning": False}, {"learning": False}),
-        one("a port that does not learn does not move stations",
-            {}, {"learning": False}, steps=[
-                says(0, BROADCAST, A, *tags), says(1, BROADCAST, A, *tags), says(2, A, C, *tags),
-                later(1), says(1, BROADCAST, A, *tags), says(2, A, C, *tags)]),
-        one("a port stops learning and keeps what it learned", steps=[
-            *talk, later(1, learning=False), says(2, B, C, *tags), says(1, C, B, *tags),
-            says(0, BROADCAST, B, *tags), says(2, B, C, *tags), says(1, BROADCAST, D, *tags)]),
-        one("a locked port lets in nobody", {"locked": True}),
-        one("a locked port lets in its static station", {"locked": True}, {"locked": True},
-            pinned=[Pinned(A, 0, vid), Pinned(B, 2, vid)]),
-        one("a locked port lets in who was learned before", steps=[
-            *talk, later(0, locked=True), says(0, B, A, *tags), says(0, BROADCAST, A, *tags),
-            says(0, B, C, *tags), says(0, B, mac(8), *tags), says(1, A, B, *tags),
-            says(1, BROADCAST, A, *tags), says(0, B, A, *tags), later(0), says(0, B, A, *tags)]),
-        one("a locked port that does not learn", {"locked": True, "learning": False},
-            pinned=[Pinned(A, 0, vid)]),
-        one("a locked port and frames that are none", {"locked": True}, pinned=[Pinned(A, 0, vid)],
-            steps=[says(0, BROADCAST, GROUP, *tags), says(0, BROADCAST, bytes(6), *tags),
-                   says(0, GROUP, A, *tags), says(0, A, A, *tags)]),
-        one("all flags at once", {"isolated": True, "flood": False}, {"hairpin": True},
-            {"locked": True, "bcast_flood": False}, {"mcast_flood": False, "isolated": True},
-            pinned=[Pinned(C, 2, vid)]),
-        one("a link that is down forgets its stations", steps=[
-            *talk, Plug(1, up=False), says(0, B, A, *tags), says(0, BROADCAST, A, *tags),
-            says(2, C, B, *tags), Plug(1, up=True), says(0, B, A, *tags)]),
-        one("static stations outlast their link", pinned=[Pinned(B, 1, vid)], steps=[
-            Plug(1, up=False), says(0, B, A, *tags), says(2, BROADCAST, B, *tags),
-            Plug(1, up=True), says(0, B, A, *tags)]),
-        one("a backup port gets what is for a port that is down", {}, {"backup": "p2"}, steps=[
-            *talk, Plug(1, up=False), says(0, B, A, *tags), says(3, B, D, *tags),
-            says(2, B, C, *tags), says(0, BROADCAST, A, *tags), says(0, GROUP, A, *tags),
-            says(0, mac(9), A, *tags), says(2, A, B, *tags), says(0, B, A, *tags),
-            Plug(1, up=True), says(0, B, A, *tags), says(1, A, B, *tags), says(0, B, A, *tags)]),
-        one("a backup port that is isolated", {"isolated": True}, {"backup": "p2"},
-            {"isolated": True}, steps=[
-            *talk, Plug(1, up=False), says(0, B, A, *tags), says(3, B, D, *tags)]),
-        one("a backup port that is down, too", {}, {"backup": "p2"}, {"backup": "p3"}, steps=[
-            *talk, Plug(1, up=False), Plug(2, up=False), says(0, B, A, *tags), says(0, C, A, *tags),
-            Plug(2, up=True), says(0, B, A, *tags), says(0, C, A, *tags)]),
-        one("a backup port with hairpin", {}, {"backup": "p2"}, {"hairpin": True}, steps=[
-            *talk, Plug(1, up=False), says(2, B, C, *tags), says(2, BROADCAST, C, *tags)]),
-        one("a static station behind a backup port", {}, {"backup": "p2"}, steps=[
-            says(0, B, A, *tags), Plug(1, up=False), says(0, B, A, *tags), says(2, B, C, *tags),
-            says(2, A, B, *tags), says(0, B, A, *tags)], pinned=[Pinned(B, 1, vid)]),
-    ]  # fmt: skip
-
-
-FLAGS = [
-    *flag_cases("without VLANs", PLAIN_PORT),
-    *flag_cases("access", access(10)),
-    *flag_cases("trunk", trunk("10,20"), 10),
-]
 
 CHANGES = [
     case(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from support.frames import BROADCAST, mac
-from support.vlan_cases import GROUP, OLD_TAG, says
 from support.vlan_scenario import Change, Pinned, Plug, Scenario, Step
+from support.vlan_talk import GROUP, OLD_TAG, says
 from vswitch.portsettings import PortSettings
 from vswitch.vlans import C_TAG, S_TAG, PortVlans, VidSet
 
