@@ -1,15 +1,24 @@
-"""vhost-user sessions whose guest takes notes, or is one on a datapath."""
+"""What several files of unit tests begin with; a file that needs another one says so itself.
+
+Services without ports, and machines at vhost-user ports or sessions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from support.front_end import FakeGuest, Machine, open_fds
 from support.guest_rig import Rig
+from support.lab import Lab
+from support.services import recordings, services
+from support.vhost_lab import Plug, plugs
 from vswitch._guest import Guest
 from vswitch._ports import add_vhost_port
+from vswitch.portconfig import PortConfig
+from vswitch.service import Service
 
 
 @pytest.fixture
@@ -31,3 +40,47 @@ def real(rig, request) -> Iterator[tuple[Machine, Rig]]:
     yield machine, net
     machine.close()
     assert open_fds() == before
+
+
+# ---------------------------------------------------------------------- services
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Service]]:
+    """Factory of services, which are closed after the test."""
+    with services() as make:
+        yield make
+
+
+@pytest.fixture
+def service(make: Callable[..., Service]) -> Service:
+    return make()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Callable[..., PortConfig]:
+    """Factory of ports that need nobody."""
+    return recordings(tmp_path)
+
+
+# ---------------------------------------------------------------------- machines at a switch
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where a machine's socket is to be."""
+    return tmp_path / "vm.sock"
+
+
+@pytest.fixture
+def net(lab: Callable[..., Lab], caplog: pytest.LogCaptureFixture) -> Lab:
+    """A switch with one port, "a", that warns, whatever level other tests have left behind."""
+    caplog.set_level("WARNING")
+    return lab("a")
+
+
+@pytest.fixture
+def plug(net: Lab, place: Path) -> Iterator[Plug]:
+    """Factory of machines at *place*, which look at the switch as they speak."""
+    with plugs(net, place) as plug:
+        yield plug

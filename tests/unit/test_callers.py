@@ -28,11 +28,6 @@ def core_of_labs(request) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "vm.sock"
-
-
-@pytest.fixture
 def qemu(place) -> Iterator[StreamListener]:
     listener = StreamListener(place)
     yield listener

@@ -7,12 +7,11 @@ import resource
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from support.frames import BROADCAST, frame, mac
-from support.services import descriptors, qemu, recordings, services, unchanged
+from support.services import descriptors, qemu, unchanged
 from vswitch import MemoryPort, openfiles
 from vswitch.config import StationConfig
 from vswitch.errors import (
@@ -23,26 +22,9 @@ from vswitch.errors import (
     PortNotFoundError,
 )
 from vswitch.portconfig import PortConfig
-from vswitch.service import Service
 
 A, B = mac(1), mac(2)
 LEARNED = frame(BROADCAST, A)
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Service]]:
-    with services() as make:
-        yield make
-
-
-@pytest.fixture
-def service(make: Callable[..., Service]) -> Service:
-    return make()
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Callable[..., PortConfig]:
-    return recordings(tmp_path)
 
 
 def test_a_port_that_was_added_is_part_of_the_configuration(service, out):

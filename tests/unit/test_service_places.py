@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from support.frames import BROADCAST, frame, mac
 from support.plugged import PluggedVm
-from support.services import qemu, recordings, services, unchanged
+from support.services import qemu, unchanged
 from support.stream_peer import StreamPeer
 from vswitch import MemoryPort, paths
 from vswitch.errors import (
@@ -23,26 +21,9 @@ from vswitch.errors import (
 from vswitch.portconfig import PortConfig
 from vswitch.ports import QemuPort
 from vswitch.portsettings import PortSettings
-from vswitch.service import Service
 
 A, B = mac(1), mac(2)
 LEARNED = frame(BROADCAST, A)
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Service]]:
-    with services() as make:
-        yield make
-
-
-@pytest.fixture
-def service(make: Callable[..., Service]) -> Service:
-    return make()
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Callable[..., PortConfig]:
-    return recordings(tmp_path)
 
 
 def test_a_listener_comes_and_goes_with_the_configuration(service, tmp_path):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from support.frames import BROADCAST, frame, mac
-from support.services import qemu, recordings, services, unchanged
+from support.services import qemu, unchanged
 from support.stream_peer import StreamPeer
 from vswitch import MemoryPort, Switch, configfile
 from vswitch.config import StationConfig, SwitchConfig
@@ -21,29 +19,11 @@ from vswitch.errors import (
     StationExistsError,
     StationNotFoundError,
 )
-from vswitch.portconfig import PortConfig
 from vswitch.portsettings import PortSettings
-from vswitch.service import Service
 from vswitch.vlanwords import parse
 
 A, B = mac(1), mac(2)
 LEARNED = frame(BROADCAST, A)
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Service]]:
-    with services() as make:
-        yield make
-
-
-@pytest.fixture
-def service(make: Callable[..., Service]) -> Service:
-    return make()
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Callable[..., PortConfig]:
-    return recordings(tmp_path)
 
 
 def test_static_stations_are_part_of_the_configuration(service, out):

@@ -5,44 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from support.front_end import FEATURES
 from support.lab import Lab
 from support.plugged import PluggedFrontEnd
-from support.vhost_lab import Plug, plugs, talks
+from support.vhost_lab import talks
 from vswitch import VhostUserPort
 from vswitch.callers import FIRST_S, LAST_S
 from vswitch.errors import DeviceError, PortError
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Request
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "vm.sock"
-
-
-@pytest.fixture(autouse=True)
-def warnings_only(caplog) -> None:
-    """Whatever level other tests have left behind."""
-    caplog.set_level("WARNING")
-
-
-@pytest.fixture
-def net(lab: Callable[..., Lab]) -> Lab:
-    return lab("a")
-
-
-@pytest.fixture
-def plug(net: Lab, place: Path) -> Iterator[Plug]:
-    """Factory of machines at *place*, which look at the switch as they speak."""
-    with plugs(net, place) as plug:
-        yield plug
 
 
 @pytest.fixture

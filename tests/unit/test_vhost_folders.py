@@ -29,12 +29,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def net(lab: Callable[..., Lab], caplog) -> Lab:
-    caplog.set_level("WARNING")
-    return lab("a")
-
-
-@pytest.fixture
 def plug(net: Lab, folder: Path) -> Iterator[Plug]:
     """Factory of machines at a socket of the folder."""
     with ExitStack() as stack:

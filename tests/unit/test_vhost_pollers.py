@@ -30,11 +30,6 @@ Plug = Callable[..., PluggedVm]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "vm.sock"
-
-
-@pytest.fixture
 def plug() -> Iterator[Plug]:
     with ExitStack() as stack:
         yield lambda where, **options: stack.enter_context(closing(PluggedVm(where, **options)))

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from support.frames import mac
 from support.lab import Lab
 from support.plugged import PluggedVm
-from support.vhost_lab import DOWN, UP, A, Plug, held, plugs, talks
+from support.vhost_lab import DOWN, UP, A, held, talks
 from vswitch import VhostUserPort
 from vswitch.portsettings import PortSettings
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Feature, Request
 
 PINNED = mac(101)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "vm.sock"
-
-
-@pytest.fixture(autouse=True)
-def warnings_only(caplog) -> None:
-    """Whatever level other tests have left behind."""
-    caplog.set_level("WARNING")
-
-
-@pytest.fixture
-def net(lab: Callable[..., Lab]) -> Lab:
-    return lab("a")
-
-
-@pytest.fixture
-def plug(net: Lab, place: Path) -> Iterator[Plug]:
-    """Factory of machines at *place*, which look at the switch as they speak."""
-    with plugs(net, place) as plug:
-        yield plug
 
 
 @pytest.mark.parametrize("features", [0, Feature.EVENT_IDX, Feature.RING_PACKED])

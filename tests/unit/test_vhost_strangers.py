@@ -5,43 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from support.front_end import open_fds
-from support.lab import Lab
-from support.vhost_lab import DOWN, UP, Plug, plugs, talks
+from support.vhost_lab import DOWN, UP, talks
 from support.wait import wait_for
 from vswitch import VhostUserPort
 from vswitch.ports.vhost_user import MESSAGES_MAX, MESSAGES_PER_S
 from vswitch.wire import vhost_user as wire
 from vswitch.wire.vhost_user import Feature, Request
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "vm.sock"
-
-
-@pytest.fixture(autouse=True)
-def warnings_only(caplog) -> None:
-    """Whatever level other tests have left behind."""
-    caplog.set_level("WARNING")
-
-
-@pytest.fixture
-def net(lab: Callable[..., Lab]) -> Lab:
-    return lab("a")
-
-
-@pytest.fixture
-def plug(net: Lab, place: Path) -> Iterator[Plug]:
-    """Factory of machines at *place*, which look at the switch as they speak."""
-    with plugs(net, place) as plug:
-        yield plug
 
 
 def test_a_message_may_come_in_pieces(net, place, plug):
