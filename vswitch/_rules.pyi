@@ -8,7 +8,6 @@ from vswitch.portsettings import PortSettings
 from vswitch.vlans import PortVlans
 
 VERDICTS: dict[str, int]
-ACCEPT: dict[str, int]
 
 def set_reserved(dp: Datapath, nibbles: Iterable[int], verdict: str) -> None: ...
 def set_vlans(dp: Datapath, port: int, vlans: PortVlans | None) -> None: ...

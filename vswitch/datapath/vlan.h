@@ -38,7 +38,7 @@
 /* Beside enum vsw_offload, and no port can do it: a super-frame is to be cut before it leaves. */
 #define VSW_CUT_HERE (1u << 6)
 #define VSW_VID_NONE 4095u /* reserved by IEEE 802.1Q-2018 table 9-2: no VLAN at all */
-#define VSW_UNTAGGED 0u    /* instead of a VID on the wire: without a tag */
+#define VSW_UNTAGGED 0xFFFFu /* instead of a VID on the wire: without a tag */
 
 /* Of one port and VLAN; written by one poller each. */
 struct vsw_vlan_counters {
