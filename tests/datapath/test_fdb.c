@@ -1,5 +1,5 @@
 /* fdb.h alone: where entries go, and what is left when two pollers meet at one. */
-#include "datapath/fdb.h"
+#include "datapath/fdb_control.h"
 
 #include <assert.h>
 

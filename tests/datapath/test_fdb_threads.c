@@ -6,7 +6,7 @@
  * stations: places are reused and entries moved all the time.  When all is quiet the counters
  * must be what a walk through the table finds.
  */
-#include "datapath/fdb.h"
+#include "datapath/fdb_control.h"
 
 #include <assert.h>
 #include <pthread.h>

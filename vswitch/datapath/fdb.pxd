@@ -1,4 +1,4 @@
-# Declarations of fdb.h for cimport.
+# Declarations of fdb.h and fdb_control.h for cimport.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from vswitch.datapath.event cimport vsw_events
@@ -42,6 +42,9 @@ cdef extern from "datapath/fdb.h" nogil:
     uint16_t vsw_fdb_lookup(vsw_fdb *t, uint64_t key, uint64_t hash, uint32_t now_s)
     void vsw_fdb_learn(vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
                        vsw_events **events)
+
+
+cdef extern from "datapath/fdb_control.h" nogil:
     int vsw_fdb_pin(vsw_fdb *t, uint64_t key, uint16_t port)
     int vsw_fdb_enter(vsw_fdb *t, uint64_t key, uint16_t port, unsigned flags, uint32_t now_s)
     bint vsw_fdb_delete(vsw_fdb *t, uint64_t key)
