@@ -105,6 +105,7 @@ def set_flags(Datapath dp not None, unsigned port, flags):
     _set(dp, p, VSW_NO_MCAST_FLOOD, not flags.mcast_flood)
     _set(dp, p, VSW_NO_BCAST_FLOOD, not flags.bcast_flood)
     _set(dp, p, VSW_LOCKED, flags.locked)
+    p.mab = flags.mab
     _set(dp, p, VSW_LIMIT_DROP, flags.limit_drop)
 
 

@@ -10,19 +10,29 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from vswitch.reference_fdb import Fdb, Station
 
 # struct vsw_event: key, ns, at_s, port, old port, kind, flags
 RECORD = struct.Struct("=QQIHHBB6x")
 LEARNED, MOVED, EXPIRED, FLUSHED, DELETED, PINNED, REFUSED, HELD = range(1, 9)
-WAS_STATIC, IS_STATIC, BY_COMMAND = 1, 2, 4
+WAS_STATIC, IS_STATIC, BY_COMMAND, IS_LOCKED, WAS_LOCKED = 1, 2, 4, 8, 16
 NOWHERE = 0xFFFF
 NEVER_S = 0xFFFF_FFFF
 WAITING_MAX = 1 << 14  # as a ring of the compiled datapath
 
-State = tuple[int, bool, int]  # port, static, the second in which it is to be dead
-ABSENT: State = (NOWHERE, False, NEVER_S)
+
+class State(NamedTuple):
+    """Where a station was at some moment."""
+
+    port: int
+    dead_s: int = NEVER_S  # the second in which it is to be dead
+    static: bool = False
+    locked: bool = False
+
+
+ABSENT = State(NOWHERE)
 
 
 class ToldFdb(Fdb):
@@ -44,42 +54,46 @@ class ToldFdb(Fdb):
 
     # ------------------------------------------------------------ what is told
 
-    def learn(self, vid: int, mac: bytes, port: int, now_s: int) -> None:
+    def learn(self, vid: int, mac: bytes, port: int, now_s: int, *, locked: bool = False) -> None:
         before, refused = self._state(vid, mac), self.refused
         learned = self.learned
-        super().learn(vid, mac, port, now_s)
+        super().learn(vid, mac, port, now_s, locked=locked)
         if self.refused > refused:
             self._put_once(REFUSED, vid, mac, before, port, now_s)
-        elif self.hold_s and not before[1] and self.is_held_elsewhere(vid, mac, port, now_s):
+        elif self.hold_s and not before.static and self.is_held_elsewhere(vid, mac, port, now_s):
             self._put_once(HELD, vid, mac, before, port, now_s)
         elif self.learned > learned:
             if before != ABSENT:
-                self._put(EXPIRED, vid, mac, before, ABSENT, before[2])
+                self._put(EXPIRED, vid, mac, before, ABSENT, before.dead_s)
             self._put(LEARNED, vid, mac, ABSENT, self._state(vid, mac), now_s)
-        elif before[0] != self._state(vid, mac)[0]:
+        elif before.port != self._state(vid, mac).port:
             self._put(MOVED, vid, mac, before, self._state(vid, mac), now_s)
 
     def pin(self, vid: int, mac: bytes, port: int) -> None:
         before = self._state(vid, mac)
         super().pin(vid, mac, port)
-        self._put(PINNED, vid, mac, before, self._state(vid, mac), before[2], BY_COMMAND)
+        self._put(PINNED, vid, mac, before, self._state(vid, mac), before.dead_s, BY_COMMAND)
 
     def stick(self, vid: int, mac: bytes, port: int, now_s: int) -> None:
         before = self._state(vid, mac)
         super().stick(vid, mac, port, now_s)
-        self._put(PINNED, vid, mac, before, self._state(vid, mac), before[2], BY_COMMAND)
+        self._put(PINNED, vid, mac, before, self._state(vid, mac), before.dead_s, BY_COMMAND)
 
     def delete(self, vid: int, mac: bytes) -> bool:
         before = self._state(vid, mac)
         if not super().delete(vid, mac):
             return False
         flags = 0 if self._cause == EXPIRED else BY_COMMAND
-        self._put(self._cause, vid, mac, before, ABSENT, before[2], flags)
+        self._put(self._cause, vid, mac, before, ABSENT, before.dead_s, flags)
         return True
 
     def flush(self, port: int | None = None, *, with_static: bool = False) -> int:
         with self._because(FLUSHED):
             return super().flush(port, with_static=with_static)
+
+    def flush_locked(self, port: int) -> int:
+        with self._because(FLUSHED):
+            return super().flush_locked(port)
 
     def expire(self, now_s: int) -> int:
         with self._because(EXPIRED):
@@ -95,7 +109,9 @@ class ToldFdb(Fdb):
 
     def _state(self, vid: int, mac: bytes) -> State:
         station = self._stations.get((vid, mac))
-        return ABSENT if station is None else (station.port, station.static, self._dead_s(station))
+        if station is None:
+            return ABSENT
+        return State(station.port, self._dead_s(station), station.static, station.locked)
 
     def _dead_s(self, station: Station) -> int:
         if station.static or not self.ageing_s:
@@ -109,7 +125,7 @@ class ToldFdb(Fdb):
     ) -> None:
         if self._told_s.get((kind, port)) != now_s:
             self._told_s[kind, port] = now_s
-            self._put(kind, vid, mac, before, (port, False, 0), now_s)
+            self._put(kind, vid, mac, before, State(port), now_s)
 
     def _put(
         self,
@@ -124,9 +140,10 @@ class ToldFdb(Fdb):
         if len(self._waiting) >= WAITING_MAX * RECORD.size:
             self.lost += 1
             return
-        flags |= (WAS_STATIC if before[1] else 0) | (IS_STATIC if after[1] else 0)
-        ns, at_s = time.monotonic_ns(), at_s & NEVER_S
-        self._waiting += RECORD.pack(key_of(vid, mac), ns, at_s, after[0], before[0], kind, flags)
+        flags |= (WAS_STATIC if before.static else 0) | (IS_STATIC if after.static else 0)
+        flags |= (WAS_LOCKED if before.locked else 0) | (IS_LOCKED if after.locked else 0)
+        key, ns, at_s = key_of(vid, mac), time.monotonic_ns(), at_s & NEVER_S
+        self._waiting += RECORD.pack(key, ns, at_s, after.port, before.port, kind, flags)
         if not self._asked:
             self._asked = True
             self._bell()

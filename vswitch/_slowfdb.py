@@ -63,6 +63,12 @@ class Fdb:
                 self._dp.port_at(port)
             return self._table.flush(port, with_static=with_static)
 
+    def flush_locked(self, port: int) -> int:
+        """Forget those who only knocked at a port; how many there were.  *Parked.*"""
+        with self._dp.lock:
+            self._dp.port_at(port)
+            return self._table.flush_locked(port)
+
     def expire(self, now_s: int) -> int:
         """Free the places of stations that were not heard for the ageing time; how many."""
         with self._dp.lock:
@@ -76,7 +82,7 @@ class Fdb:
         """The live stations as rows of 16 bytes, see ROW."""
         with self._dp.lock:
             rows = [
-                ROW.pack(r.mac, r.vid, r.port, r.static, r.sticky, r.age_s)
+                ROW.pack(r.mac, r.vid, r.port, r.static, r.flags, r.age_s)
                 for r in self._table.rows(now_s)
             ]
         return memoryview(bytearray(b"".join(rows)))

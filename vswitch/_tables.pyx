@@ -72,6 +72,10 @@ cdef class Fdb:
             n += vsw_fdb_flush(self._table, number, static)
         return n
 
+    def flush_locked(self, unsigned port):
+        """Forget those who only knocked at a port; how many there were.  *Parked.*"""
+        return vsw_fdb_flush_locked(self._table, self._dp._port_at(port).id)
+
     def expire(self, uint32_t now_s):
         """Free the places of stations that were not heard for the ageing time; how many."""
         cdef uint32_t n
@@ -91,7 +95,7 @@ cdef class Fdb:
         return n
 
     def rows(self, uint32_t now_s):
-        """The live stations, 16 bytes each: mac, vid and port (u16), static, sticky (u8), age."""
+        """The live stations, 16 bytes each: mac, vid and port (u16), static, flags (u8), age."""
         # Room for some that are learned meanwhile; more of them show up in the next call.
         cdef uint32_t most = self._table.entries + 1024
         cdef Memory rows = Memory(most * 16)

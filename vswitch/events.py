@@ -23,7 +23,8 @@ class Event:
     """Something that happened; what does not apply to its kind is None or False.
 
     ================= =============================================================================
-    learned, moved    a station was heard on *port*, before on *old_port*
+    learned, moved    a station was heard on *port*, before on *old_port*; *locked*: it only
+                      knocked there, and waits to be let in
     expired           it was not heard for the ageing time; it was behind *old_port*
     flushed, deleted  it was forgotten by command, or because *old_port* went down or away
     pinned            it is static now
@@ -52,6 +53,8 @@ class Event:
     vid: int = 0
     static: bool = False  # what it is now
     was_static: bool = False
+    locked: bool = False
+    was_locked: bool = False
     reason: str | None = None
     count: int | None = None
     rate: float | None = None  # per second

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from vswitch.events import GROUPS, Event
 
@@ -26,7 +27,7 @@ MOVED, EXPIRED, PINNED, REFUSED, HELD = (
     KIND_NAMES.index(name) for name in ("moved", "expired", "pinned", "refused", "held")
 )
 STAYED = ("refused", "held")  # the state is as before: not told, and nothing to put back
-WAS_STATIC, IS_STATIC, BY_COMMAND = 1, 2, 4
+WAS_STATIC, IS_STATIC, BY_COMMAND, IS_LOCKED, WAS_LOCKED = 1, 2, 4, 8, 16
 NOWHERE = 0xFFFF
 
 STATIONS_MAX = 100_000  # records, 3.2 MB
@@ -36,7 +37,14 @@ CHUNK_BYTES = 1 << 16  # records that came together or soon after share their na
 WALL_STEP_S = 0.01  # a wall clock that was set by more begins a chunk of its own
 
 Key = tuple[int, bytes]  # VLAN, address
-State = tuple[str, bool]  # port, static
+
+
+class State(NamedTuple):
+    """Where a station was."""
+
+    port: str
+    static: bool
+    locked: bool = False
 
 
 @dataclass(slots=True)
@@ -70,10 +78,12 @@ class Chunk:
             vid=key >> 1 & 0xFFF,
             static=bool(flags & IS_STATIC),
             was_static=bool(flags & WAS_STATIC),
+            locked=bool(flags & IS_LOCKED),
+            was_locked=bool(flags & WAS_LOCKED),
         )
         if flags & BY_COMMAND and old != NOWHERE and at_s <= time_s:
             # It was dead before the command found it.
-            died = replace(event, kind="expired", port=None, static=False)
+            died = replace(event, kind="expired", port=None, static=False, locked=False)
             yield ns, replace(died, time_s=float(at_s), wall_s=at_s + self.wall_s)
             event = replace(event, old_port=None)
         if port != NOWHERE or event.old_port is not None:
@@ -185,7 +195,7 @@ class Journal:
             if event.old_port is None:
                 table.pop(key, None)
             else:
-                table[key] = event.old_port, event.was_static
+                table[key] = State(event.old_port, event.was_static, event.was_locked)
         return table
 
     def _stations(self, mac: bytes | None) -> list[tuple[int, Event]]:

@@ -149,12 +149,13 @@ def _fdb(switch: Switch) -> Iterator[Metric]:
         flooded.add_metric((switch.name, kind), frames)
     yield flooded
     counters = switch.fdb_counters()
-    static = counters["static"]
+    static, locked = counters["static"], counters["locked"]
+    dynamic = max(0, counters["entries"] - static - locked)
     yield _gauge(
         "vswitch_fdb_entries",
         "Stations known.",
         switch.name,
-        {"static": static, "dynamic": max(0, counters["entries"] - static)},
+        {"static": static, "dynamic": dynamic, "locked": locked},
     )
     yield _gauge(
         "vswitch_fdb_limit", "Stations it can know.", switch.name, {"total": counters["limit"]}

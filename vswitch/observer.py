@@ -12,7 +12,6 @@ for so long, the next one rings it (``datapath/event.h``).
 from __future__ import annotations
 
 import logging
-import struct
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -38,7 +37,7 @@ from vswitch.journal import (
     of_kind,
 )
 from vswitch.members import Member
-from vswitch.status import Place
+from vswitch.status import LOCKED, ROW, Place
 from vswitch.storms import Storm, Storms
 from vswitch.subscription import Subscription
 from vswitch.vlans import PortVlans
@@ -281,12 +280,12 @@ class Observer:
                 rows = self._core.fdb.rows(now_s)
             names, journal = self._names, self.journal.copy()
         present: dict[tuple[int, bytes], State] = {
-            (vid, mac): (names[port], bool(static))
-            for mac, vid, port, static, *_ in struct.iter_unpack("6sHHBBI", rows)
+            (vid, mac): State(names[port], bool(static), bool(flags & LOCKED))
+            for mac, vid, port, static, flags, _ in ROW.iter_unpack(rows)
             if port in names
         }
         past = journal.rewound(present, time_s)
-        found = [Place(mac, vid, port, static) for (vid, mac), (port, static) in past.items()]
+        found = [Place(mac, vid, *state) for (vid, mac), state in past.items()]
         return sorted(found, key=lambda place: (place.mac, place.vid))
 
 

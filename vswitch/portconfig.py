@@ -182,6 +182,7 @@ def _read(kind: Kind, port: PortConfig, what: str, options: Iterable[Word], dot:
             raise
         seen.add(key)
     port = replace(port, vlans=vlanwords.made(what, vlans))
+    port.check(what)
     default = kind.default_name(port, what)  # a name that was given excuses no address
     name = port.name or default
     if port.backup == name:
@@ -363,6 +364,7 @@ FLAGS: Mapping[str, Option] = {
     "locked": Option(
         "locked", read.on_off, live=True, text="let nobody in whose entry is not there"
     ),
+    "mab": Option("mab", read.on_off, live=True, text="note at a locked port who wants to enter"),
     **guardwords.OPTIONS,
     "backup": Option(
         "backup", read.any_text, live=True, text="the port to use while its link is down"

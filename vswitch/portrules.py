@@ -62,9 +62,11 @@ class PortRules:
 
     def change(self, member: Member, settings: PortSettings) -> None:
         """Give one of them other settings."""
-        member.settings = settings
+        was, member.settings = member.settings, settings
         self._notice(self._members.values())
         self._apply(member)
+        if was.mab and not settings.mab:
+            self._stations.flush_locked(member)
 
     def leave_vlans(self, member: Member, was: PortVlans | None) -> None:
         """A member's VLANs were others; the pollers, which heed that already, need not be held."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TypedDict
 
+from vswitch.errors import ConfigError
 from vswitch.vlans import PortVlans
 
 
@@ -31,6 +32,7 @@ class PortSettings:
     mcast_flood: bool = True  # multicast
     bcast_flood: bool = True  # broadcast
     locked: bool = False  # only sources may enter whose entry is here
+    mab: bool = False  # and who may not, gets an entry that says so; locked, and learning
     # Who may speak there, see guardwords.py.
     allow_mac: tuple[str, ...] = ()  # Ethernet sources; none: any
     allow_ip: tuple[str, ...] = ()  # addresses to be spoken for; none: any
@@ -54,6 +56,16 @@ class PortSettings:
         """Of something that has more than settings, only these."""
         return PortSettings(**{f.name: getattr(self, f.name) for f in fields(PortSettings)})
 
+    def check(self, what: str) -> None:
+        """Raise ConfigError, which begins with *what*, when one contradicts another."""
+        if self.mab and not (self.locked and self.learning):  # as br_setport() in Linux
+            error = ConfigError(
+                f"{what}: mab is for a port that is locked and learns",
+                hint="locked=on and learning=on with it, or mab=off",
+            )
+            error.key = "mab"
+            raise error
+
 
 class PortChange(TypedDict, total=False):
     """Those of a port's settings, and of what else is changed while it is open, that are given."""
@@ -69,6 +81,7 @@ class PortChange(TypedDict, total=False):
     mcast_flood: bool
     bcast_flood: bool
     locked: bool
+    mab: bool
     allow_mac: tuple[str, ...]
     allow_ip: tuple[str, ...]
     trusted: bool

@@ -41,6 +41,7 @@ from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
 from vswitch.reference_frame import Admitted, flood_kind, floods, is_group
 from vswitch.reference_guard import Copies, admits, is_copied, sifted
 from vswitch.reference_loop import Probes
+from vswitch.reference_mab import lets_in
 from vswitch.reference_meter import PortMeters
 from vswitch.reference_mirror import Mirrors
 from vswitch.reference_vlan import inward, outward
@@ -205,7 +206,7 @@ class ReferenceSwitch:
                 self._punt(ingress, a.frame)
         admitted = [a for a in others if not any(a is one for one in strangers)]
         if port.flags.locked:
-            admitted = self._from_known(ingress, admitted, now_s)
+            admitted = sifted(port, admitted, lambda a: self._unlocks(ingress, a, now_s))
         if port.guard:
             admitted = sifted(port, admitted, lambda a: admits(port.guard, a.bare, a.vid))
             copied = [a.frame for a in admitted if is_copied(port.guard, a.bare)]
@@ -260,7 +261,13 @@ class ReferenceSwitch:
         if not self.ports[ingress].flags.locked:
             return []
         ours = [a for a in admitted if self._verdict(a.frame) == "punt"]
-        return [a for a in ours if self.fdb.lookup(a.vid, a.source, now_s) != ingress]
+        return [a for a in ours if not lets_in(self.fdb, ingress, a, now_s, noted=False)]
+
+    def _unlocks(self, ingress: int, a: Admitted, now_s: int) -> bool:
+        """Whether a frame may enter by a locked port."""
+        port = self.ports[ingress]
+        noted = port.flags.mab and port.learning and self._verdict(a.frame) == "forward"
+        return lets_in(self.fdb, ingress, a, now_s, noted=noted)
 
     def _from_known(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
         """Those whose source is known to be at the port they came in by."""

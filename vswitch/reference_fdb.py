@@ -22,6 +22,7 @@ class Station:
     heard_s: int
     static: bool = False  # neither ages nor moves
     sticky: bool = False  # ages, and does not move
+    locked: bool = False  # it only knocked at a locked port, see reference_mab.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,13 @@ class Row:
     port: int
     static: bool
     sticky: bool
+    locked: bool
     age_s: int  # seconds since it was last heard; 0 for a static one
+
+    @property
+    def flags(self) -> int:
+        """What is so of it, as ``enum vsw_fdb_flag`` has it."""
+        return self.static | self.sticky << 1 | self.locked << 2
 
 
 class Fdb:
@@ -67,34 +74,35 @@ class Fdb:
     def __len__(self) -> int:
         return len(self._stations)
 
-    def learn(self, vid: int, mac: bytes, port: int, now_s: int) -> None:
-        """Record that a station was heard on *port*."""
+    def learn(self, vid: int, mac: bytes, port: int, now_s: int, *, locked: bool = False) -> None:
+        """Record that a station was heard on *port*; *locked*: if it is new there, it knocks."""
         station = self._stations.get((vid, mac))
         if station is None:
             if self._has_room(port):
-                self._add(vid, mac, Station(port, now_s))
+                self._add(vid, mac, Station(port, now_s, locked=locked))
                 self.learned += 1
         elif not station.static:
-            self._hear_again(station, port, now_s)
+            self._hear_again(station, port, now_s, locked=locked)
 
-    def _hear_again(self, station: Station, port: int, now_s: int) -> None:
+    def _hear_again(self, station: Station, port: int, now_s: int, *, locked: bool) -> None:
         if station.port != port and self.is_held(station, now_s):
             return
         if station.port != port and self._port_is_full(port):
             self.refused += 1  # and it keeps its old place
             return
         if self._is_dead(station, now_s):
-            station.sticky = False
+            station.sticky, station.locked = False, locked
             self.expired += 1
             self.learned += 1
         elif station.port != port:
+            station.locked = locked
             self.moved += 1
         self._move(station, port)
         station.heard_s = now_s
 
     def is_held(self, station: Station, now_s: int) -> bool:
         """Whether a station does not move, whoever speaks as it elsewhere."""
-        if self._is_dead(station, now_s):
+        if self._is_dead(station, now_s) or station.locked:
             return False
         is_set = station.static or station.sticky
         return is_set or max(now_s - station.heard_s, 0) < self.hold_s
@@ -106,10 +114,13 @@ class Fdb:
 
     def lookup(self, vid: int, mac: bytes, now_s: int) -> int | None:
         """The port of a station, or None when it is unknown or dead."""
+        station = self.alive(vid, mac, now_s)
+        return None if station is None else station.port
+
+    def alive(self, vid: int, mac: bytes, now_s: int) -> Station | None:
+        """A station, unless it is unknown or dead."""
         station = self._stations.get((vid, mac))
-        if station is None or self._is_dead(station, now_s):
-            return None
-        return station.port
+        return None if station is None or self._is_dead(station, now_s) else station
 
     def pin(self, vid: int, mac: bytes, port: int) -> None:
         """Make a station static: it neither moves nor ages.
@@ -156,6 +167,12 @@ class Fdb:
             if port in (None, station.port) and (with_static or not station.static)
         )
 
+    def flush_locked(self, port: int) -> int:
+        """Forget those who only knocked at a port; how many there were."""
+        return self._delete_all(
+            key for key, s in self._stations.items() if s.locked and s.port == port
+        )
+
     def expire(self, now_s: int) -> int:
         """Free the places of dead stations; how many there were."""
         n = self._delete_all(k for k, s in self._stations.items() if self._is_dead(s, now_s))
@@ -167,7 +184,7 @@ class Fdb:
         for (vid, mac), s in self._stations.items():
             if not self._is_dead(s, now_s):
                 age_s = 0 if s.static else max(now_s - s.heard_s, 0)
-                yield Row(vid, mac, s.port, s.static, s.sticky, age_s)
+                yield Row(vid, mac, s.port, s.static, s.sticky, s.locked, age_s)
 
     def _is_dead(self, station: Station, now_s: int) -> bool:
         if station.static or not self.ageing_s:

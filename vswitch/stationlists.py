@@ -7,16 +7,13 @@ some memory, to load; so this is imported by who needs it.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vswitch.status import Station
-
-ROW = struct.Struct("6sHHBBI")  # vsw_fdb_row of fdb.h
+from vswitch.status import ROW, Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,4 @@ def _lists(
 ) -> Iterator[list[Station]]:
     for start in range(0, len(rows), size):
         part = rows[start : start + size].tobytes()
-        yield [
-            Station(mac, vid, names[port], bool(static), age_s, bool(sticky))
-            for mac, vid, port, static, sticky, age_s in ROW.iter_unpack(part)
-        ]
+        yield [Station.of_row(row, names[row[2]]) for row in ROW.iter_unpack(part)]

@@ -6,7 +6,6 @@ only the control plane makes such entries, and who makes one wants to know what 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,11 @@ from vswitch.clock import Clock
 from vswitch.core import Core
 from vswitch.errors import FdbError, StationExistsError
 from vswitch.members import Member
-from vswitch.status import Station
+from vswitch.status import FLAGS_AT, LOCKED, ROW, Row, Station
 from vswitch.vlans import PortVlans
 
 if TYPE_CHECKING:
     import numpy as np
-
-ROW = struct.Struct("6sHHBBI")  # struct vsw_fdb_row: mac, vid, port, static, sticky, age_s
 
 
 class Stations:
@@ -40,23 +37,21 @@ class Stations:
     def all(self, names: Mapping[int, str]) -> list[Station]:
         """The live entries, in order of address, given the ports' names; needs no lock."""
         found = [
-            Station(mac, vid, names[port], bool(static), age_s, bool(sticky))
-            for mac, vid, port, static, sticky, age_s in self._rows()
-            if port in names
+            Station.of_row(row, names[port]) for row in self._rows() if (port := row[2]) in names
         ]
         return sorted(found, key=lambda s: (s.mac, s.vid))
 
-    def _rows(self) -> Iterator[tuple[bytes, int, int, int, int, int]]:
+    def _rows(self) -> Iterator[Row]:
         return ROW.iter_unpack(self._fdb.rows(self._clock.now_s()))
 
     def array(self) -> np.ndarray[Any, Any]:
-        """The same as an array: mac (6 x u1), vid, port, static, sticky, age_s."""
+        """The same as an array: mac (6 x u1), vid, port, static, flags, age_s."""
         import numpy as np
 
         row = np.dtype(
             [
                 *(("mac", "u1", 6), ("vid", "u2"), ("port", "u2")),
-                *(("static", "u1"), ("sticky", "u1"), ("age_s", "u4")),
+                *(("static", "u1"), ("flags", "u1"), ("age_s", "u4")),
             ]
         )
         return np.frombuffer(self._fdb.rows(self._clock.now_s()), row)
@@ -65,6 +60,11 @@ class Stations:
         """Entries, static ones among them, limit, and what happened how often."""
         counters: dict[str, int] = self._fdb.counters()
         return {**counters, "static": len(self._static)}
+
+    def locked(self) -> int:
+        """How many only knocked at a locked port."""
+        flags = bytes(self._fdb.rows(self._clock.now_s()))[FLAGS_AT :: ROW.size]
+        return flags.count(LOCKED)
 
     def settle(self, member: Member, vid: int | None) -> None:
         """Pin what is always at a member, in *vid*, and nowhere else; None: in no VLAN.
@@ -94,6 +94,10 @@ class Stations:
         for mac, vid, port, static, *_ in self._rows():
             if port == number and not static and (vid not in vlans.members if vlans else vid):
                 self._fdb.delete(vid, mac)
+
+    def flush_locked(self, member: Member) -> None:
+        """Forget those who only knocked at a port, which notes nobody any more."""
+        self._fdb.flush_locked(member.number)
 
     def pin(self, mac: bytes, member: Member, vid: int, *, move: bool) -> None:
         """Make a static entry; *move*: also of one that is static elsewhere.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from vswitch.portsettings import PortSettings
 from vswitch.vlans import C_TAG, TAG_BYTES, PortVlans
+
+ROW = struct.Struct("6sHHBBI")  # struct vsw_fdb_row: mac, vid, port, static, flags, age_s
+FLAGS_AT = 11
+STICKY, LOCKED = 2, 4  # of enum vsw_fdb_flag
+Row = tuple[bytes, int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Place:
     vid: int
     port: str
     static: bool
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +101,10 @@ class Station:
     static: bool
     age_s: int  # since last heard; 0 for a static one
     sticky: bool = False  # it ages, and does not move
+    locked: bool = False  # it only knocked at a locked port, which does not let it in
+
+    @classmethod
+    def of_row(cls, row: Row, port: str) -> Station:
+        """What ``struct vsw_fdb_row`` says, whose *port* is called so."""
+        mac, vid, _, static, flags, age_s = row
+        return cls(mac, vid, port, bool(static), age_s, bool(flags & STICKY), bool(flags & LOCKED))

@@ -214,9 +214,11 @@ class Switch(Telling):
         Raises:
             FdbFullError: there is no place for the station that is always at this port.
             StationExistsError: that one is pinned to another port.
+            ConfigError: *settings* contradict one another.
             PortExistsError: a port of that name is connected already.
             PortLimitError: the switch is full.
         """
+        settings.check(f"port {port.name}")
         with self._lock, ExitStack() as undo:
             if self._closing.is_set():
                 raise PortError(f"switch {self.name} is closed")
@@ -302,6 +304,7 @@ class Switch(Telling):
         """Change what is given of a port: its settings, and its MTU.
 
         Raises:
+            ConfigError: its settings contradict one another, and nothing was changed.
             PortError: the MTU cannot be changed, and nothing was.
             PortNotFoundError: there is no such port.
         """
@@ -309,6 +312,7 @@ class Switch(Telling):
             member = self._member(name)
             given: dict[str, Any] = {key: v for key, v in change.items() if key != "mtu"}
             was, settings = member.settings, replace(member.settings, **given)
+            settings.check(f"port {name}")
             with ExitStack() as undo:
                 undo.callback(self._set_rules, member, was)
                 self._set_rules(member, settings)

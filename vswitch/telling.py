@@ -97,9 +97,11 @@ class Telling:
         return self._stations.array()
 
     def fdb_counters(self) -> dict[str, int]:
-        """Entries, static, limit, and how often learned, moved, expired, refused, crowded."""
+        """Entries, static, locked, limit; how often learned, moved, expired, refused, crowded."""
         with self._lock:
-            return self._stations.counters()
+            noted = any(m.settings.mab for m in self._members.values())
+            locked = self._stations.locked() if noted else 0  # all of them are looked at
+            return {**self._stations.counters(), "locked": locked}
 
     def bindings(self) -> list[tuple[Binding, int | None]]:
         """What DHCP gave to stations that are not at trusted ports, and for how many seconds more.

@@ -11,6 +11,8 @@ Where we differ on purpose, the comparison leaves the case out, and says so besi
 - A tag that the kernel keeps beside the frame does not count against the MTU there; see LENGTHS.
 - A station whose time is over is dead to us at once; the bridge forwards to it until its next
   sweep (test_a_silent_station_is_forgotten waits for that).
+- A reserved address that goes no further teaches the bridge its source at a locked port, too, and
+  opens that for it, unless its option no_linklocal_learn is on; here nobody gets in by that.
 - Ageing time 0 means for ever here; the bridge then does not remember anyone.
 """
 
@@ -20,6 +22,7 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -30,14 +33,17 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from support.bridge_lock import BridgeLock
 from support.budget import examples
 from support.wait import wait_for
-from tests.model.traffic import STATIONS, frames, stations
+from tests.model.traffic import RESERVED, STATIONS, frames, stations
 from vswitch._fastpath import Datapath
 from vswitch._ports import Wire, add_memory_port
-from vswitch._rules import set_reserved
+from vswitch._rules import set_flags, set_reserved
 from vswitch._tables import Fdb
+from vswitch.errors import ConfigError
 from vswitch.linux import device
+from vswitch.portsettings import PortSettings
 from vswitch.reference import ReferenceSwitch
 
 pytestmark = pytest.mark.netns
@@ -85,8 +91,11 @@ class Bridge:
                 self.fds.append(fd)
                 name = f"p{n}".encode()
                 fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name, IFF_TAP | IFF_NO_PI))
+            self.locks = BridgeLock()
+            self.indexes = [socket.if_nametoindex(f"p{n}") for n in range(N_PORTS)]
 
     def close(self) -> None:
+        self.locks.close()
         for fd in self.fds:
             os.close(fd)
 
@@ -177,6 +186,7 @@ class Trio:
             self.reference.reserved[nibble] = "forward"
         bridge.start_over(n_ports, sum(1 << nibble for nibble in forwarded))
         self.now_s = 0
+        self.passed = {0, *forwarded}  # reserved addresses, by their last digit
 
     def send(self, port: int, frame: bytes) -> list[list[bytes]]:
         """Send one frame; return what each port then sends, which is the same for all three."""
@@ -194,6 +204,21 @@ class Trio:
         self.datapath.set_port(port, learning=learning, forwarding=forwarding)
         self.reference.ports[port].learning = learning
         self.reference.ports[port].forwarding = forwarding
+
+    def lock(self, port: int, *, locked: bool, mab: bool) -> None:
+        """Lock a port, which learns from now on; *mab*: and note who knocks."""
+        was = self.reference.ports[port].flags
+        self.bridge.locks.set(self.bridge.indexes[port], learning=True, locked=locked, mab=mab)
+        flags = PortSettings(locked=locked, mab=mab)
+        set_flags(self.datapath, port, flags)
+        self.reference.set_flags(port, flags)
+        if was.mab and not mab:
+            assert self.fdb.flush_locked(port) == self.reference.fdb.flush_locked(port)
+
+    def teaches_nobody_here(self, port: int, frame: bytes) -> bool:
+        """Whether a frame would open a locked port of the bridge's, see above."""
+        locked = self.reference.ports[port].flags.locked
+        return locked and frame[:5] == RESERVED[0][:5] and frame[5] not in self.passed
 
     def flush(self, port: int | None) -> None:
         assert self.fdb.flush(port) == self.reference.fdb.flush(port)
@@ -222,6 +247,8 @@ class Trio:
     def assert_the_same_stations_are_known(self) -> None:
         known = {row.mac: (row.port, row.static) for row in self.reference.fdb.rows(self.now_s)}
         assert self.bridge.stations() == known
+        locked = {row.mac for row in self.reference.fdb.rows(self.now_s) if row.locked}
+        assert self.bridge.locks.locked() == locked
         for mac in STATIONS:
             assert self.fdb.lookup(0, mac, self.now_s) == known.get(mac, (None,))[0]
 
@@ -249,7 +276,8 @@ class BridgeMachine(RuleBasedStateMachine):
     @rule(burst=st.lists(arrivals, min_size=5, max_size=30))
     def frames_arrive(self, burst):
         for port, frame in burst:
-            self.trio.send(port % self.trio.n_ports, frame)
+            if not self.trio.teaches_nobody_here(port % self.trio.n_ports, frame):
+                self.trio.send(port % self.trio.n_ports, frame)
 
     @rule(port=ports, runt=runts)
     def a_runt_arrives(self, port, runt):
@@ -268,10 +296,18 @@ class BridgeMachine(RuleBasedStateMachine):
     @rule(port=ports, learning=st.booleans())
     def learning_is_switched(self, port, learning):
         port %= self.trio.n_ports
-        if port not in self.down:
+        mab = self.trio.reference.ports[port].flags.mab  # it needs learning
+        if port not in self.down and (learning or not mab):
             switch = "on" if learning else "off"
             self.bridge.ip(f"link set p{port} type bridge_slave learning {switch}")
             self.trio.set_state(port, learning=learning, forwarding=True)
+
+    @rule(port=ports, locked=st.booleans(), mab=st.booleans())
+    def a_port_is_locked_or_opened(self, port, locked, mab):
+        port %= self.trio.n_ports
+        self.trio.lock(port, locked=locked, mab=locked and mab)
+        if port not in self.down:
+            self.trio.set_state(port, learning=True, forwarding=True)
 
     @rule(port=ports)
     def a_port_is_flushed(self, port):
@@ -344,6 +380,88 @@ def test_a_reserved_address_goes_nowhere_but_teaches_its_source(bridge, nibble):
 
     assert bool(sent[1]) == (nibble == 0)  # BPDUs pass while STP is off
     assert bool(answer[2]) == (nibble == 1)  # nothing is learned from a pause frame
+
+
+def test_who_knocks_at_a_locked_port_is_noted_and_let_in_by_command(bridge):
+    a, b, c = STATIONS[:3]
+    trio = Trio(bridge, 3, frozenset())
+    trio.lock(0, locked=True, mab=True)
+    trio.lock(2, locked=True, mab=True)
+
+    assert trio.send(0, frame(b, a)) == [[], [], []]
+    trio.assert_the_same_stations_are_known()
+    assert bridge.locks.locked() == {a}
+    assert trio.send(1, frame(a, c)) == [[frame(a, c)], [], []]  # it is sent what is for it
+    assert trio.send(2, frame(b, a)) == [[], [], []]  # and does not move to another locked port
+    trio.pin(a, 0)
+    assert trio.send(0, frame(b, a)) == [[], [frame(b, a)], [frame(b, a)]]
+    trio.assert_the_same_stations_are_known()
+    assert bridge.locks.locked() == set()
+
+
+def test_who_knocked_is_learned_at_an_open_port_and_stays_there(bridge):
+    a, b = STATIONS[:2]
+    trio = Trio(bridge, 3, frozenset())
+    trio.lock(0, locked=True, mab=True)
+    trio.send(0, frame(b, a))
+
+    assert trio.send(1, frame(b, a)) == [[frame(b, a)], [], [frame(b, a)]]
+    trio.assert_the_same_stations_are_known()
+    trio.send(0, frame(b, a))
+    assert bridge.stations()[a] == (1, False)
+    trio.assert_the_same_stations_are_known()
+
+
+def test_without_mab_those_who_knocked_are_forgotten(bridge):
+    a, b, c = STATIONS[:3]
+    trio = Trio(bridge, 3, frozenset())
+    trio.lock(0, locked=True, mab=True)
+    trio.lock(2, locked=True, mab=True)
+    for port, source in ((0, a), (1, b), (2, c)):
+        trio.send(port, frame(source, source))
+
+    trio.lock(0, locked=True, mab=False)
+    trio.assert_the_same_stations_are_known()
+    assert bridge.locks.locked() == {c}
+    trio.lock(2, locked=False, mab=False)
+    trio.assert_the_same_stations_are_known()
+    assert set(bridge.stations()) == {b}
+
+
+def test_who_knocks_ages_like_others(bridge):
+    a, b = STATIONS[:2]
+    trio = Trio(bridge, 3, frozenset())
+    bridge.ip("link set br0 type bridge ageing_time 100")
+    trio.fdb.set_ageing(1)
+    trio.reference.fdb.ageing_s = 1
+    trio.lock(0, locked=True, mab=True)
+    trio.send(0, frame(b, a))
+
+    wait_for(lambda: a not in bridge.stations(), "the bridge forgets")
+    trio.now_s += 1
+    assert trio.send(0, frame(b, a)) == [[], [], []]
+    assert bridge.locks.locked() == {a}
+    trio.assert_the_same_stations_are_known()
+
+
+@pytest.mark.parametrize(
+    ("before", "flags"),
+    [
+        ({}, {"mab": True}),
+        ({}, {"mab": True, "locked": True, "learning": False}),
+        ({"mab": True, "locked": True}, {"locked": False}),
+        ({"mab": True, "locked": True}, {"learning": False}),
+    ],
+)
+def test_the_kernel_refuses_what_we_refuse(bridge, before, flags):
+    bridge.start_over(1, 0)
+    if before:
+        bridge.locks.set(bridge.indexes[0], **before)
+
+    with pytest.raises(OSError, match="Invalid argument"):
+        bridge.locks.set(bridge.indexes[0], **flags)
+    with pytest.raises(ConfigError):
+        PortSettings(**before | flags).check("port p0")
 
 
 def test_a_silent_station_is_forgotten(bridge):

@@ -94,6 +94,7 @@ port_flags = st.builds(
         for name in ("isolated", "hairpin", "flood", "mcast_flood", "bcast_flood")
     },
     locked=st.sampled_from([False, False, True]),
+    mab=st.booleans(),
     limit_drop=st.booleans(),
 )
 port_guards = st.builds(  # of addresses and protocols: test_guard.py
@@ -357,6 +358,11 @@ class SwitchMachine(RuleBasedStateMachine):
             gone = self.fdb.flush(port, with_static=with_static)
             assert gone == self.twin.fdb.flush(port, with_static=with_static)
 
+    @rule(port=any_port)
+    def flush_locked(self, port):
+        if port in self.twin.ports:
+            assert self.fdb.flush_locked(port) == self.twin.fdb.flush_locked(port)
+
     @rule(ageing_s=st.sampled_from([0, 10, 300]))
     def set_ageing(self, ageing_s):
         self.fdb.set_ageing(ageing_s)
@@ -393,7 +399,7 @@ class SwitchMachine(RuleBasedStateMachine):
     def the_same_stations_are_known(self):
         table, twin = self.fdb.counters(), self.twin.fdb
         assert sorted(ROW.iter_unpack(self.fdb.rows(self.now32_s))) == sorted(
-            (r.mac, r.vid, r.port, r.static, r.sticky, r.age_s) for r in twin.rows(self.now_s)
+            (r.mac, r.vid, r.port, r.static, r.flags, r.age_s) for r in twin.rows(self.now_s)
         )
         assert table == {
             "entries": len(twin),

@@ -107,7 +107,7 @@ class FdbMachine(RuleBasedStateMachine):
         rows = sorted(ROW.iter_unpack(self.fdb.rows(self.now32_s)))
 
         assert rows == sorted(
-            (r.mac, r.vid, r.port, r.static, r.sticky, r.age_s) for r in self.twin.rows(self.now_s)
+            (r.mac, r.vid, r.port, r.static, r.flags, r.age_s) for r in self.twin.rows(self.now_s)
         )
 
     @invariant()

@@ -243,22 +243,23 @@ def test_monitor_says_who_is_put_in_vlans_and_taken_out(vswitch, net):
 def test_flags_of_bridge_are_set_and_shown(vswitch):
     done(
         vswitch,
-        "link set dev a isolated on hairpin on flood off mcast_flood off bcast-flood off locked on",
+        "link set dev a isolated on hairpin on flood off mcast_flood off bcast-flood off",
+        "link set dev a locked on mab on",
         "link set dev a backup_port b",
         "link set dev b vlans trunk=10,20,native=1",
     )
 
     [keys] = json.loads(vswitch("-j -d link show dev a")[1])
-    assert list(keys)[-14:] == [
+    assert list(keys)[-15:] == [
         "hairpin", "guard", "root_block", "fastleave", "learning", "flood", "mcast_flood",
         "bcast_flood", "mcast_to_unicast", "neigh_suppress", "vlan_tunnel", "backup_port",
-        "isolated", "locked",
+        "isolated", "locked", "mab",
     ]  # fmt: skip
     assert [key for key in keys if keys[key] is True] == [
-        "hairpin", "learning", "isolated", "locked",
+        "hairpin", "learning", "isolated", "locked", "mab",
     ]  # fmt: skip
     assert (
-        "vlan_tunnel off backup_port b isolated on locked on\n"
+        "vlan_tunnel off backup_port b isolated on locked on mab on\n"
         in (vswitch("-d link show dev a")[1])
     )
     done(vswitch, "link set dev a nobackup_port", "link set dev b vlans none")

@@ -391,6 +391,7 @@ def test_the_command_speaks_json(command, tmp_path):
             "static": False,
             "age_s": 0,
             "sticky": False,
+            "locked": False,
         }
     ]
     assert facts["files"] == [str(tmp_path / "out" / name) for name in ("a.pcap", "b.pcap")]

@@ -34,7 +34,8 @@ OTHER |= {"allow-mac": "02:00:00:00:00:07", "allow-ip": "10.0.0.7,fd00::7", "tru
 OTHER |= {"police": "10mbit", "police-burst": "65536", "shape": "1gbit", "shape-burst": "3000"}
 OTHER |= {"storm-broadcast": "1kpps", "storm-multicast": "2mbit", "storm-unknown": "7pps"}
 OTHER |= {"shape-queue": "100000"}
-OTHER |= {"loop-detect": "off"}
+OTHER |= {"loop-detect": "off", "mab": "on"}
+BASIS = {"mab": "locked"}  # a setting that is on before another can be
 VALUES = {key: OPTIONS[key].reader(key, text) for key, text in OTHER.items()}
 
 
@@ -62,8 +63,12 @@ OTHER_FIELDS = {OPTIONS[key].field: value for key, value in VALUES.items()} | {"
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_setting_is_spelled_read_and_written(key):
-    port = PortConfig.parse(f"tap0,mtu=1500,{key}={OTHER[key]}".replace("mtu=1500,mtu", "mtu"))
-    config = configfile.loads(f'[[port]]\nname = "tap0"\n{key} = "{OTHER[key]}"\n').config()
+    basis = f"{BASIS[key]}=on," if key in BASIS else ""
+    text = f"tap0,mtu=1500,{basis}{key}={OTHER[key]}"
+    port = PortConfig.parse(text.replace("mtu=1500,mtu", "mtu"))
+    config = configfile.loads(
+        f'[[port]]\nname = "tap0"\n{_lines(key)}{key} = "{OTHER[key]}"\n'
+    ).config()
 
     assert getattr(port, OPTIONS[key].field) == VALUES[key]
     assert getattr(config.ports[0], OPTIONS[key].field) == VALUES[key]
@@ -72,14 +77,19 @@ def test_a_setting_is_spelled_read_and_written(key):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_reload_changes_a_setting_without_closing_the_port(key):
-    before = configfile.loads('[[port]]\nname = "tap0"\nmtu = 1500\n').config()
+    head = f'[[port]]\nname = "tap0"\n{_lines(key)}'
+    before = configfile.loads(f"{head}mtu = 1500\n").config()
     after = configfile.loads(
-        f'[[port]]\nname = "tap0"\n{"" if key == "mtu" else "mtu = 1500"}\n{key} = "{OTHER[key]}"\n'
+        f'{head}{"" if key == "mtu" else "mtu = 1500"}\n{key} = "{OTHER[key]}"\n'
     ).config()
 
     [change] = reconcile.changes(before, after)
 
     assert change.startswith(f"port tap0: {key} ")
+
+
+def _lines(key):
+    return f"{BASIS[key]} = true\n" if key in BASIS else ""
 
 
 C_ALONE = {"shape"}  # said so by the other core, see test_datapath_shaper.py
@@ -91,10 +101,11 @@ C_ALONE = {"shape"}  # said so by the other core, see test_datapath_shaper.py
     + [("python", name) for name in sorted(NAMES - C_ALONE)],
 )
 def test_the_datapath_is_told_and_the_status_tells(core, name):
+    settings = {name: OTHER_FIELDS[name]} | ({BASIS[name]: True} if name in BASIS else {})
     with Switch(core=core, clock=FakeClock(1000)) as switch:
-        switch.add_port(MemoryPort("opened"), PortSettings(**{name: OTHER_FIELDS[name]}))
+        switch.add_port(MemoryPort("opened"), PortSettings(**settings))
         switch.add_port(MemoryPort("changed"))
-        switch.set_port("changed", **{name: OTHER_FIELDS[name]})
+        switch.set_port("changed", **settings)
 
         for port in ("opened", "changed"):
             told = switch.port_status(port).settings

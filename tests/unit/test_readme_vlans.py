@@ -22,7 +22,7 @@ EXAMPLE, PROVIDER = re.findall(r"```console\n(.*?)```", SECTION, re.DOTALL)
 
 # Those of bridge(8), and what is to be done at a limit.
 FLAGS = (
-    *("isolated", "hairpin", "flood", "mcast-flood", "bcast-flood", "locked"),
+    *("isolated", "hairpin", "flood", "mcast-flood", "bcast-flood", "locked", "mab"),
     *("backup", "limit-drop"),
 )
 

@@ -33,6 +33,7 @@ FLAGS: Mapping[str, bool | None] = {
     "backup_port": None,  # if there is one
     "isolated": None,
     "locked": None,
+    "mab": None,
 }
 MISSED, ERRORS = "rx_full", "tx_error"  # the drops that ip(8) counts apart
 
@@ -46,9 +47,9 @@ def fdb_line(e: FdbEntry, master: str, *, statistics: bool, port: bool = True) -
     vlan = f"vlan {e.vid} " if e.vid else ""
     age = e.age_s or 0
     used = f"used {age}/{age} " if statistics else ""
-    sticky = "sticky " if e.sticky else ""
+    flags = "".join(f"{flag} " for flag in _flags(e))
     state = "static" if e.static else ""
-    return f"{e.mac} {dev}{vlan}{used}{sticky}master {master} {state}"
+    return f"{e.mac} {dev}{vlan}{used}{flags}master {master} {state}"
 
 
 def fdb_keys(e: FdbEntry, master: str, *, statistics: bool, port: bool = True) -> dict[str, object]:
@@ -59,10 +60,14 @@ def fdb_keys(e: FdbEntry, master: str, *, statistics: bool, port: bool = True) -
         **({"ifname": e.port} if port else {}),
         **({"vlan": e.vid} if e.vid else {}),
         **({"used": age, "updated": age} if statistics else {}),
-        "flags": ["sticky"] if e.sticky else [],
+        "flags": _flags(e),
         "master": master,
         "state": "static" if e.static else "",
     }
+
+
+def _flags(e: FdbEntry) -> list[str]:
+    return [flag for flag in ("sticky", "locked") if getattr(e, flag)]
 
 
 def link_keys(

@@ -127,8 +127,9 @@ def stats(asked: Asking, form: str) -> None:
     elif form == "ovs":
         click.echo(_ovs.stats(info.name, f))
     else:
+        locked = f", {f.locked} locked" if f.locked else ""
         click.echo(
-            f"fdb of {info.name}: {f.entries} of {f.limit} stations, {f.static} static\n"
+            f"fdb of {info.name}: {f.entries} of {f.limit} stations, {f.static} static{locked}\n"
             f"    {f.learned} learned, {f.moved} moved, {f.expired} expired, "
             f"{f.refused + f.crowded} refused"
         )

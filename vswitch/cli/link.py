@@ -94,7 +94,6 @@ SET = Grammar(
     },
     refused={
         **dict.fromkeys((*vlanwords.READERS, "vlan", "vid"), VLAN_SET),
-        "mab": "stations that knock at a locked port are not noted yet",
         **dict.fromkeys(("guard", "root_block", "cost", "priority"), STP),
         **dict.fromkeys(
             ("fastleave", "mcast_router", "mcast_to_unicast", "mcast_max_groups"), SNOOPING

@@ -115,7 +115,9 @@ def _station(event: EventInfo, master: str) -> str:
     vlan = f"vlan {event.vid} " if event.vid else ""
     port = event.old_port if deleted else event.port
     static = event.was_static if deleted else event.static
-    text = f"{deleted}{event.mac} dev {port} {vlan}master {master} {'static' if static else ''}"
+    locked = "locked " if (event.was_locked if deleted else event.locked) else ""
+    state = "static" if static else ""
+    text = f"{deleted}{event.mac} dev {port} {vlan}{locked}master {master} {state}"
     return text + {
         "flapping": f"flapping {event.old_port} {event.port}, {event.rate} moves/s",
         "flapping_ended": f"settled, {event.count} moves",
@@ -138,7 +140,7 @@ def as_bridge(event: EventInfo, master: str) -> dict[str, Any]:
         "mac": event.mac,
         "ifname": event.old_port if removed else event.port,
         **({"vlan": event.vid} if event.vid else {}),
-        "flags": [],
+        "flags": ["locked"] if (event.was_locked if removed else event.locked) else [],
         "master": master,
         "state": "static" if static else "",
         **{key: value for key, value in facts.items() if key not in ("mac", "vid", "port")},

@@ -23,7 +23,10 @@ class Health(Struct, frozen=True):
 
 
 class FdbInfo(Struct, frozen=True):
-    """GET /v1/fdb/stats; the last five count events since the start. Nothing is ever evicted."""
+    """GET /v1/fdb/stats; those from `learned` on to `crowded` count events since the start.
+
+    Nothing is ever evicted.
+    """
 
     entries: int
     static: int  # of these
@@ -33,6 +36,7 @@ class FdbInfo(Struct, frozen=True):
     expired: int
     refused: int  # not learned, because a limit was reached
     crowded: int  # not learned below the limit: the table found no place
+    locked: int = 0  # of the entries: those that only knocked at a locked port
 
 
 class DropReason(Struct, frozen=True):
@@ -105,6 +109,7 @@ class PortInfo(Struct, frozen=True):
     mcast_flood: bool
     bcast_flood: bool
     locked: bool
+    mab: bool  # who may not enter as it is locked, gets an entry that is
     backup: str  # the port that gets what is for this one while its link is down; "" for none
     mtu: int
     queues: int
@@ -243,6 +248,7 @@ class FdbEntry(Struct, frozen=True, omit_defaults=True):
     vid: int = 0  # 0: of no VLAN
     static: bool = False
     sticky: bool = False  # it ages, and does not move
+    locked: bool = False  # it only knocked at a locked port, and its frames are dropped
     age_s: int | None = None  # since last heard; None for a static one
 
 
@@ -267,6 +273,8 @@ class EventInfo(Struct, frozen=True, omit_defaults=True):
     vid: int = 0
     static: bool = False
     was_static: bool = False
+    locked: bool = False  # as `FdbEntry.locked`
+    was_locked: bool = False
     reason: str | None = None
     count: int | None = None  # stations, moves or frames; of "lost": events
     rate: float | None = None  # moves or frames a second

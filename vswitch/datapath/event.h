@@ -45,6 +45,8 @@ enum vsw_event_flag {
     VSW_EVENT_WAS_STATIC = 1,
     VSW_EVENT_IS_STATIC = 2,
     VSW_EVENT_BY_COMMAND = 4, /* at_s is not when it happened, see there */
+    VSW_EVENT_IS_LOCKED = 8,
+    VSW_EVENT_WAS_LOCKED = 16,
 };
 
 struct vsw_event {

@@ -14,8 +14,8 @@
  *   no room within VSW_FDB_DEPTH moves      -> the same (`crowded`; has not been seen)
  *
  * Many pollers, no lock
- *   An entry is two words: the key, and a value (second, port, generation, static, sticky).  A value
- *   whose port is VSW_PORT_NONE is not there, whatever the key says.
+ *   An entry is two words: the key, and a value (second, port, generation, flags).  A value whose
+ *   port is VSW_PORT_NONE is not there, whatever the key says.
  *
  *   0, none --claim--> K, none --publish--> K, value --refresh/move--> K, value'
  *   K, value --retire (one wins)--> K, none --release--> 0, none
@@ -89,6 +89,18 @@ static inline uint32_t vsw_fdb_dead_s(const struct vsw_fdb *t, uint64_t value)
     return dead_s - t->ageing_since_s > INT32_MAX ? t->ageing_since_s : dead_s;
 }
 
+/* The flags of an event that made @old @value; either may be none. */
+static inline uint8_t vsw_fdb_event_flags(uint64_t old, uint64_t value)
+{
+    unsigned flags = 0;
+
+    flags |= old & VSW_FDB_STATIC ? VSW_EVENT_WAS_STATIC : 0;
+    flags |= value & VSW_FDB_STATIC ? VSW_EVENT_IS_STATIC : 0;
+    flags |= old & VSW_FDB_LOCKED ? VSW_EVENT_WAS_LOCKED : 0;
+    flags |= value & VSW_FDB_LOCKED ? VSW_EVENT_IS_LOCKED : 0;
+    return (uint8_t)flags;
+}
+
 static inline void vsw_fdb_tell_expired(const struct vsw_fdb *t, uint64_t key, uint64_t value,
                                         struct vsw_events *events)
 {
@@ -96,7 +108,8 @@ static inline void vsw_fdb_tell_expired(const struct vsw_fdb *t, uint64_t key, u
                                               .at_s = vsw_fdb_dead_s(t, value),
                                               .port = VSW_PORT_NONE,
                                               .old_port = vsw_value_port(value),
-                                              .kind = VSW_EVENT_EXPIRED});
+                                              .kind = VSW_EVENT_EXPIRED,
+                                              .flags = vsw_fdb_event_flags(value, 0)});
 }
 
 /* ------------------------------------------------------------- the life of an entry */
@@ -257,27 +270,31 @@ static inline int vsw_fdb_replace(struct vsw_fdb *t, struct vsw_fdb_place at, ui
     return 0;
 }
 
-/* A station that the table did not have, or whose time was over, is there now. */
-static inline void vsw_fdb_count_learned(struct vsw_fdb *t, uint64_t key, uint16_t port,
-                                         uint32_t now_s, struct vsw_events *events)
+/* A station that the table did not have, or whose time was over, is there now: it has @heard. */
+static inline void vsw_fdb_count_learned(struct vsw_fdb *t, uint64_t key, uint64_t heard,
+                                         struct vsw_events *events)
 {
     atomic_fetch_add(&t->learned, 1);
     vsw_events_put(events, (struct vsw_event){.key = key,
-                                              .at_s = now_s,
-                                              .port = port,
+                                              .at_s = vsw_value_seen_s(heard),
+                                              .port = vsw_value_port(heard),
                                               .old_port = VSW_PORT_NONE,
-                                              .kind = VSW_EVENT_LEARNED});
+                                              .kind = VSW_EVENT_LEARNED,
+                                              .flags = vsw_fdb_event_flags(0, heard)});
 }
 
-/* Heard again: at another second, on another port, or after its time was over. */
+/* Heard again: at another second, on another port, or after its time was over.  @heard is the value
+ * of a station that is new; who stays keeps his flags. */
 static __attribute__((noinline, unused)) void
-vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t key, uint16_t port,
-                uint32_t now_s, struct vsw_events *events)
+vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t key, uint64_t heard,
+                struct vsw_events *events)
 {
+    uint32_t now_s = vsw_value_seen_s(heard);
+    uint16_t old_port = vsw_value_port(at.value), port = vsw_value_port(heard);
     bool is_dead = vsw_fdb_expired(t, at.value, now_s);
-    uint16_t old_port = vsw_value_port(at.value);
+    bool stays = !is_dead && old_port == port;
     uint64_t value = vsw_fdb_value(now_s, port, vsw_value_generation(at.value),
-                                   is_dead ? 0 : vsw_value_flags(at.value));
+                                   vsw_value_flags(stays ? at.value : heard));
     int err;
 
     if (vsw_value_static(at.value))
@@ -295,39 +312,41 @@ vsw_fdb_refresh(struct vsw_fdb *t, struct vsw_fdb_place at, uint64_t key, uint16
     if (is_dead) {
         atomic_fetch_add(&t->expired, 1);
         vsw_fdb_tell_expired(t, key, at.value, events);
-        vsw_fdb_count_learned(t, key, port, now_s, events);
+        vsw_fdb_count_learned(t, key, heard, events);
     } else if (old_port != port) {
         atomic_fetch_add(&t->moved, 1);
         vsw_events_put(events, (struct vsw_event){.key = key,
                                                   .at_s = now_s,
                                                   .port = port,
                                                   .old_port = old_port,
-                                                  .kind = VSW_EVENT_MOVED});
+                                                  .kind = VSW_EVENT_MOVED,
+                                                  .flags = vsw_fdb_event_flags(at.value, value)});
     }
 }
 
 static __attribute__((noinline, unused)) void
-vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
+vsw_fdb_learn_new(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint64_t heard,
                   struct vsw_events *events)
 {
-    int err = vsw_fdb_insert(t, key, hash, vsw_fdb_value(now_s, port, 0, 0));
+    int err = vsw_fdb_insert(t, key, hash, heard);
 
     if (err == 0)
-        vsw_fdb_count_learned(t, key, port, now_s, events);
+        vsw_fdb_count_learned(t, key, heard, events);
     else if (err == -ENOSPC)
-        vsw_events_put_refused(events, key, port, VSW_PORT_NONE, now_s);
+        vsw_events_put_refused(events, key, vsw_value_port(heard), VSW_PORT_NONE,
+                               vsw_value_seen_s(heard));
 }
 
 static __attribute__((noinline, unused)) void
-vsw_fdb_learn_change(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint16_t port, uint32_t now_s,
+vsw_fdb_learn_change(struct vsw_fdb *t, uint64_t key, uint64_t hash, uint64_t heard,
                      struct vsw_events *const *events)
 {
     struct vsw_fdb_place at = vsw_fdb_find(t, key, hash);
 
     if (!at.bucket)
-        vsw_fdb_learn_new(t, key, hash, port, now_s, *events);
-    else if (vsw_value_port(at.value) != port || vsw_value_seen_s(at.value) != now_s)
-        vsw_fdb_refresh(t, at, key, port, now_s, *events);
+        vsw_fdb_learn_new(t, key, hash, heard, *events);
+    else if (vsw_value_time_and_port(at.value) != vsw_value_time_and_port(heard))
+        vsw_fdb_refresh(t, at, key, heard, *events);
 }
 
 /* Record that @key was heard on @port at @now_s.  The usual case, heard there in this second
@@ -337,13 +356,13 @@ static inline void vsw_fdb_learn(struct vsw_fdb *t, uint64_t key, uint64_t hash,
                                  uint32_t now_s, struct vsw_events *const *events)
 {
     const struct vsw_fdb_bucket *b = vsw_fdb_first(t, hash);
-    uint64_t known = vsw_fdb_value(now_s, port, 0, 0);
+    uint64_t heard = vsw_fdb_value(now_s, port, 0, 0);
     int w = vsw_bucket_way(b, key);
 
     if (__builtin_expect(w >= 0, 1) &&
-        (atomic_load_explicit(&b->value[w], memory_order_relaxed) & ~(uint64_t)0xFFFF) == known)
+        vsw_value_time_and_port(atomic_load_explicit(&b->value[w], memory_order_relaxed)) == heard)
         return;
-    vsw_fdb_learn_change(t, key, hash, port, now_s, events);
+    vsw_fdb_learn_change(t, key, hash, heard, events);
 }
 
 #endif

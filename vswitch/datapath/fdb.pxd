@@ -49,6 +49,7 @@ cdef extern from "datapath/fdb_control.h" nogil:
     int vsw_fdb_enter(vsw_fdb *t, uint64_t key, uint16_t port, unsigned flags, uint32_t now_s)
     bint vsw_fdb_delete(vsw_fdb *t, uint64_t key)
     uint32_t vsw_fdb_flush(vsw_fdb *t, uint16_t port, bint with_static)
+    uint32_t vsw_fdb_flush_locked(vsw_fdb *t, uint16_t port)
     uint32_t vsw_fdb_sweep(vsw_fdb *t, uint64_t first, uint64_t n, uint32_t now_s)
     uint32_t vsw_fdb_expire(vsw_fdb *t, uint32_t now_s)
     uint32_t vsw_fdb_dump(vsw_fdb *t, vsw_fdb_row *row, uint32_t max, uint32_t now_s)

@@ -11,16 +11,14 @@
 static inline void vsw_fdb_tell(const struct vsw_fdb *t, enum vsw_event_kind kind, uint64_t key,
                                 uint64_t old, uint64_t value)
 {
-    unsigned flags = VSW_EVENT_BY_COMMAND;
+    uint8_t flags = VSW_EVENT_BY_COMMAND | vsw_fdb_event_flags(old, value);
 
-    flags |= vsw_value_static(old) ? VSW_EVENT_WAS_STATIC : 0;
-    flags |= vsw_value_static(value) ? VSW_EVENT_IS_STATIC : 0;
     vsw_events_put(t->events, (struct vsw_event){.key = key,
                                                  .at_s = vsw_fdb_dead_s(t, old),
                                                  .port = vsw_value_port(value),
                                                  .old_port = vsw_value_port(old),
                                                  .kind = (uint8_t)kind,
-                                                 .flags = (uint8_t)flags});
+                                                 .flags = flags});
 }
 
 /* Take out the entry read at @at; false when it changed meanwhile. */
@@ -81,9 +79,10 @@ static inline bool vsw_fdb_at(struct vsw_fdb_bucket *b, int w, uint64_t *key,
     return *key && vsw_way_read(b, w, *key, &at->value);
 }
 
-/* Flush the stations of @port, or of all ports for VSW_PORT_NONE; return how many went.
- * Static ones stay unless @with_static. */
-static inline uint32_t vsw_fdb_flush(struct vsw_fdb *t, uint16_t port, bool with_static)
+/* Flush the stations of @port, or of all ports for VSW_PORT_NONE, whose flags in @mask are @flags;
+ * return how many went. */
+static inline uint32_t vsw_fdb_flush_some(struct vsw_fdb *t, uint16_t port, unsigned mask,
+                                          unsigned flags)
 {
     struct vsw_fdb_place at;
     uint32_t n = 0;
@@ -94,12 +93,24 @@ static inline uint32_t vsw_fdb_flush(struct vsw_fdb *t, uint16_t port, bool with
             continue;
         if (port != VSW_PORT_NONE && vsw_value_port(at.value) != port)
             continue;
-        if ((with_static || !vsw_value_static(at.value)) && vsw_fdb_remove(t, at)) {
+        if ((vsw_value_flags(at.value) & mask) == flags && vsw_fdb_remove(t, at)) {
             vsw_fdb_tell(t, VSW_EVENT_FLUSHED, key, at.value, vsw_value_none(0));
             n++;
         }
     }
     return n;
+}
+
+/* The same of all stations there; static ones stay unless @with_static. */
+static inline uint32_t vsw_fdb_flush(struct vsw_fdb *t, uint16_t port, bool with_static)
+{
+    return vsw_fdb_flush_some(t, port, with_static ? 0 : VSW_FDB_STATIC, 0);
+}
+
+/* The same of those that only knocked there. */
+static inline uint32_t vsw_fdb_flush_locked(struct vsw_fdb *t, uint16_t port)
+{
+    return vsw_fdb_flush_some(t, port, VSW_FDB_LOCKED, VSW_FDB_LOCKED);
 }
 
 /* Free the places of stations not heard for ageing_s, in @n buckets from number @first on (the
@@ -145,7 +156,7 @@ static inline uint32_t vsw_fdb_dump(struct vsw_fdb *t, struct vsw_fdb_row *row, 
         row[n] = (struct vsw_fdb_row){.vid = vsw_key_vid(key),
                                       .port = vsw_value_port(at.value),
                                       .is_static = vsw_value_static(at.value),
-                                      .is_sticky = (vsw_value_flags(at.value) & VSW_FDB_STICKY) != 0};
+                                      .flags = (uint8_t)vsw_value_flags(at.value)};
         row[n].age_s = row[n].is_static ? 0 : vsw_fdb_age_s(at.value, now_s);
         memcpy(row[n].mac, &high, 4);
         memcpy(row[n].mac + 4, &low, 2);

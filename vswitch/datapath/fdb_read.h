@@ -57,7 +57,7 @@ struct vsw_fdb_row {
     uint16_t vid;
     uint16_t port;
     uint8_t is_static;
-    uint8_t is_sticky;
+    uint8_t flags;  /* enum vsw_fdb_flag bits */
     uint32_t age_s; /* seconds since last heard; 0 for a static one */
 };
 _Static_assert(sizeof(struct vsw_fdb_row) == 16, "rows are read as a numpy array");
@@ -114,15 +114,17 @@ static inline struct vsw_fdb_bucket *vsw_fdb_other(const struct vsw_fdb *t,
 enum vsw_fdb_flag {
     VSW_FDB_STATIC = 1, /* neither ages nor moves */
     VSW_FDB_STICKY = 2, /* ages, and does not move */
+    VSW_FDB_LOCKED = 4, /* ages and moves, but lets nobody in; mab.h */
 };
-#define VSW_FDB_FLAGS 3u
+#define VSW_FDB_FLAGS 7u
+#define VSW_FDB_GENERATIONS 0x1FFFu
 
 static inline uint64_t vsw_fdb_value(uint32_t seen_s, uint16_t port, uint16_t generation,
                                      unsigned flags)
 {
     /* The port is stored plus one, so that zeroed memory is a table of nothing. */
     return (uint64_t)seen_s << 32 | (uint64_t)(uint16_t)(port + 1) << 16 |
-           (uint64_t)(generation & 0x3FFF) << 2 | flags;
+           (uint64_t)(generation & VSW_FDB_GENERATIONS) << 3 | flags;
 }
 
 static inline uint32_t vsw_value_seen_s(uint64_t value)
@@ -135,9 +137,15 @@ static inline uint16_t vsw_value_port(uint64_t value)
     return (uint16_t)((value >> 16) - 1);
 }
 
+/* What is left of it without generation and flags. */
+static inline uint64_t vsw_value_time_and_port(uint64_t value)
+{
+    return value & ~(uint64_t)0xFFFF;
+}
+
 static inline uint16_t vsw_value_generation(uint64_t value)
 {
-    return (uint16_t)(value >> 2 & 0x3FFF);
+    return (uint16_t)(value >> 3 & VSW_FDB_GENERATIONS);
 }
 
 static inline unsigned vsw_value_flags(uint64_t value)
@@ -170,11 +178,12 @@ static inline bool vsw_fdb_expired(const struct vsw_fdb *t, uint64_t value, uint
 }
 
 /* Whether a station that is known by @value may not move: it is sticky, or was heard within the time
- * of the move guard. */
+ * of the move guard.  Who only knocked at a locked port holds nobody: he may be anyone. */
 static inline bool vsw_fdb_held(const struct vsw_fdb *t, uint64_t value, uint32_t now_s)
 {
-    return !vsw_fdb_expired(t, value, now_s) &&
-           (vsw_value_flags(value) || vsw_fdb_age_s(value, now_s) < t->hold_s);
+    if (vsw_fdb_expired(t, value, now_s) || value & VSW_FDB_LOCKED)
+        return false;
+    return vsw_value_flags(value) || vsw_fdb_age_s(value, now_s) < t->hold_s;
 }
 
 /* ------------------------------------------------------------- reading */

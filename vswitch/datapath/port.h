@@ -120,6 +120,7 @@ struct vsw_port {
     uint8_t can;        /* enum vsw_offload bits it takes unfinished */
     uint8_t learning;   /* 0/1, from the port's state (IEEE 802.1Q-2018 8.4) */
     uint8_t forwarding; /* 0/1 */
+    uint8_t mab;        /* 0/1: with VSW_LOCKED, who knocks is noted; mab.h */
     uint16_t rules;     /* enum vsw_rule bits: what else decides what enters and leaves; rules.h */
     uint16_t backup;    /* with VSW_BACKUP: the port that gets what is for this one */
     struct vsw_vlans *vlans; /* vlan.h; NULL while the switch is VLAN-unaware */

@@ -81,6 +81,7 @@ cdef extern from "datapath/port.h" nogil:
         uint8_t can
         uint8_t learning
         uint8_t forwarding
+        uint8_t mab
         uint16_t rules
         uint16_t backup
         vsw_vlans *vlans

@@ -11,6 +11,7 @@
 #include "datapath/guard.h"
 #include "datapath/meter.h"
 #include "datapath/loop.h"
+#include "datapath/mab.h"
 #include "datapath/punt.h"
 #include "datapath/vlan.h"
 
@@ -157,10 +158,9 @@ static inline unsigned vsw_may_enter(struct vsw_poller *p, struct vsw_fdb *t,
         return VSW_DROP_BLOCKED;
     if (src->rules & VSW_PROBED && vsw_is_probe(p, f))
         return vsw_probe_is_heard(p) ? VSW_PUNTED : (unsigned)VSW_DROP_PUNT_FULL;
-    if (src->rules & VSW_LOCKED && f->verdict == VSW_PUNT && !vsw_is_from(p, t, src, f))
-        return VSW_PUNTED; /* who unlocks it has to be asked: 802.1X.  bridge(8), "non-link-local" */
-    if (src->rules & VSW_LOCKED && !vsw_is_from(p, t, src, f))
-        return VSW_DROP_GUARDED;
+    if (src->rules & VSW_LOCKED && !vsw_mab_admits(p, t, src, f))
+        /* Who unlocks it has to be asked: 802.1X.  bridge(8), "non-link-local". */
+        return f->verdict == VSW_PUNT ? VSW_PUNTED : (unsigned)VSW_DROP_GUARDED;
     if (src->rules & VSW_GUARDED_IN && !vsw_guard_admits(p, src, f))
         return VSW_DROP_GUARDED;
     if (src->rules & VSW_METERED && vsw_meter_drops(p, &src->policy->meters->police, f))

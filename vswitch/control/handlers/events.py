@@ -178,6 +178,8 @@ def _info(event: Event) -> EventInfo:
         vid=event.vid,
         static=event.static,
         was_static=event.was_static,
+        locked=event.locked,
+        was_locked=event.was_locked,
         reason=event.reason,
         count=event.count,
         rate=None if event.rate is None else round(event.rate, 1),

@@ -77,7 +77,13 @@ def _at(service: Service, wall_s: float) -> list[Place]:
 
 
 def _place(place: Place) -> FdbEntry:
-    return FdbEntry(mac=place.mac.hex(":"), port=place.port, vid=place.vid, static=place.static)
+    return FdbEntry(
+        mac=place.mac.hex(":"),
+        port=place.port,
+        vid=place.vid,
+        static=place.static,
+        locked=place.locked,
+    )
 
 
 def flush(service: Service, call: Call) -> FlushResult:
@@ -133,6 +139,7 @@ def _entry(station: Station) -> FdbEntry:
         vid=station.vid,
         static=station.static,
         sticky=station.sticky,
+        locked=station.locked,
         age_s=None if station.static else station.age_s,
     )
 
