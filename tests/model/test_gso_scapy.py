@@ -39,8 +39,8 @@ def recomputed(segment: bytes) -> bytes:
 
 
 def same_but_zero(field: int, ours: bytes, scapys: bytes) -> bool:
-    """Equal, 0 and 0xffff being the same checksum: scapy writes the latter for TCP, too."""
-    if ours[field : field + 2] == b"\0\0":
+    """Equal, 0 and 0xffff being the same checksum: scapy may write either."""
+    if ours[field : field + 2] == b"\0\0" != scapys[field : field + 2]:
         ours = ours[:field] + b"\xff\xff" + ours[field + 2 :]
     return ours == scapys
 
