@@ -71,8 +71,8 @@ cdef class Datapath:
         with nogil:
             if vsw_gate_enter(self._gate):
                 while vsw_gate_pass(self._gate):
+                    vsw_shapers_send(p)  # first: it says how long there is time to sleep
                     vsw_poller_gather(p)
-                    vsw_shapers_send(p)
                     self._round(p)
                     p.pulse.rounds += 1
 
@@ -465,7 +465,7 @@ cdef class Datapath:
         cdef vsw_port *p = self._port_at(port)
         cdef unsigned i
         self.set_port(port, learning=False, forwarding=False)
-        vsw_shaper_end(p)
+        vsw_shaper_end(p, NULL)
         for i in range(p.n_queues):
             vsw_poller_forget(self._poller[p.queue[i].poller], &p.queue[i])
         for i in range(self._ports_end):

@@ -139,28 +139,37 @@ def set_meters(Datapath dp not None, unsigned port, meters):
 def set_shaper(Datapath dp not None, unsigned port, shape):
     """Have what leaves *port* wait for its turn, as *shape* says, a `Shape`; see ``shaper.h``.
 
-    None: no more. What waits under an old one is sent at once, unless nothing changes.
+    What waits goes on waiting, as far as there is room.  None: no more, and what waits is dropped.
     """
     cdef vsw_port *p = dp._port_at(port)
-    cdef vsw_shaper *s
-    cdef uint64_t size = 1
+    cdef vsw_shaper *s = <vsw_shaper *>p.policy.shaper if p.policy is not NULL else NULL
+    cdef vsw_shaper *heir = NULL
     owner = (port, "shaper")
-    if owner in dp._memory:
-        s = <vsw_shaper *>p.policy.shaper
-        was = s.rate, s.burst, s.limit
-        if shape is not None and was == (shape.rate, shape.burst, shape.queue):
+    if s is not NULL and shape is not None:
+        if (s.rate, s.burst, s.limit) == (shape.rate, shape.burst, shape.queue):
             return
-        vsw_shaper_end(p)
-        del dp._memory[owner]
-    if shape is None:
-        return
+    old = dp._memory.pop(owner, [])  # what waits lies there
+    try:
+        if shape is not None:
+            heir = _new_shaper(dp, owner, shape)
+    except MemoryError:
+        dp._memory[owner] = old
+        raise
+    vsw_shaper_end(p, heir)
+    if heir is not NULL:
+        vsw_shaper_begin(heir, p, dp._poller[p.queue[0].poller])
+
+
+cdef vsw_shaper *_new_shaper(Datapath dp, owner, shape) except NULL:
+    cdef uint64_t size = 1
+    cdef vsw_shaper *s
+    policy_of(dp, owner[0])  # where it is to be found
     while size < 2 * <uint64_t>shape.queue + 4 * VSW_FRAME_MAX:
         size *= 2
     s = <vsw_shaper *>dp._allocate(sizeof(vsw_shaper), owner)
     s.rate, s.burst, s.limit = shape.rate, shape.burst, shape.queue
     dp._make_ring(owner, &s.ring, size)
-    policy_of(dp, port).shaper = s
-    vsw_shaper_begin(s, p, dp._poller[p.queue[0].poller])
+    return s
 
 
 cdef int _set_meter(vsw_meter *m, meter) except -1:

@@ -81,7 +81,7 @@ int main(void)
         dropped += counters[i].drops[VSW_DROP_TX_FULL];
     }
     assert(sent + dropped == (uint64_t)SENDERS * FRAMES && counters[SENDERS].tx_frames > 0);
-    vsw_shaper_end(&port);
+    vsw_shaper_end(&port, NULL);
     assert(port.ops == &kind && !owner.shapers);
     vsw_poller_close(&owner);
     return 0;

@@ -7,15 +7,17 @@ import time
 
 import pytest
 
+from support.lab import RX_REASONS, SocketPort
 from support.super_frames import build
 from support.wait import wait_for
 from vswitch import MemoryPort, PortSettings, Switch, _ports, _rules
-from vswitch._fastpath import Datapath
+from vswitch._fastpath import DROP_REASONS, Datapath
 from vswitch.errors import PortError
 from vswitch.meters import Shape
 
 A = bytes([2, 0, 0, 0, 0, 9])
 ALL = b"\xff" * 6
+TX_REASONS = tuple(name for name, where, _ in DROP_REASONS if where == "tx")
 
 
 def frame(number, length=100):
@@ -91,42 +93,133 @@ def test_a_super_frame_that_waited_is_as_it_came(lab):
     assert got == [s.frame]
 
 
-def test_other_settings_leave_the_queue_alone_and_an_end_empties_it(lab):
+def fate(row):
+    """How many frames a port has sent, and dropped for which reason."""
+    return int(row["tx_frames"]), {n: int(row["drops"][n]) for n in TX_REASONS if row["drops"][n]}
+
+
+def rows_of(rig):
+    """What each port counts, to be looked at when it is gone."""
+    [rows] = rig.switch.counters  # of the one poller
+    return {name: rows[rig.status(name).number] for name in rig.ports}
+
+
+def check_balance(rows):
+    """All that was received was forwarded, dropped on the way in, or punted."""
+    for row in rows.values():
+        dropped = sum(int(row["drops"][reason]) for reason in RX_REASONS)
+        assert row["rx_frames"] == row["forwarded"] + row["punted"] + dropped
+
+
+def test_other_settings_leave_the_queue_alone(lab):
+    rig = lab("a", "b")
+    shape(rig, "b", shape="8kbit", shape_burst=100)
+    frames = [frame(n) for n in range(3)]
+    rig.send("a", *frames)
+
+    shape(rig, "b", learning=False)
+
+    assert rig.receive() == {}
+    assert [after(rig, 1) for _ in range(3)] == [frames[1:2], frames[2:], []]
+
+
+def test_the_end_of_a_shaper_drops_what_waits_and_counts_it(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="8kbit", shape_burst=100)
     frames = [frame(n) for n in range(50)]
     rig.send("a", *frames)
 
-    shape(rig, "b", learning=False)
-    assert rig.receive() == {}
     shape(rig, "b", shape="")
-    assert rig.receive() == {"b": frames[1:]}
+
+    assert rig.receive() == {}
+    assert rig.drops("b") == {"tx_full": 49}
     assert rig.send("a", *frames) == {"b": frames}
+    assert rig.status("b").counters["tx_frames"] == 51
 
 
-def test_another_rate_holds_from_then_on(lab):
+def test_another_rate_holds_from_then_on_for_what_waits_too(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="8kbit", shape_burst=100)
-    frames = [frame(n) for n in range(50)]
-    rig.send("a", *frames[:2])
+    frames = [frame(n) for n in range(10)]
+    rig.send("a", *frames[:4])
 
     shape(rig, "b", shape="16kbit", shape_burst=200)
 
-    assert rig.send("a", *frames) == {"b": [frames[1], *frames[:2]]}
-    assert after(rig, 1) == frames[2:4]
+    assert rig.receive() == {}
+    assert rig.send("a", *frames[4:]) == {"b": frames[1:3]}
+    assert [after(rig, 1) for _ in range(4)] == [frames[n : n + 2] for n in (3, 5, 7, 9)]
+    assert rig.drops("b") == {}
+
+
+def test_a_shorter_queue_keeps_what_it_has_room_for(lab):
+    rig = lab("a", "b")
+    shape(rig, "b", shape="80kbit", shape_burst=1000, shape_queue=100_000)
+    frames = [frame(n, 1000) for n in range(100)]
+    rig.send("a", *frames)
+
+    shape(rig, "b", shape_queue=70_000)
+    assert rig.drops("b") == {"tx_full": 29}
+
+    assert rig.send("a", frame(200, 1000)) == {}  # its bucket is as empty as before
+    assert rig.drops("b") == {"tx_full": 30}
+    assert [f for _ in range(9) for f in after(rig, 10)] == frames[1:10]
 
 
 def test_a_port_goes_with_what_waits_there(lab):
     rig = lab("a", "b")
+    rows = rows_of(rig)
     shape(rig, "b", shape="8kbit", shape_burst=100)
     frames = [frame(n) for n in range(50)]
     rig.send("a", *frames)
 
     rig.switch.remove_port("b")
+
+    assert fate(rows["b"]) == (1, {"tx_full": 49})
+    check_balance(rows)
     del rig.ports["b"]
     rig.add("c")
-
     assert rig.send("a", *frames) == {"c": frames}
+
+
+def test_a_switch_ends_with_what_waits(lab):
+    rig = lab("a", "b", "c")
+    rows = rows_of(rig)
+    shape(rig, "b", shape="8kbit", shape_burst=100)
+    rig.send("a", *[frame(n) for n in range(50)])
+
+    rig.switch.close()
+
+    assert fate(rows["a"]) == (0, {})
+    assert fate(rows["b"]) == (1, {"tx_full": 49})
+    assert fate(rows["c"]) == (50, {})
+    assert rows["a"]["rx_frames"] == 50
+    check_balance(rows)
+
+
+def test_a_port_whose_device_is_gone_counts_what_waits_as_it_would_have_left(lab):
+    rig = lab("a")
+    b = rig.switch.add_port(SocketPort("b"))
+    shape(rig, "b", shape="8kbit", shape_burst=100)
+    rig.send("a", *[frame(n) for n in range(5)])
+    assert b.far.recv(200)[10:] == frame(0)
+
+    b.far.close()
+    for _ in range(5):
+        after(rig, 1)
+
+    assert rig.status("b").counters["tx_frames"] == 1
+    assert rig.drops("b") == {"tx_error": 4}
+
+
+def test_a_blocked_port_sends_what_it_was_given_before(lab):
+    rig = lab("a", "b")
+    shape(rig, "b", shape="8kbit", shape_burst=100)
+    frames = [frame(n) for n in range(3)]
+    rig.send("a", *frames)
+
+    rig.switch.set_port("b", forwarding=False)
+
+    assert [after(rig, 1) for _ in range(2)] == [[frames[1]], [frames[2]]]
 
 
 def test_ports_in_one_queue_of_a_poller_are_each_served(lab):
@@ -217,6 +310,45 @@ def test_what_waits_leaves_although_nothing_else_happens(pollers):
 
         assert got == [frame(n, 1000) for n in range(4)]
         assert time.monotonic() - began > 0.29  # 3,000 bytes at 10,000 a second
+
+
+def test_another_rate_is_noticed_by_a_poller_that_sleeps():
+    with Switch() as switch:
+        a, b = switch.add_port(MemoryPort("a")), switch.add_port(MemoryPort("b"))
+        switch.set_port("b", shape="1bit", shape_burst=100)  # the third frame, in 800 s
+        a.send([frame(n) for n in range(3)])
+        wait_for(lambda: a_has_received(switch, 3), "they came in")
+        wait_for_sleep(switch)
+
+        with switch.paused():
+            switch._core.set_shaper(1, Shape(rate=10**9, burst=1000, queue=100_000))
+
+        got = []
+        wait_for(lambda: got.extend(b.receive()) or len(got) == 3, "all have left")
+
+
+def test_what_the_control_plane_says_leaves_when_it_is_due():
+    with Switch() as switch:
+        b = switch.add_port(MemoryPort("b"))
+        switch.set_port("b", shape="80kbit", shape_burst=100)  # 10,000 bytes a second
+        wait_for_sleep(switch)
+        with switch.paused():
+            for n in range(2):
+                switch._core.inject(0, frame(n, 1000))
+
+        got = []
+        wait_for(lambda: got.extend(b.receive()) or len(got) == 2, "both have left")
+
+
+def wait_for_sleep(switch):
+    """Until its poller makes no more rounds, as nothing happens."""
+    seen = []
+
+    def no_more():
+        seen.append(switch.rounds()["poller-0"])
+        return len(seen) > 20 and seen[-1] == seen[-20]
+
+    wait_for(no_more, "the poller sleeps")
 
 
 def a_has_received(switch, n):

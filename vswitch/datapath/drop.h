@@ -26,7 +26,7 @@
     X(NO_EGRESS,    "rx",   "no other port may send it")                                      \
     X(PUNT_FULL,    "rx",   "the control plane did not keep up")                              \
     X(RX_FULL,      "rx",   "the kernel had no room to keep it: the switch did not keep up")  \
-    X(TX_FULL,      "tx",   "no room: a queue, or the disk of a recording, was full")         \
+    X(TX_FULL,      "tx",   "no room: a queue, or a disk, was full, or its shaper has ended") \
     X(TX_ERROR,     "tx",   "refused: the device is down or gone, or no peer is there")       \
     X(TOO_LONG,     "tx",   "longer than the port's MTU")                                     \
     X(TX_OFFLOAD,   "tx",   "segmentation for a port without offloads was not possible")

@@ -12,6 +12,11 @@
  *   shapers, and sleeps no longer than until the next frame is due.  Who finds the queue empty and puts
  *   something in wakes it, so nothing is slept on.
  *
+ *   Another rate, or room for more or less, leaves what waits where it is, in order.  When the shaper
+ *   ends, or its port, what waits is dropped (VSW_DROP_TX_FULL), as tc(8) does with a qdisc: to send
+ *   it at once would be the burst that the shaper is there against, made while all pollers stand at
+ *   the gate; to send it later would be a limit that nobody has set any more.
+ *
  *   A super-frame is sent as it is and costs what its segments do; those behind it pay (meter.h).
  *   So the bucket may be small.  It must hold what passes while the owner sleeps too long: epoll
  *   counts in milliseconds, and a busy machine is late by some more.
@@ -95,10 +100,9 @@ static __attribute__((unused)) void vsw_shaper_tx_burst(struct vsw_queue *q,
         vsw_poller_wake(s->owner);
 }
 
-/* Take the next frame out of the queue, as @f, if it can pay at @now_ns, or need not: it stays where it
- * is until vsw_ring_done(). */
-static inline bool vsw_shaper_next(struct vsw_shaper *s, uint64_t now_ns, bool free,
-                                   struct vsw_frame *f)
+/* Take the next frame out of the queue, as @f, if it can pay at @now_ns: it stays where it is until
+ * vsw_ring_done(). */
+static inline bool vsw_shaper_next(struct vsw_shaper *s, uint64_t now_ns, struct vsw_frame *f)
 {
     uint64_t peeked = s->ring.peeked;
     struct vsw_record *record = vsw_ring_peek(&s->ring);
@@ -107,15 +111,14 @@ static inline bool vsw_shaper_next(struct vsw_shaper *s, uint64_t now_ns, bool f
         return false;
     *f = (struct vsw_frame){.data = record->data, .len = record->len};
     vsw_vnet_check(f); /* what it needs; that it fits was found when it came */
-    if (free || vsw_shaper_pay(s, now_ns, f))
+    if (vsw_shaper_pay(s, now_ns, f))
         return true;
     s->ring.peeked = peeked;
     return false;
 }
 
-/* Send a burst of what waits, as far as it can pay, or need not; returns how many frames.  Under the
- * lock. */
-static inline unsigned vsw_shaper_send_burst(struct vsw_shaper *s, uint64_t now_ns, bool free)
+/* Send a burst of what waits, as far as it can pay; returns how many frames.  Under the lock. */
+static inline unsigned vsw_shaper_send_burst(struct vsw_shaper *s, uint64_t now_ns)
 {
     struct vsw_frame frame[VSW_BURST_CALLS];
     const struct vsw_frame *out[VSW_BURST_CALLS];
@@ -123,7 +126,7 @@ static inline unsigned vsw_shaper_send_burst(struct vsw_shaper *s, uint64_t now_
     uint64_t sent = 0;
     unsigned n = 0;
 
-    while (n < VSW_BURST_CALLS && vsw_shaper_next(s, now_ns, free, &frame[n])) {
+    while (n < VSW_BURST_CALLS && vsw_shaper_next(s, now_ns, &frame[n])) {
         sent += frame[n].len;
         out[n] = &frame[n];
         n++;
@@ -151,7 +154,7 @@ static inline void vsw_shaper_send(struct vsw_poller *p, struct vsw_shaper *s)
     uint64_t now_ns = vsw_shaper_now_ns(s), due_ns;
 
     vsw_lock(&s->busy);
-    while (vsw_shaper_send_burst(s, now_ns, false) == VSW_BURST_CALLS && p->by_hand)
+    while (vsw_shaper_send_burst(s, now_ns) == VSW_BURST_CALLS && p->by_hand)
         ;
     if (atomic_load_explicit(&s->queued, memory_order_relaxed)) {
         due_ns = vsw_shaper_due_ns(s, now_ns);
@@ -186,16 +189,35 @@ static inline void vsw_shaper_begin(struct vsw_shaper *s, struct vsw_port *port,
     port->ops = &s->ops;
 }
 
-/* Take the shaper of @port away, if it has one; what waits is sent. */
-static inline void vsw_shaper_end(struct vsw_port *port)
+/* Have what waits in @s wait in @heir, of which limit and ring are set, as far as there is room, and its
+ * bucket be as empty; without an heir, and room, it is dropped. */
+static inline void vsw_shaper_hand_over(struct vsw_shaper *s, struct vsw_shaper *heir)
+{
+    struct vsw_counters *c = &s->owner->counters[s->port->id];
+    struct vsw_record *record;
+
+    if (heir) {
+        heir->port = s->port;
+        heir->meter = s->meter;
+    }
+    while ((record = vsw_ring_peek(&s->ring))) {
+        struct vsw_frame f = {.data = record->data, .len = record->len};
+
+        if (!heir || !vsw_shaper_put(heir, &f))
+            c->drops[VSW_DROP_TX_FULL]++;
+    }
+}
+
+/* Take the shaper of @port away, if it has one; what waits goes to @heir, unless that is NULL.  It is to
+ * begin then: it is not yet around the port. */
+static inline void vsw_shaper_end(struct vsw_port *port, struct vsw_shaper *heir)
 {
     struct vsw_shaper *s = port->policy ? port->policy->shaper : NULL;
     struct vsw_shaper **at;
 
     if (!s)
         return;
-    while (vsw_shaper_send_burst(s, 0, true))
-        ;
+    vsw_shaper_hand_over(s, heir);
     for (at = &s->owner->shapers; *at != s; at = &(*at)->next)
         ;
     *at = s->next;

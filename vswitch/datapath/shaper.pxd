@@ -15,4 +15,4 @@ cdef extern from "datapath/shaper.h" nogil:
 
     void vsw_shapers_send(vsw_poller *p)
     void vsw_shaper_begin(vsw_shaper *s, vsw_port *port, vsw_poller *owner)
-    void vsw_shaper_end(vsw_port *port)
+    void vsw_shaper_end(vsw_port *port, vsw_shaper *heir)
