@@ -42,12 +42,13 @@ from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
 from vswitch.guarding import GUARD_MAX, PortGuard
-from vswitch.meters import Meters
+from vswitch.meters import Meters, Shape
 from vswitch.mirrors import MIRRORS_MAX, Mirrored, check_apart
 from vswitch.portsettings import PortSettings
 from vswitch.reference import FRAME_MAX, ReferenceSwitch
 from vswitch.reference_loop import Probes
 from vswitch.reference_mirror import Mirrors
+from vswitch.reference_shaper import due_in_s
 from vswitch.vlans import PortVlans
 
 NEEDS_CSUM = 1  # flag of struct virtio_net_hdr (virtio 1.2, 5.1.6)
@@ -127,7 +128,9 @@ class Datapath:
             raise
 
     def _round(self) -> None:
-        for fd, _ in self._epoll.poll(0 if self._active else None):
+        self._release(self._clock.now_ns())
+        sleep_s = due_in_s([p.shaper for p in self._ports.values()], self._clock.now_ns())
+        for fd, _ in self._epoll.poll(0 if self._active else sleep_s):
             if fd == self._wake_fd:
                 clear(fd)
             else:
@@ -139,12 +142,17 @@ class Datapath:
     def poll(self, now_s: int) -> int:
         """Give every queue one burst, in order of ports; return the number of frames received."""
         self._pulse[PULSE_ROUNDS] += 1
+        self._release(now_s * NS_PER_S)
         return sum(
             self._receive(number, queue, now_s, now_s * NS_PER_S)
             for number, port in sorted(self._ports.items())
             for queue in range(len(port.fds))
             if not port.errors[queue]
         )
+
+    def _release(self, now_ns: int) -> None:
+        with self.lock:
+            self.switch.release(now_ns)
 
     def _receive(self, number: int, queue: int, now_s: int, now_ns: int) -> int:
         port = self._ports[number]
@@ -337,6 +345,12 @@ class Datapath:
         with self.lock:
             self.port_at(port).meters.change(meters)
 
+    def set_shaper(self, port: int, shape: Shape | None) -> None:
+        """See `vswitch._rules.set_shaper`.  *Parked.*"""
+        with self.lock:
+            self.port_at(port)
+            self.switch.set_shape(port, shape)
+
     def set_mirrors(self, mirrors: Sequence[Mirrored]) -> None:
         """See `vswitch._mirror.set_mirrors`.  *Parked.*"""
         if len(mirrors) > MIRRORS_MAX:
@@ -383,9 +397,9 @@ class Datapath:
         with self.lock:
             for fd in self.port_at(port).fds:
                 self._unwatch(fd)
+            self.switch.remove_port(port)
             self._ports.pop(port).close()
             self.switch.probes.ports -= {port}  # its number may be another port's soon
-            self.switch.remove_port(port)
 
     def set_fd(self, port: int, fd: int) -> None:
         """Give a stream port another socket, -1 for none; the old is still open.  *Parked.*"""
@@ -480,5 +494,6 @@ set_fd = Datapath.set_fd
 set_reserved = Datapath.set_reserved
 set_vlans, set_flags, set_backup = Datapath.set_vlans, Datapath.set_flags, Datapath.set_backup
 set_guard, missed = Datapath.set_guard, Datapath.missed  # of ``_guarding``
-vlan_counters, set_meters = Datapath.vlan_counters, Datapath.set_meters
+vlan_counters = Datapath.vlan_counters
+set_meters, set_shaper = Datapath.set_meters, Datapath.set_shaper
 set_mirrors, inject, set_probed = Datapath.set_mirrors, Datapath.inject, Datapath.set_probed

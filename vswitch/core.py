@@ -145,10 +145,7 @@ class Core:
 
     def set_shaper(self, port: int, shape: Shape | None) -> None:
         """How what leaves port number *port* waits for its turn; None: it does not.  *Parked.*"""
-        if hasattr(self._rules, "set_shaper"):
-            self._rules.set_shaper(self.datapath, port, shape)
-        elif shape:
-            raise PortError("core python has no shaper: frames leave at once", hint="police=RATE")
+        self._rules.set_shaper(self.datapath, port, shape)
 
     def set_mirrors(self, mirrors: Sequence[Mirrored]) -> None:
         """Mirror what *mirrors* say, and nothing else.  *Parked.*"""

@@ -35,6 +35,7 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import replace
 
 from vswitch.guarding import PortGuard
+from vswitch.meters import Shape
 from vswitch.portsettings import DEFAULT, PortSettings
 from vswitch.reference_counts import COUNTERS, RX_DROPS, TX_DROPS
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
@@ -44,6 +45,7 @@ from vswitch.reference_loop import Probes
 from vswitch.reference_mab import lets_in
 from vswitch.reference_meter import PortMeters
 from vswitch.reference_mirror import Mirrors
+from vswitch.reference_shaper import Shaper
 from vswitch.reference_vlan import inward, outward
 from vswitch.vlans import PortVlans
 
@@ -83,6 +85,7 @@ class Port:
         self.copies = Copies()  # for the control plane
         self.backup: int | None = None  # the port that gets what is for this one, for now
         self.meters = PortMeters()  # how much may enter in a second
+        self.shaper: Shaper | None = None  # what leaves waits for its turn there
         self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
         self.vlan_counters: dict[int, list[int]] = {}  # VLAN -> frames, bytes in; the same out
 
@@ -145,6 +148,7 @@ class ReferenceSwitch:
         self.punted: list[tuple[int, bytes]] = []  # for the control plane: (ingress, frame)
         self.mirrors = Mirrors()
         self.probes = Probes()
+        self.now_ns = 0  # when something came in, or was due, at last
 
     # ------------------------------------------------------------ configuration
 
@@ -157,7 +161,8 @@ class ReferenceSwitch:
         return number
 
     def remove_port(self, number: int) -> None:
-        """Disconnect a port and forget its stations, static ones too."""
+        """Disconnect a port with what waits there, and forget its stations, static ones too."""
+        self.set_shape(number, None)
         del self.ports[number]
         for port in self.ports.values():
             port.backup = None if port.backup == number else port.backup
@@ -171,6 +176,14 @@ class ReferenceSwitch:
         """The flags of a port; *backup*: the port that gets what is for it, its link being down."""
         self.ports[number].flags = flags
         self.ports[number].backup = backup
+
+    def set_shape(self, number: int, shape: Shape | None) -> None:
+        """How what leaves a port waits; None: it does not, and what waited is dropped."""
+        port, before = self.ports[number], self.ports[number].shaper
+        if before is None or before.shape != shape:
+            port.shaper = Shaper(shape, before) if shape else None
+            waited = before.n_waiting if before else 0
+            port.count("tx_full", port.shaper.lost if port.shaper else waited)
 
     # ------------------------------------------------------------ the way of a frame
 
@@ -186,10 +199,10 @@ class ReferenceSwitch:
             ingress: Number of the port they came in by.
             frames: From the destination address to the end of the payload, without FCS.
             now_s: The time, in seconds of any clock that does not go back.
-            now_ns: The same of a finer one, for meters; by default *now_s* is it.
+            now_ns: The same of a finer one, for meters and shapers; by default *now_s* is it.
         """
         port = self.ports[ingress]
-        port.meters.now_ns = now_s * NS_PER_S if now_ns is None else now_ns
+        self.now_ns = port.meters.now_ns = now_s * NS_PER_S if now_ns is None else now_ns
         sent: Sent = {}
         admitted = [a for frame in frames if (a := self._admit(port, frame))]
         for target, copies in self.mirrors.entering(ingress, admitted if port.forwarding else []):
@@ -226,6 +239,15 @@ class ReferenceSwitch:
                 outbox.setdefault(egress, []).append(a)
         for egress, queue in outbox.items():
             self._leave(egress, queue, sent)
+        return sent
+
+    def release(self, now_ns: int) -> Sent:
+        """Send what has waited until now; return what each port with a shaper sent."""
+        self.now_ns = now_ns
+        sent: Sent = {}
+        for number, port in self.ports.items():
+            for frame in port.shaper.due(now_ns) if port.shaper else ():
+                self._send(number, frame, sent)
         return sent
 
     def inject(self, egress: int, frame: bytes, *, vid: int = 0, priority: int = 0) -> Sent:
@@ -368,13 +390,21 @@ class ReferenceSwitch:
         As in the Linux bridge, the tag that said the VLAN does not count against the MTU.
         """
         port = self.ports[egress]
-        went = sent.setdefault(egress, [])
+        sent.setdefault(egress, [])
         for a in queue:
-            too_long = len(a.bare) > port.mtu + MTU_EXTRA
-            reason = "too_long" if too_long else port.send(a.frame)
-            if reason:
+            reason = "too_long" if len(a.bare) > port.mtu + MTU_EXTRA else None
+            if not reason and port.shaper:
+                reason = port.shaper.take(a.frame, self.now_ns)
+            if reason is None:
+                self._send(egress, a.frame, sent)
+            elif reason != "waits":
                 port.count(reason)
-                continue
-            port.count("tx_frames")
-            port.count("tx_bytes", len(a.frame))
-            went.append(a.frame)
+
+    def _send(self, egress: int, frame: bytes, sent: Sent) -> None:
+        port = self.ports[egress]
+        if reason := port.send(frame):
+            port.count(reason)
+            return
+        port.count("tx_frames")
+        port.count("tx_bytes", len(frame))
+        sent.setdefault(egress, []).append(frame)

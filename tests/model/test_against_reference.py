@@ -26,7 +26,7 @@ from tests.model.traffic import LONGEST, RESERVED, STATIONS, frames, stations
 from vswitch import _fastpath, _guarding, _inject, _mirror, _ports, _rules, _slowpath, _tables
 from vswitch.errors import FdbFullError
 from vswitch.guarding import PortGuard
-from vswitch.meters import Meter, Meters
+from vswitch.meters import Meter, Meters, Shape
 from vswitch.mirrors import Mirrored
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
@@ -114,7 +114,12 @@ some_meters = st.none() | st.builds(
 port_meters = st.builds(
     Meters, police=some_meters, broadcast=some_meters, multicast=some_meters, unknown=some_meters
 )
-
+port_shapes = st.none() | st.builds(
+    Shape,
+    rate=st.sampled_from([8, 800, 10_000, 2_000_001, 400_000_000_000]),
+    burst=st.sampled_from([1, 60, 200, 9000]),
+    queue=st.sampled_from([60, 1000, 65_568]),
+)
 
 some_mirrors = st.lists(
     st.tuples(any_port, st.frozensets(any_port), st.frozensets(any_port), vid_sets | st.none()),
@@ -170,17 +175,28 @@ class SwitchMachine(RuleBasedStateMachine):
         while any(arrivals.values()):
             waiting = sum(len(queue[:BURST]) for queue in arrivals.values())
             assert self.datapath.poll(self.now32_s) == waiting
+            self.release(sent)
             for number in sorted(arrivals):
                 burst, arrivals[number] = arrivals[number][:BURST], arrivals[number][BURST:]
                 for egress, out in self.twin.receive(number, burst, self.now_s).items():
                     sent[egress] += out
 
         assert self.datapath.poll(self.now32_s) == 0
+        self.release(sent)
         assert {n: wire.receive() for n, wire in self.wires.items()} == {
             n: [(FINISHED, frame) for frame in out] for n, out in sent.items()
         }
         assert self.core.punted(self.datapath) == [(n, FINISHED, f) for n, f in self.twin.punted]
         self.twin.punted = []
+
+    def release(self, sent):
+        for egress, out in self.twin.release(self.now_s * 10**9).items():
+            sent[egress] += out
+
+    @rule(seconds=st.sampled_from([0, 1, 5, 100]))
+    def what_waited_leaves(self, seconds):
+        self.now_s += seconds
+        self.exchange({})
 
     # ------------------------------------------------------------ time and commands
 
@@ -277,6 +293,13 @@ class SwitchMachine(RuleBasedStateMachine):
         number = self.some_port(port)
         self.core.set_meters(self.datapath, number, meters)
         self.twin.ports[number].meters.change(meters)
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, shape=port_shapes)
+    def a_shape_changes(self, port, shape):
+        number = self.some_port(port)
+        self.core.set_shaper(self.datapath, number, shape)
+        self.twin.set_shape(number, shape)
 
     @precondition(lambda self: self.twin.ports)
     @rule(mirrors=some_mirrors)

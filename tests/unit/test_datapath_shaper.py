@@ -12,11 +12,11 @@ from support.super_frames import build
 from support.wait import wait_for
 from vswitch import MemoryPort, PortSettings, Switch, _ports, _rules
 from vswitch._fastpath import DROP_REASONS, Datapath
-from vswitch.errors import PortError
 from vswitch.meters import Shape
 
 A = bytes([2, 0, 0, 0, 0, 9])
 ALL = b"\xff" * 6
+both = pytest.mark.parametrize("lab", ["c", "python"], indirect=True)
 TX_REASONS = tuple(name for name, where, _ in DROP_REASONS if where == "tx")
 
 
@@ -35,6 +35,7 @@ def after(rig, seconds):
     return rig.receive().get("b", [])
 
 
+@both
 def test_what_is_beyond_the_rate_waits_and_leaves_in_order(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="8kbit", shape_burst=200)  # 1,000 bytes a second
@@ -49,6 +50,7 @@ def test_what_is_beyond_the_rate_waits_and_leaves_in_order(lab):
     assert rig.drops("b") == {}
 
 
+@both
 def test_only_the_port_that_is_shaped_waits(lab):
     rig = lab("a", "b", "c")
     shape(rig, "b", shape="8kbit", shape_burst=100)
@@ -57,6 +59,7 @@ def test_only_the_port_that_is_shaped_waits(lab):
     assert rig.send("a", *frames) == {"b": frames[:1], "c": frames}
 
 
+@both
 def test_what_the_queue_has_no_room_for_is_dropped_and_counted_there(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="80kbit", shape_burst=10_000, shape_queue=70_000)
@@ -111,6 +114,7 @@ def check_balance(rows):
         assert row["rx_frames"] == row["forwarded"] + row["punted"] + dropped
 
 
+@both
 def test_other_settings_leave_the_queue_alone(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="8kbit", shape_burst=100)
@@ -123,6 +127,7 @@ def test_other_settings_leave_the_queue_alone(lab):
     assert [after(rig, 1) for _ in range(3)] == [frames[1:2], frames[2:], []]
 
 
+@both
 def test_the_end_of_a_shaper_drops_what_waits_and_counts_it(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="8kbit", shape_burst=100)
@@ -137,6 +142,7 @@ def test_the_end_of_a_shaper_drops_what_waits_and_counts_it(lab):
     assert rig.status("b").counters["tx_frames"] == 51
 
 
+@both
 def test_another_rate_holds_from_then_on_for_what_waits_too(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="8kbit", shape_burst=100)
@@ -151,6 +157,7 @@ def test_another_rate_holds_from_then_on_for_what_waits_too(lab):
     assert rig.drops("b") == {}
 
 
+@both
 def test_a_shorter_queue_keeps_what_it_has_room_for(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="80kbit", shape_burst=1000, shape_queue=100_000)
@@ -165,6 +172,7 @@ def test_a_shorter_queue_keeps_what_it_has_room_for(lab):
     assert [f for _ in range(9) for f in after(rig, 10)] == frames[1:10]
 
 
+@both
 def test_a_port_goes_with_what_waits_there(lab):
     rig = lab("a", "b")
     rows = rows_of(rig)
@@ -181,6 +189,7 @@ def test_a_port_goes_with_what_waits_there(lab):
     assert rig.send("a", *frames) == {"c": frames}
 
 
+@both
 def test_a_switch_ends_with_what_waits(lab):
     rig = lab("a", "b", "c")
     rows = rows_of(rig)
@@ -196,6 +205,7 @@ def test_a_switch_ends_with_what_waits(lab):
     check_balance(rows)
 
 
+@both
 def test_a_port_whose_device_is_gone_counts_what_waits_as_it_would_have_left(lab):
     rig = lab("a")
     b = rig.switch.add_port(SocketPort("b"))
@@ -211,6 +221,7 @@ def test_a_port_whose_device_is_gone_counts_what_waits_as_it_would_have_left(lab
     assert rig.drops("b") == {"tx_error": 4}
 
 
+@both
 def test_a_blocked_port_sends_what_it_was_given_before(lab):
     rig = lab("a", "b")
     shape(rig, "b", shape="8kbit", shape_burst=100)
@@ -222,6 +233,7 @@ def test_a_blocked_port_sends_what_it_was_given_before(lab):
     assert [after(rig, 1) for _ in range(2)] == [[frames[1]], [frames[2]]]
 
 
+@both
 def test_ports_in_one_queue_of_a_poller_are_each_served(lab):
     rig = lab("a", "b", "c", "d")
     for name in "bcd":
@@ -237,21 +249,12 @@ def test_ports_in_one_queue_of_a_poller_are_each_served(lab):
     assert rig.receive() == {"b": [frames[1]], "d": [frames[1]]}
 
 
+@both
 def test_a_shaper_is_told(lab):
     rig = lab("a")
     shape(rig, "a", shape="50mbit", shape_queue=100_000)
 
     assert rig.status("a").settings == PortSettings(shape="50mbit", shape_queue=100_000)
-
-
-@pytest.mark.parametrize("lab", ["python"], indirect=True)
-def test_the_readable_core_says_that_it_has_none(lab):
-    rig = lab("a", "b")
-
-    with pytest.raises(PortError, match="core python has no shaper: frames leave at once"):
-        shape(rig, "b", shape="8kbit", learning=False)
-
-    assert rig.status("b").settings == PortSettings()
 
 
 @pytest.mark.parametrize("length", [60, 129, 257, 1514, 9018])
@@ -295,9 +298,13 @@ def test_a_port_over_connections_is_shaped_from_one_to_the_next():
         datapath.remove_port(port)
 
 
-@pytest.mark.parametrize("pollers", [1, 2], ids=["own", "another"])
-def test_what_waits_leaves_although_nothing_else_happens(pollers):
-    with Switch(pollers=pollers) as switch:
+@pytest.mark.parametrize(
+    "options",
+    [{"pollers": 1}, {"pollers": 2}, {"core": "python"}],
+    ids=["own", "another", "python"],
+)
+def test_what_waits_leaves_although_nothing_else_happens(options):
+    with Switch(**options) as switch:
         a, b = switch.add_port(MemoryPort("a")), switch.add_port(MemoryPort("b"))
         switch.set_port("b", shape="80kbit", shape_burst=100)
         got = []
@@ -312,8 +319,9 @@ def test_what_waits_leaves_although_nothing_else_happens(pollers):
         assert time.monotonic() - began > 0.29  # 3,000 bytes at 10,000 a second
 
 
-def test_another_rate_is_noticed_by_a_poller_that_sleeps():
-    with Switch() as switch:
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_another_rate_is_noticed_by_a_poller_that_sleeps(core):
+    with Switch(core=core) as switch:
         a, b = switch.add_port(MemoryPort("a")), switch.add_port(MemoryPort("b"))
         switch.set_port("b", shape="1bit", shape_burst=100)  # the third frame, in 800 s
         a.send([frame(n) for n in range(3)])
@@ -327,8 +335,9 @@ def test_another_rate_is_noticed_by_a_poller_that_sleeps():
         wait_for(lambda: got.extend(b.receive()) or len(got) == 3, "all have left")
 
 
-def test_what_the_control_plane_says_leaves_when_it_is_due():
-    with Switch() as switch:
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_what_the_control_plane_says_leaves_when_it_is_due(core):
+    with Switch(core=core) as switch:
         b = switch.add_port(MemoryPort("b"))
         switch.set_port("b", shape="80kbit", shape_burst=100)  # 10,000 bytes a second
         wait_for_sleep(switch)

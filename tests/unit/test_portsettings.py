@@ -92,14 +92,8 @@ def _lines(key):
     return f"{BASIS[key]} = true\n" if key in BASIS else ""
 
 
-C_ALONE = {"shape"}  # said so by the other core, see test_datapath_shaper.py
-
-
-@pytest.mark.parametrize(
-    ("core", "name"),
-    [("c", name) for name in sorted(NAMES)]
-    + [("python", name) for name in sorted(NAMES - C_ALONE)],
-)
+@pytest.mark.parametrize("core", ["c", "python"])
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_the_datapath_is_told_and_the_status_tells(core, name):
     settings = {name: OTHER_FIELDS[name]} | ({BASIS[name]: True} if name in BASIS else {})
     with Switch(core=core, clock=FakeClock(1000)) as switch:
