@@ -1,26 +1,39 @@
 """Loops through the ports of a switch: what follows from probes that come back.
 
-No clock and no I/O: ports are numbers, probes that were heard and the time come in, and what is to
-be done goes out. For each port:
+No clock and no I/O: ports are numbers, probes that were heard, rounds of probes and the time come
+in, and what is to be done goes out. For each port:
 
-    free --heard, and the higher of the two ports--> held, for hold_s
-    held --its time is over, probes still come back--> held, for twice as long
-    held --its time is over, none came for QUIET_S---> free: tried
-    tried --heard again before it was free for as long--> held, for twice as long
+    free --heard, and the higher of the two ports--> held
+    held --no probe came back for some rounds--> free: tried
+    tried --heard again soon--> held, and the rounds are more
 
 Of two ports the one with the higher number is held, so one always stays; a port that hears itself
 is held itself. While a port is held its probes go on, so that a loop that is still there is seen
 without frames having to circle in it again. When only reporting, a loop is told when it is found,
-and when no probe came back for QUIET_S.
+and when no probe came back for QUIET rounds.
+
+Several switches may look for the same loop, and hold different cables of it: then no probe comes
+back to any of them, as if the cable had been pulled. So silence is what frees a port, and not time:
+a hold that hears nothing is not needed. Who is freed first is left to chance, QUIET rounds and up
+to BY_CHANCE more; the others hear their own probes again from then on, through the port that was
+freed, and stay. One cable is held in the end, whatever ring it is of, and nobody has to believe
+what another switch says, who may be a stranger, or of another make (loop-protect of ArubaOS-CX and
+RouterOS let time alone free a port, and know nothing of each other). A loop that comes again soon
+is met with more patience: `hold_s`, then twice as long each time, of which at most half is left to
+chance.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # Chosen by us.
-PROBE_S = 0.25  # between two probes of a port
-QUIET_S = 8 * PROBE_S  # without one that comes back, there is no loop any more
+PROBE_S = 0.25  # between two rounds of probes
+QUIET = 8  # rounds without a probe that comes back: there is no loop any more
+# Two switches are freed in one round, which closes the loop for that long, one time in eight.
+BY_CHANCE = 16
 HOLD_MAX_S = 300.0
 
 
@@ -35,10 +48,11 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """There is a loop; *hold_s*: hold its port down, for about so long; None: only say so."""
+    """There is a loop; *quiet_s*: hold its port until no probe comes back for so long; None: only
+    say so."""
 
     loop: Loop
-    hold_s: float | None
+    quiet_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +68,23 @@ Action = Found | Over
 @dataclass(slots=True)
 class _Known:
     loop: Loop
-    heard_s: float
-    until_s: float  # the end of its hold
-    hold_s: float
+    hold_s: float  # 0 the first time
+    patience: int  # rounds
+    silent: int = 0  # rounds since a probe came back
 
 
 class LoopGuard:
     """The loops of one switch.
 
     Args:
-        hold_s: How long a port is held at first; 0 to hold none and only report.
+        hold_s: How long the silence is after which a port is free, of a loop that came again; 0 to
+            hold none and only report.
+        chance: A number in 0..1, another one each time.
     """
 
-    def __init__(self, hold_s: float) -> None:
+    def __init__(self, hold_s: float, *, chance: Callable[[], float] = random.random) -> None:
         self.hold_s = hold_s
+        self._chance = chance
         self._known: dict[int, _Known] = {}  # by the port that is held, or would be
         self._tried: dict[int, tuple[float, float]] = {}  # free since, and its last hold
 
@@ -86,48 +103,36 @@ class LoopGuard:
         loops = [known.loop for known in self._known.values()]
         return [loop.vid for loop in loops if port in (loop.port, loop.other)]
 
-    @property
-    def due_s(self) -> float | None:
-        """When `look` has something to do at the earliest."""
-        return min(map(self._due_s, self._known.values()), default=None)
-
     def heard(self, sender: int, port: int, vid: int, now_s: float) -> list[Action]:
         """A probe that left by *sender* came back to *port*."""
         for one in (port, sender):
             if known := self._known.get(one):  # what breaks this loop, or will
-                known.heard_s = now_s
+                known.silent = 0
                 return []
         loop = Loop(max(sender, port), min(sender, port), vid)
-        hold_s = self._next_hold_s(loop.port, now_s)
-        self._known[loop.port] = _Known(loop, now_s, now_s + hold_s, hold_s)
-        return [Found(loop, hold_s or None)]
+        known = self._known[loop.port] = self._met(loop, now_s)
+        return [Found(loop, known.patience * PROBE_S if self.hold_s else None)]
 
-    def _next_hold_s(self, port: int, now_s: float) -> float:
-        since_s, last_s = self._tried.pop(port, (now_s, 0.0))
-        if now_s - since_s > last_s:
-            return self.hold_s
-        return self._longer_s(last_s) if self.hold_s else 0.0
+    def _met(self, loop: Loop, now_s: float) -> _Known:
+        if not self.hold_s:
+            return _Known(loop, 0.0, QUIET)
+        last = self._tried.pop(loop.port, None)
+        if last is None or now_s - last[0] > max(last[1], self.hold_s):
+            return _Known(loop, 0.0, QUIET + round(BY_CHANCE * self._chance()))
+        hold_s = max(self.hold_s, min(2 * last[1], HOLD_MAX_S))
+        return _Known(loop, hold_s, round(hold_s * (1 - self._chance() / 2) / PROBE_S))
 
-    def _longer_s(self, last_s: float) -> float:
-        return max(self.hold_s, min(2 * last_s, HOLD_MAX_S))
-
-    def look(self, now_s: float) -> list[Action]:
-        """Free the ports whose time is over, if nothing came back lately."""
+    def turn(self, now_s: float) -> list[Action]:
+        """A round of probes is about to be sent: free the ports that have heard none for long."""
         over: list[Action] = []
         for port, known in list(self._known.items()):
-            if now_s < self._due_s(known):
-                continue
-            if self.hold_s and now_s - known.heard_s < QUIET_S:
-                known.hold_s = self._longer_s(known.hold_s)
-                known.until_s = now_s + known.hold_s
+            if known.silent < known.patience:
+                known.silent += 1
                 continue
             self._tried[port] = (now_s, known.hold_s)
             del self._known[port]
             over.append(Over(known.loop))
         return over
-
-    def _due_s(self, known: _Known) -> float:
-        return known.until_s if self.hold_s else known.heard_s + QUIET_S
 
     def forget(self, port: int) -> list[Action]:
         """A port is gone, or is not to be looked at any more; loops through it are over."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from vswitch.core import Core
 from vswitch.errors import WireError
 from vswitch.events import Event
 from vswitch.loopguard import PROBE_S, Action, Found, Loop, LoopGuard
+from vswitch.loopsweep import Sweep
 from vswitch.members import Member
 from vswitch.portrules import PortRules
 from vswitch.vlans import PortVlans
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 MODES = ("off", "report", "on")
 HOLD_S = 10
 NUMBERS_FRESH = 8  # a probe of an earlier round than that was kept by somebody
-VLANS_MAX = 8  # of a port, in one round; the others in the next ones
+AT_ONCE = 64  # probes sent while the pollers stand still: 15 us into memory, 100 us into devices
 SILENT_KINDS = ("pcap", "record")  # files, which answer nobody
 
 
@@ -77,10 +79,13 @@ class Loops:
         self._urgent: set[tuple[str, int]] = set()  # ports and VLANs where stations flap
         self._told: frozenset[int] = frozenset()  # ports where the datapath looks for probes
         self._guard = LoopGuard(HOLD_S)
+        self._sweep = Sweep()
         self.mode = "off"
 
-    def configure(self, mode: str, hold_s: int) -> None:
-        """Be *mode*, one of MODES, and hold a port for *hold_s* seconds at first.
+    def configure(
+        self, mode: str, hold_s: int, *, chance: Callable[[], float] = random.random
+    ) -> None:
+        """Be *mode*, one of MODES; for *hold_s* and *chance* see `loopguard.LoopGuard`.
 
         Raises:
             ValueError: it is none, or no time.
@@ -90,7 +95,7 @@ class Loops:
         with self._lock:
             self._do(self._guard.end())
             self.mode = mode
-            self._guard = LoopGuard(hold_s if mode == "on" else 0)
+            self._guard = LoopGuard(hold_s if mode == "on" else 0, chance=chance)
             self._due_s = None if mode == "off" else self._clock.precise_s()
             self._listen(self._watched() if mode != "off" else [])
             os.eventfd_write(self._bell, 1)
@@ -99,20 +104,19 @@ class Loops:
 
     def due_in_s(self, now_s: float, longest_s: float) -> float:
         """When `look` has something to do without being told, *longest_s* at most."""
-        due = [due_s for due_s in (self._due_s, self._guard.due_s) if due_s is not None]
-        return max(0.0, min([longest_s, *(due_s - now_s for due_s in due)]))
+        return longest_s if self._due_s is None else max(0.0, min(longest_s, self._due_s - now_s))
 
     def look(self, now_s: float) -> None:
-        """Send probes if it is time, and free ports whose time is over."""
+        """Send probes if it is time, and free ports that have heard none for long."""
         if self._due_s is None:
             return
-        self._do(self._guard.look(now_s))
         watched = self._watched()
         self._listen(watched)
         if now_s >= self._due_s:
+            self._do(self._guard.turn(now_s))
             self._number += 1
             self._due_s = now_s + PROBE_S
-            self._say([(member, vid) for member in watched for vid in self._vids(member)])
+            self._say(self._round(watched))
         elif self._urgent:
             self._say([(m, vid) for m in watched for vid in self._flapping_vids(m)])
         self._urgent.clear()
@@ -143,16 +147,25 @@ class Loops:
         with self._paused():
             self._core.set_probed(ports, self._id if ports else None)
 
-    def _vids(self, member: Member) -> list[int]:
-        """The VLANs in which a port is asked in this round, that of untagged frames always."""
+    def _round(self, watched: list[Member]) -> list[tuple[Member, int]]:
+        """Which ports are asked in which VLANs in this round: that of untagged frames always."""
+        first, others = {}, {}
+        for member in watched:
+            first[member.number], others[member.number] = self._vids(member)
+        swept = self._sweep.turn(others)
+        return [
+            (member, vid)
+            for member in watched
+            for vid in dict.fromkeys([*first[member.number], *swept.get(member.number, [])])
+        ]
+
+    def _vids(self, member: Member) -> tuple[list[int], list[int]]:
         vlans = self._rules.vlans_of(member)
         if vlans is None:
-            return [0]
-        first, rest = _vids_of(vlans)
-        first = [*first, *self._guard.vids(member.number)]
-        at, n = self._number * VLANS_MAX, len(rest)
-        some = [rest[(at + i) % n] for i in range(min(n, VLANS_MAX))]
-        return list(dict.fromkeys([*first, *some]))
+            return [0], []
+        first, others = _vids_of(vlans)
+        # Of a port that is held it is of interest only whether it has to be.
+        return [*first, *self._guard.vids(member.number)], [] if member.held else others
 
     def _flapping_vids(self, member: Member) -> list[int]:
         vlans = self._rules.vlans_of(member)
@@ -163,13 +176,14 @@ class Loops:
         ]
 
     def _say(self, where: list[tuple[Member, int]]) -> None:
-        said = []  # made before the pollers are held
-        for member, vid in where:
-            probe = Probe(self._id, member.number, vid, self._number)
-            said.append((member.number, vid, packed(probe, self._key)))
-        if said:
+        # Probes are made before the pollers are held, which is for some of them at a time.
+        for at in range(0, len(where), AT_ONCE):
+            probes = [
+                (m.number, vid, packed(Probe(self._id, m.number, vid, self._number), self._key))
+                for m, vid in where[at : at + AT_ONCE]
+            ]
             with self._paused():
-                for number, vid, frame in said:
+                for number, vid, frame in probes:
                     self._core.inject(number, frame, vid=vid)
 
     # ------------------------------------------------------------ what comes back
@@ -205,25 +219,25 @@ class Loops:
         for action in actions:
             loop = action.loop
             if isinstance(action, Found):
-                self._hold(loop, action.hold_s)
+                self._hold(loop, action.quiet_s)
             else:
                 self._free(loop)
 
-    def _hold(self, loop: Loop, hold_s: float | None) -> None:
+    def _hold(self, loop: Loop, quiet_s: float | None) -> None:
         member, names = self._member(loop.port), self._names(loop)
         flushed = 0
-        if member and hold_s is not None:
+        if member and quiet_s is not None:
             member.held = True
             self._apply(member)
             flushed = self._core.fdb.flush(member.number)
         log.warning(
-            "loop found port=%s other=%s vlan=%d held_s=%.0f stations_flushed=%d",
+            "loop found port=%s other=%s vlan=%d quiet_s=%.0f stations_flushed=%d",
             *names,
             loop.vid,
-            hold_s or 0,
+            quiet_s or 0,
             flushed,
         )
-        reason = "reported" if hold_s is None else "held"
+        reason = "reported" if quiet_s is None else "held"
         self._tell("loop_found", port=names[0], old_port=names[1], vid=loop.vid, reason=reason)
 
     def _free(self, loop: Loop) -> None:
@@ -255,7 +269,7 @@ class Loops:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _vids_of(vlans: PortVlans) -> tuple[list[int], list[int]]:
     """The VLAN of a port's untagged frames, if it is of it, and its others."""
     first = [vlans.pvid] if vlans.pvid is not None and vlans.pvid in vlans.members else []

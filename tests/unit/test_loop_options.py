@@ -20,7 +20,7 @@ from vswitch.portconfig import PortConfig
 def looped_switch(mode="on"):
     """Two memory ports, of which the first hears itself."""
     switch = Switch("lab", clock=FakeClock(1000))
-    switch.loops.configure(mode, 10)
+    switch.loops.configure(mode, 10, chance=lambda: 0.0)
     a = switch.add_port(MemoryPort("a"))
     switch.add_port(MemoryPort("b"))
     switch.poll()
@@ -124,7 +124,7 @@ def test_a_log_line_names_both_ports(caplog):
     with looped_switch():
         pass
 
-    assert "loop found port=a other=a vlan=0 held_s=10 stations_flushed=0" in caplog.messages
+    assert "loop found port=a other=a vlan=0 quiet_s=2 stations_flushed=0" in caplog.messages
 
 
 def test_a_recording_gets_no_probes(tmp_path):

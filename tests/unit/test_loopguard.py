@@ -4,114 +4,124 @@ from __future__ import annotations
 
 import pytest
 
-from vswitch.loopguard import HOLD_MAX_S, PROBE_S, QUIET_S, Found, Loop, LoopGuard, Over
+from vswitch.loopguard import BY_CHANCE, HOLD_MAX_S, PROBE_S, QUIET, Found, Loop, LoopGuard, Over
 
 LOOP = Loop(port=2, other=1, vid=7)
+QUIET_S = QUIET * PROBE_S
 
 
-def hear(guard, sender, port, begin_s, end_s):
-    """A probe every PROBE_S, with a look each time; what follows, with its times."""
-    found, now_s = [], begin_s
-    while now_s < end_s:
-        found += [(now_s, action) for action in guard.heard(sender, port, 7, now_s)]
-        found += [(now_s, action) for action in guard.look(now_s)]
-        now_s += PROBE_S
-    return found
+def guard_of(hold_s, chance=0.0):
+    return LoopGuard(hold_s, chance=lambda: chance)
+
+
+def rounds_until_over(guard, now_s=0.0, most=10_000):
+    """How many rounds pass until a loop is over, no probe coming back any more."""
+    for n in range(most):
+        if guard.turn(now_s + n * PROBE_S):
+            return n
+    return None
 
 
 @pytest.mark.parametrize(("sender", "port"), [(1, 2), (2, 1)])
 def test_the_port_with_the_higher_number_is_held(sender, port):
-    guard = LoopGuard(10)
+    guard = guard_of(10)
 
-    assert guard.heard(sender, port, 7, 0) == [Found(LOOP, 10)]
+    assert guard.heard(sender, port, 7, 0) == [Found(LOOP, QUIET_S)]
     assert guard.held == {2}
 
 
 def test_a_port_that_hears_itself_is_held():
-    guard = LoopGuard(10)
+    guard = guard_of(10)
 
-    assert guard.heard(3, 3, 0, 0) == [Found(Loop(3, 3, 0), 10)]
+    assert guard.heard(3, 3, 0, 0) == [Found(Loop(3, 3, 0), QUIET_S)]
 
 
 def test_what_is_held_already_is_told_once():
-    guard = LoopGuard(10)
+    guard = guard_of(10)
     guard.heard(1, 2, 7, 0)
 
     assert guard.heard(2, 1, 7, 0) == guard.heard(1, 2, 7, 1) == []
 
 
 def test_a_held_port_breaks_other_loops_through_it():
-    guard = LoopGuard(10)
+    guard = guard_of(10)
     guard.heard(1, 2, 7, 0)
 
     assert guard.heard(2, 3, 7, 0) == []
-    assert guard.heard(1, 3, 7, 0) == [Found(Loop(3, 1, 7), 10)]
+    assert guard.heard(1, 3, 7, 0) == [Found(Loop(3, 1, 7), QUIET_S)]
 
 
-def test_a_port_is_free_when_its_time_is_over_and_nothing_came_back():
-    guard = LoopGuard(10)
+@pytest.mark.parametrize(("chance", "rounds"), [(0, QUIET), (1, QUIET + BY_CHANCE)])
+def test_a_port_is_free_when_nothing_came_back_for_some_rounds_by_chance(chance, rounds):
+    guard = guard_of(10, chance)
     guard.heard(1, 2, 7, 0)
 
-    assert guard.look(9.9) == []
-    assert guard.due_s == 10
-    assert guard.look(10) == [Over(LOOP)]
+    assert rounds_until_over(guard) == rounds
     assert guard.held == frozenset()
-    assert guard.due_s is None
 
 
-def test_a_loop_that_stays_keeps_its_port_down_for_longer_and_longer():
-    guard = LoopGuard(10)
-    assert hear(guard, 1, 2, 0, 11) == [(0, Found(LOOP, 10))]
-    assert guard.due_s == 30  # 10 + 20
-    hear(guard, 1, 2, 11, 31)
-
-    assert guard.due_s == 70
-    assert guard.look(70) == [Over(LOOP)]
-
-
-def test_a_loop_that_comes_again_soon_is_held_for_twice_as_long():
-    guard = LoopGuard(10)
+def test_a_loop_that_stays_keeps_its_port_down():
+    guard = guard_of(10)
     guard.heard(1, 2, 7, 0)
-    guard.look(10)
+    over = []
+    for n in range(1000):
+        over += guard.turn(n * PROBE_S)
+        guard.heard(1, 2, 7, n * PROBE_S)
 
-    assert guard.heard(1, 2, 7, 15) == [Found(LOOP, 20)]
-    guard.look(35)
-    assert guard.heard(1, 2, 7, 35) == [Found(LOOP, 40)]
+    assert over == []
+    assert rounds_until_over(guard, 250) == QUIET
+
+
+def test_time_in_which_nothing_was_asked_frees_no_port():
+    guard = guard_of(10)
+    guard.heard(1, 2, 7, 0)
+
+    assert guard.turn(1000) == []
+
+
+@pytest.mark.parametrize(("chance", "share"), [(0, 1), (1, 0.5)])
+def test_a_loop_that_comes_again_soon_is_met_with_more_patience(chance, share):
+    guard = guard_of(10, chance)
+    guard.heard(1, 2, 7, 0)
+    over_s = rounds_until_over(guard) * PROBE_S
+
+    assert guard.heard(1, 2, 7, over_s + 9) == [Found(LOOP, 10 * share)]
+    rounds_until_over(guard, over_s + 9)
+    again_s = over_s + 9 + 10 * share
+    assert guard.heard(1, 2, 7, again_s + 9) == [Found(LOOP, 20 * share)]
 
 
 def test_a_loop_that_comes_again_late_is_a_new_one():
-    guard = LoopGuard(10)
+    guard = guard_of(10)
     guard.heard(1, 2, 7, 0)
-    guard.look(10)
+    over_s = rounds_until_over(guard) * PROBE_S
 
-    assert guard.heard(1, 2, 7, 20.5) == [Found(LOOP, 10)]
+    assert guard.heard(1, 2, 7, over_s + 10.5) == [Found(LOOP, QUIET_S)]
 
 
 def test_no_port_is_held_for_ever():
-    guard = LoopGuard(10)
-    now_s, holds = 0.0, []
+    guard = guard_of(10)
+    now_s, quiet = 0.0, []
     for _ in range(9):
         [found] = guard.heard(1, 2, 7, now_s)
-        holds.append(found.hold_s)
-        now_s += found.hold_s
-        guard.look(now_s)
+        quiet.append(found.quiet_s)
+        now_s += rounds_until_over(guard, now_s) * PROBE_S
 
-    assert max(holds) == HOLD_MAX_S
+    assert max(quiet) == HOLD_MAX_S
 
 
 def test_reporting_holds_nothing_and_ends_when_it_is_quiet():
-    guard = LoopGuard(0)
+    guard = guard_of(0)
 
-    assert hear(guard, 1, 2, 0, 5) == [(0, Found(LOOP, None))]
+    assert guard.heard(1, 2, 7, 0) == [Found(LOOP, None)]
     assert (guard.held, guard.looped) == (frozenset(), {2})
-    assert guard.look(4.75 + QUIET_S - 0.01) == []
-    assert guard.look(4.75 + QUIET_S) == [Over(LOOP)]
+    assert rounds_until_over(guard) == QUIET
     assert guard.heard(1, 2, 7, 9) == [Found(LOOP, None)]
 
 
 @pytest.mark.parametrize("gone", [1, 2])
 def test_a_loop_is_over_when_one_of_its_ports_goes(gone):
-    guard = LoopGuard(10)
+    guard = guard_of(10)
     guard.heard(1, 2, 7, 0)
 
     assert guard.forget(gone) == [Over(LOOP)]
@@ -119,8 +129,8 @@ def test_a_loop_is_over_when_one_of_its_ports_goes(gone):
 
 
 def test_the_end_frees_all():
-    guard = LoopGuard(10)
+    guard = guard_of(10)
     guard.heard(1, 2, 7, 0)
 
     assert guard.end() == [Over(LOOP)]
-    assert guard.due_s is None
+    assert guard.looped == frozenset()

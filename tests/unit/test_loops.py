@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from vswitch.loopguard import PROBE_S
+from vswitch.loopsweep import SWEEP_S
 from vswitch.vlanwords import parse
 from vswitch.wire.loop import GROUP, Probe, is_from, packed
 
 A, B, C = (bytes([2, 0, 0, 0, 0, n]) for n in (1, 2, 3))
 ALL = b"\xff" * 6
+SWEEP_ROUNDS = int(SWEEP_S / PROBE_S)
 
 pytestmark = pytest.mark.parametrize("lab", ["c", "python"], indirect=True)
 
@@ -38,7 +41,7 @@ def turn(rig, *cables, seconds=1):
 
 
 def on(rig, mode="on", hold_s=10):
-    rig.switch.loops.configure(mode, hold_s)
+    rig.switch.loops.configure(mode, hold_s, chance=lambda: 0.0)
     return rig
 
 
@@ -96,7 +99,8 @@ def test_reporting_holds_nothing(lab):
     assert rig.switch.loops.looped == ["b"]
     assert [e.reason for e in events(rig, "loop_found")] == ["reported"]
     assert set(rig.send("x", frame(ALL, A))) == {"a", "b"}
-    turn(rig, seconds=2)
+    for _ in range(10):
+        turn(rig)
     assert len(events(rig, "loop_over")) == 1
     assert rig.switch.loops.looped == []
 
@@ -227,6 +231,22 @@ def test_many_vlans_are_asked_in_turn(lab):
 
     assert all(len(vids) == 8 for vids in rounds)
     assert {vid for vids in rounds for vid in vids} == set(range(1, 21))
+
+
+def test_a_loop_in_one_of_all_vlans_is_found_within_a_sweep(lab):
+    rig = lab("t", "u")
+    for name in "tu":
+        rig.switch.set_port(name, vlans=parse(name, "trunk=all"))
+    on(rig)
+    for _ in range(SWEEP_ROUNDS):
+        got = turn(rig)
+        assert len(got["t"]) <= 4094 // SWEEP_ROUNDS + 2  # that of a loop each time
+        rig.ports["u"].send([f for f in got["t"] if f[12:16] == bytes.fromhex("81000fa0")])
+        rig.switch.poll()
+
+    [found] = events(rig, "loop_found")
+    assert (found.port, found.old_port, found.vid) == ("u", "t", 4000)
+    assert len(turn(rig)["u"]) == 1  # of the port that is held, only whether it is there still
 
 
 def test_a_station_that_flaps_makes_it_ask_at_once(lab):

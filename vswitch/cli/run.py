@@ -208,7 +208,7 @@ Two namespaces on one switch, in a second terminal:
     default=10,
     show_default=True,
     metavar="SECONDS",
-    help="How long it is held at first; longer each time the loop is still there.",
+    help="Held until no probe came back for so long, if the loop comes again soon; then longer.",
 )
 @click.option("--transparent", is_flag=True, help="All of those cross, as through a wire.")
 @guard_options

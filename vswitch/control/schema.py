@@ -68,7 +68,7 @@ class SwitchInfo(Struct, frozen=True):
     dhcp6_snooping: bool = False  # the same of IPv6 addresses, but for link-local ones
     move_guard_s: int = 0  # a station heard so recently does not move; 0: it does
     loop_detect: str = "off"  # on, report or off
-    loop_hold_s: int = 10  # how long a port is held for a loop at first
+    loop_hold_s: int = 10  # silence that frees the port of a loop that came again
 
 
 class VlansInfo(Struct, frozen=True):
