@@ -220,9 +220,9 @@ def test_the_longest_walks_do_not_hold_the_others(rig, packed):
     evil.memory.set_u16(pair.rx.driver + 2, 127 if not packed else 0)
     records = [FROM_WIRE] * 32
 
-    began = time.perf_counter()
+    began = time.thread_time()
     net.to_guest(*records)
-    took_s = time.perf_counter() - began
+    took_s = time.thread_time() - began
 
     # All of 127 chains for each of 32 frames would be four million steps, some 20 ms.
     assert evil.error == errno.EPROTO

@@ -15,7 +15,7 @@ import pytest
 from support.frames import BROADCAST, EXPERIMENTAL, frame, mac
 from support.net import DEVICE, Net
 from support.tap import raw_socket
-from support.wait import wait_for
+from support.wait import PATIENCE_S, wait_for
 from vswitch import MemoryPort, Switch, TapPort
 
 pytestmark = pytest.mark.netns
@@ -52,8 +52,8 @@ class Stream:
                 yield
             finally:
                 self._stop.set()
-                sender.join(10)
-                receiver.join(10)
+                sender.join(2 * PATIENCE_S)
+                receiver.join(2 * PATIENCE_S)
 
     def _send(self) -> None:
         while not self._stop.is_set():
@@ -68,7 +68,7 @@ class Stream:
         self._out.send(last)  # so the receiver, whom it wakes, knows that it is the last
 
     def _receive(self) -> None:
-        self._in.settimeout(1)
+        self._in.settimeout(PATIENCE_S)
         while not (self._sender_is_done.is_set() and len(self.got) == self.sent):
             try:
                 data = self._in.recv(2000)
@@ -155,7 +155,7 @@ def test_a_hundred_ports_leave_no_descriptor_and_no_thread(netns):
             switch.remove_port("m")
 
         # The control thread may be looking at a link just now, through descriptors of the moment.
-        wait_for(lambda: resources() == before, "the same descriptors and threads")
+        wait_for(lambda: no_more_than(before), "the same descriptors and threads")
         assert "tap" not in ns.ip("-o", "link")
 
 
@@ -169,7 +169,8 @@ def test_a_closed_switch_leaves_nothing(netns):
         switch.add_port(port)
     del switch, port  # the pollers' descriptors go with the object
 
-    assert resources() == before
+    # A thread that was joined is the kernel's for a moment.
+    wait_for(lambda: no_more_than(before), "the same descriptors and threads")
     assert "tap0" not in ns.ip("-o", "link")
 
 
@@ -177,6 +178,11 @@ def resources() -> tuple[int, int]:
     """How many descriptors and threads this process has, earlier tests' garbage aside."""
     gc.collect()
     return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+
+def no_more_than(before: tuple[int, int]) -> bool:
+    """Whether there are no more now; of others' some may have gone."""
+    return all(now <= was for now, was in zip(resources(), before, strict=True))
 
 
 @pytest.mark.parametrize("pollers", [1, 2])
@@ -188,9 +194,12 @@ def test_an_idle_switch_sleeps(netns, pollers):
         with ns.entered():
             for i in range(16):
                 switch.add_port(TapPort(f"tap{i}"))
-        threading.Event().wait(0.3)  # what the sixteen set-ups left to do
-        before = time.process_time()
 
-        threading.Event().wait(1)
+        # Not at once: the sixteen set-ups leave something to do.
+        wait_for(lambda: busy_s_in_a_second() < 0.05, "an idle second")
 
-        assert time.process_time() - before < 0.05
+
+def busy_s_in_a_second() -> float:
+    before = time.process_time()
+    threading.Event().wait(1)
+    return time.process_time() - before

@@ -176,7 +176,7 @@ def test_the_clock_of_a_running_switch_fills_the_bucket(request, lab):
 
         wait_for(one_more_came, "four frames have passed")
 
-        assert 0.09 <= time.monotonic() - began < 10  # the second came as soon as there was some
+        assert time.monotonic() - began >= 0.09  # the second came as soon as there was some
 
 
 def test_a_storm_of_drops_is_told(lab):

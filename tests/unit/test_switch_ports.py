@@ -184,7 +184,7 @@ def test_closing_while_paused_by_nobody_ends_every_thread():
         switch.add_port(MemoryPort("a"))
         assert len(set(threading.enumerate()) - before) == 5
 
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # of which some may have ended by themselves
 
 
 @pytest.mark.parametrize("pollers", [1, 2, 3])

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from support.frames import BROADCAST, frame, mac
-from support.wait import wait_for
+from support.wait import PATIENCE_S, wait_for
 from vswitch import FakeClock, MemoryPort, Switch
 from vswitch.errors import ConfigError, PortError
 from vswitch.links import Links
@@ -58,7 +58,7 @@ def test_a_punt_handler_may_close_the_switch():
 
     port.send([frame(LLDP, mac(1))])
 
-    assert closed.wait(5)
+    assert closed.wait(PATIENCE_S)
     assert switch.ports == {}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from support.frames import frame, mac
 from support.plugged import PluggedVm
-from support.wait import wait_for
+from support.wait import PATIENCE_S, wait_for
 from vswitch import MemoryPort, Switch, VhostUserPort
 from vswitch.wire.vhost_user import Feature
 
@@ -24,7 +24,7 @@ UP, DOWN = frame(A, VM, b"up"), frame(VM, A, b"down")
 KINDS = [0, Feature.EVENT_IDX, Feature.RING_PACKED, Feature.RING_PACKED | Feature.EVENT_IDX]
 IDS = ["split", "split event", "packed", "packed event"]
 STRESS_FRAMES = 2000
-SLEPT_S = 0.2  # enough for any poller to fall asleep
+FLAGS = re.MULTILINE | re.DOTALL
 
 Plug = Callable[..., PluggedVm]
 
@@ -39,14 +39,22 @@ def up(switch: Switch, port: str = "vm") -> None:
     wait_for(lambda: switch.port_status(port).state == "forwarding", f"{port} to be up")
 
 
-def wakeups() -> list[int]:
-    """How often each poller has gone to sleep so far."""
-    pollers = [t.native_id for t in threading.enumerate() if "-poller-" in t.name]
-    return [
-        int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", said, re.MULTILINE)[1])
-        for tid in pollers
-        if (said := Path(f"/proc/self/task/{tid}/status").read_text())
+def pollers() -> list[tuple[str, str]]:
+    """Of each poller its state, S if it sleeps, and how often it has gone to sleep so far."""
+    tids = [t.native_id for t in threading.enumerate() if "-poller-" in t.name]
+    said = [Path(f"/proc/self/task/{tid}/status").read_text() for tid in tids]
+    found = [
+        re.search(r"^State:\s+(\w).*^voluntary_ctxt_switches:\s+(\d+)", s, FLAGS) for s in said
     ]
+    return [(match[1], match[2]) for match in found]
+
+
+def sleep_for(seconds: float) -> bool:
+    """Whether all pollers stay asleep for the next *seconds*."""
+    before = pollers()
+    assert before
+    time.sleep(seconds)
+    return pollers() == before and all(state == "S" for state, _ in before)
 
 
 @pytest.mark.parametrize("features", KINDS, ids=IDS)
@@ -72,13 +80,9 @@ def test_an_idle_guest_costs_nothing(place, plug, features):
         up(switch)
         vm.send(UP)
         wait_for(a.receive, "the frame")
-        time.sleep(SLEPT_S)
-        before = wakeups()
-        assert before
 
-        time.sleep(1)
+        wait_for(lambda: sleep_for(1), "a second without a wake-up")
 
-        assert wakeups() == before
         assert vm.send(UP), "who sleeps asks to be kicked"
         assert wait_for(a.receive, "the frame") == [UP]
 
@@ -91,7 +95,7 @@ def test_kicks_are_asked_for_by_who_sleeps_only(place, plug, features):
         switch.add_port(VhostUserPort("vm", place))
         vm = plug(place, features=features).boot()
         up(switch)
-        time.sleep(2 * SLEPT_S)
+        wait_for(lambda: sleep_for(0.1), "the poller sleeps")
         assert vm.send(UP)
         wait_for(a.receive, "the frame")
 
@@ -123,7 +127,7 @@ def test_no_frame_is_slept_on(place, plug, features):
 
 def receive_soon(port: MemoryPort) -> list[bytes]:
     """The next frames, looked for without sleeping; AssertionError after seconds."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while not (got := port.receive()):
         assert time.monotonic() < deadline, "the frame was slept on"
     return got
