@@ -44,7 +44,7 @@ def test_a_client_talks_with_the_address_it_got_and_with_no_other(net, tmp_path)
 
     assert (binding.port, binding.lease.mac) == ("s1", net.mac(1))
     assert 3500 < left_s <= 3600
-    assert pings(client, SERVER, "-I", leased)
+    wait_for(lambda: pings(client, SERVER, "-I", leased), "an answer")
     client.ip("addr", "add", f"{STOLEN}/24", "dev", "eth0")
     assert not pings(client, SERVER, "-I", STOLEN)
     assert guarded(net, 1) > 0
@@ -68,7 +68,7 @@ def test_a_client_that_gives_its_address_back_cannot_use_it_any_more(net, tmp_pa
     ):
         wait_for(lambda: net.switch.bindings(), "a lease")
         wait_for(lambda: "192.0.2." in client.ip("-4", "addr", "show", "eth0"), "its address")
-        assert pings(client, SERVER)
+        wait_for(lambda: pings(client, SERVER), "an answer")
 
     wait_for(lambda: not net.switch.bindings(), "it is given back")
     assert not pings(client, SERVER)
@@ -128,8 +128,8 @@ def test_a_locked_station_is_who_it_is(net):
     server.ip("addr", "add", "fd00::1/64", "dev", "eth0", "nodad")
     client.ip("addr", "add", "192.0.2.5/24", "dev", "eth0")
     client.ip("addr", "add", "fd00::5/64", "dev", "eth0", "nodad")
-    assert pings(client, SERVER)
-    assert pings(client, "fd00::1")
+    wait_for(lambda: pings(client, SERVER), "an answer")
+    wait_for(lambda: pings(client, "fd00::1"), "an answer")
 
     client.ip("addr", "add", f"{STOLEN}/24", "dev", "eth0")
     client.ip("addr", "add", "fd00::77/64", "dev", "eth0", "nodad")

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from support.frames import BROADCAST, frame, mac
-from support.net import DEVICE, Net, address
+from support.net import DEVICE, PATIENT, Net, address
 from support.tap import raw_socket
 from support.wait import wait_for
 from vswitch import MemoryPort, TapPort
@@ -26,7 +26,7 @@ def net(joined) -> Net:
 
 
 def reachable(net: Net) -> None:
-    out = net.sides[0].run("ping", "-c1", "-W2", address(1))
+    out = net.sides[0].run("ping", "-c1", PATIENT, address(1))
 
     assert " 0% packet loss" in out
 
@@ -109,7 +109,7 @@ def test_a_port_whose_link_is_down_from_the_start_is_down(joined):
 
 def test_a_deleted_device_ends_its_port_once_and_the_others_go_on(joined, caplog):
     net = joined({}, {}, {})
-    net.sides[0].run("ping", "-c1", "-W2", address(2))
+    net.sides[0].run("ping", "-c1", PATIENT, address(2))
     lost = net.mac(2)
 
     net.sides[2].ip("link", "del", DEVICE)
@@ -133,7 +133,7 @@ def test_a_deleted_namespace_ends_the_port_that_was_moved_there(joined, netns, c
     away.ip("link", "set", DEVICE, "up")
     away.ip("addr", "add", f"{address(2)}/24", "dev", DEVICE)
     wait_for(lambda: net.switch.port_status("moving").state == "forwarding", "up again")
-    net.sides[0].run("ping", "-c1", "-W2", address(2))
+    net.sides[0].run("ping", "-c1", PATIENT, address(2))
 
     away.delete()
     wait_for(lambda: net.switch.port_status("moving").state == "gone", "the port is gone")

@@ -21,7 +21,7 @@ from support.frames import FINISHED, asks_for_nothing, mac, unfinished
 from support.judge import finished
 from support.lan import Lan, Seat, Station, lan
 from support.namespaces import Netns
-from support.net import address
+from support.net import PATIENT, address
 from support.stations import STATIONS, WITHOUT_STATION
 from support.tagged import receive_whole, tagged_socket
 from vswitch import MemoryPort
@@ -100,7 +100,7 @@ def exchange(net: Lan, src: Station, dst: Station) -> None:
 
 
 def echo(ns: Netns, address: str) -> None:
-    said = ns.run("ping", "-c1", "-W2", f"-s{FRAGMENTED}", address)
+    said = ns.run("ping", "-c1", PATIENT, f"-s{FRAGMENTED}", address)
     assert " 0% packet loss" in said
 
 

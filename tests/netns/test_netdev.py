@@ -10,7 +10,7 @@ import pytest
 
 from support import transfer
 from support.frames import BROADCAST, FINISHED, frame, mac
-from support.net import DEVICE, NamedTap, address, configure
+from support.net import DEVICE, PATIENT, NamedTap, address, configure
 from support.tap import open_tap, raw_socket
 from support.wait import wait_for
 from vswitch import MemoryPort, NetdevPort, Switch
@@ -24,7 +24,7 @@ BOTH_WAYS = ((0, 1), (1, 0))
 
 
 def reachable(net, a=0, b=1):
-    assert " 0% packet loss" in net.sides[a].run("ping", "-c1", "-W2", address(b))
+    assert " 0% packet loss" in net.sides[a].run("ping", "-c1", PATIENT, address(b))
 
 
 def exchange(net, n_bytes=4 * MB):
@@ -51,7 +51,7 @@ def test_every_kind_of_traffic_arrives_whole(net):
     for version, (a, b) in itertools.product((4, 6), BOTH_WAYS):
         ends = net.sides[a], net.sides[b], address(a, version), address(b, version)
 
-        assert " 0% packet loss" in net.sides[a].run("ping", "-c1", "-W2", ends[3])
+        assert " 0% packet loss" in net.sides[a].run("ping", "-c1", PATIENT, ends[3])
         transfer.tcp(*ends, 4 * MB)
         transfer.udp(*ends, MB // 2)
         transfer.udp(*ends, MB // 2, per_send=40)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from support import transfer
-from support.net import address
+from support.net import PATIENT, address
 
 pytestmark = pytest.mark.netns
 
@@ -29,7 +29,7 @@ def net(request, joined):
 def test_neighbours_are_found_and_answer(net):
     """ARP, ND, ICMP and ICMPv6. One ping at a time: after an answer, -W counts no more."""
     for version, (a, b) in itertools.product((4, 6), BOTH_WAYS):
-        out = net.sides[a].run("ping", "-c1", "-W2", address(b, version))
+        out = net.sides[a].run("ping", "-c1", PATIENT, address(b, version))
 
         assert " 0% packet loss" in out
 

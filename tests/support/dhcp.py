@@ -22,6 +22,7 @@ from scapy.layers.dhcp6 import (
 from scapy.packet import Packet
 
 from support.namespaces import Netns
+from support.net import PATIENT
 from support.wait import wait_for
 
 SERVER = "192.0.2.1"
@@ -130,5 +131,5 @@ def get_address(
     with dnsmasq(server, device, folder):
         ask(station, "eth0", client=client, script=str(script))
 
-    assert SERVER in station.run("ping", "-c1", "-W2", SERVER)
+    assert SERVER in station.run("ping", "-c1", PATIENT, SERVER)
     assert f"inet {SERVER[:-1]}" in station.ip("-4", "addr", "show", "eth0")

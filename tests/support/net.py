@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from support.namespaces import Netns
-from support.wait import wait_for
+from support.wait import PATIENCE_S, wait_for
 from vswitch import DROP_REASONS, Switch, TapPort
 
 DEVICE = "eth0"
+PATIENT = f"-W{PATIENCE_S // 2}"  # of ping: an answer ends it, however late
 TX_REASONS = tuple(name for name, where, _ in DROP_REASONS if where == "tx")
 
 
