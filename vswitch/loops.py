@@ -164,8 +164,9 @@ class Loops:
         if vlans is None:
             return [0], []
         first, others = _vids_of(vlans)
-        # Of a port that is held it is of interest only whether it has to be.
-        return [*first, *self._guard.vids(member.number)], [] if member.held else others
+        # Of a port that is held, or would be, it is of interest only whether it has to be.
+        swept = [] if member.number in self._guard.looped else others
+        return [*first, *self._guard.vids(member.number)], swept
 
     def _flapping_vids(self, member: Member) -> list[int]:
         vlans = self._rules.vlans_of(member)

@@ -17,7 +17,7 @@ class Came(Protocol):
 
 
 Frame = TypeVar("Frame", bound=Came)
-A_SECOND = 256  # probes that are heard; more tell nothing new
+A_SECOND = 2048  # probes that are heard; more tell nothing new
 
 
 @dataclass

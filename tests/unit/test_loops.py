@@ -260,6 +260,24 @@ def test_a_station_that_flaps_makes_it_ask_at_once(lab):
     assert sum(sent.get("c", 0) for sent in asked) == 0
 
 
+@pytest.mark.parametrize("mode", ["on", "report"])
+def test_a_loop_in_all_vlans_hides_no_other(lab, mode):
+    rig = lab("t", "u", "v")
+    for name in "tuv":
+        rig.switch.set_port(name, vlans=parse(name, "trunk=all"))
+    on(rig, mode)
+    for _ in range(2 * SWEEP_ROUNDS):
+        rig.clock.advance(1)
+        rig.switch.poll()
+        got = rig.receive()
+        rig.ports["u"].send(got["t"])
+        rig.ports["v"].send([f for f in got["t"] if f[12:16] == bytes.fromhex("81000fa0")])
+        rig.switch.poll()
+
+    assert rig.drops("u").get("punt_full", 0) == 0
+    assert rig.switch.loops.looped == ["u", "v"]
+
+
 @pytest.mark.parametrize("tags", [1, 2])
 def test_a_probe_that_got_tags_on_its_way_is_known(lab, tags):
     rig = on(lab("a", "b"))
@@ -317,14 +335,14 @@ def test_of_many_probes_only_some_are_heard(lab):
     rig = on(lab("a", "b"), "report")
     probe = turn(rig)["a"][0]
 
-    for _ in range(10):
+    for _ in range(70):
         rig.send("b", *[probe] * 30)
     status = rig.status("b")
-    assert (status.counters["punted"], status.drops["punt_full"]) == (256, 44)
+    assert (status.counters["punted"], status.drops["punt_full"]) == (2048, 52)
     rig.clock.advance(1)
     rig.send("b", probe)
 
-    assert rig.status("b").counters["punted"] == 257
+    assert rig.status("b").counters["punted"] == 2049
 
 
 # What was on its way when something changed.

@@ -19,8 +19,9 @@
 /* Chosen by us. */
 #define VSW_PROBE_TAGS 2u /* that are passed over */
 /* To know of a loop one is enough; a poller may hear many more, when a loop elsewhere multiplies them,
- * or somebody sends what looks like one. */
-#define VSW_PROBES_A_SECOND 256u
+ * or somebody sends what looks like one.  As many as the switch sends at most (loopsweep.py), or a loop
+ * in all VLANs would hide another in one. */
+#define VSW_PROBES_A_SECOND 2048u
 
 /* Whether @f is a probe with the id of our switch. */
 static inline bool vsw_is_probe(const struct vsw_poller *p, const struct vsw_frame *f)
