@@ -76,10 +76,13 @@ probes = st.builds(
 any_frames = st.one_of(*[frames(lengths)] * 5, probes, st.binary(max_size=14))
 any_port = st.integers(0, PORTS_MOST - 1)
 vids = st.sampled_from([0, 7, 8, 4094])
-vid_sets = st.sets(vids).map(VidSet.of)
+# With VLANs 0 is none: on a wire it says that there is only a priority (IEEE 802.1Q-2018 9.6).
+real_vids = st.sampled_from([7, 8, 4094])
+vid_sets = st.sets(real_vids).map(VidSet.of)
+any_vids = st.sets(vids).map(VidSet.of)
 port_vlans = st.builds(
     PortVlans,
-    pvid=vids | st.none(),
+    pvid=real_vids | st.none(),
     members=vid_sets,
     untagged=vid_sets,
     accept=st.sampled_from(ACCEPT),
@@ -122,7 +125,7 @@ port_shapes = st.none() | st.builds(
 )
 
 some_mirrors = st.lists(
-    st.tuples(any_port, st.frozensets(any_port), st.frozensets(any_port), vid_sets | st.none()),
+    st.tuples(any_port, st.frozensets(any_port), st.frozensets(any_port), any_vids | st.none()),
     max_size=3,
 )
 
@@ -326,6 +329,7 @@ class SwitchMachine(RuleBasedStateMachine):
     def the_control_plane_says_something(self, port, vid, priority, frame):
         number = self.some_port(port)
         assume(14 <= len(frame) <= LONGEST)
+        vid = vid or 7 * self.vlan_aware
         taken = self.core.inject(self.datapath, number, frame, vid=vid, priority=priority)
         sent = {n: [] for n in self.twin.ports}
         sent |= self.twin.inject(number, frame, vid=vid, priority=priority)
