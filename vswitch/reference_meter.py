@@ -29,17 +29,32 @@ class Bucket:
     meter: Meter
     full_at: int = 0  # ticks
 
+    @property
+    def scale(self) -> int:
+        """What a byte, or packet, takes, in ticks, with SHIFT binary digits behind the point."""
+        second = TICKS * NS_PER_S * (8 if self.meter.in_bytes else 1) << SHIFT
+        return (second + self.meter.rate // 2) // self.meter.rate
+
+    @property
+    def burst(self) -> int:
+        """What it holds, in ticks."""
+        return max(self.cost(self.meter.burst), 1)  # a burst may be less than a tick
+
     def cost(self, units: int) -> int:
         """What so many bytes, or packets, take, in ticks."""
-        second = TICKS * NS_PER_S * (8 if self.meter.in_bytes else 1) << SHIFT
-        scale = (second + self.meter.rate // 2) // self.meter.rate
-        return min((units * scale + (1 << SHIFT - 1)) >> SHIFT, COST_MAX)
+        return min((units * self.scale + (1 << SHIFT - 1)) >> SHIFT, COST_MAX)
+
+    def is_of(self, meter: Meter) -> bool:
+        """Whether it would be the same with another meter: in ticks, so nearly the same will do."""
+        other = Bucket(meter)
+        mine = self.scale, self.burst, self.meter.in_bytes
+        return mine == (other.scale, other.burst, meter.in_bytes)
 
     def take(self, length: int, packets: int, now_ns: int) -> bool:
         """Whether *packets* of *length* bytes together pass at *now_ns*; they are paid for then."""
         now = now_ns * TICKS
         used = max(self.full_at - now, 0)
-        if used >= max(self.cost(self.meter.burst), 1):  # a burst may be less than a tick
+        if used >= self.burst:
             return False
         self.full_at = now + used + self.cost(length if self.meter.in_bytes else packets)
         return True
@@ -64,7 +79,7 @@ class PortMeters:
         for kind, meter in wanted.items():
             if meter:
                 had = before.get(kind)
-                self._buckets[kind] = had if had and had.meter == meter else Bucket(meter)
+                self._buckets[kind] = had if had and had.is_of(meter) else Bucket(meter)
 
     def drops(self, kind: str, length: int) -> bool:
         """Whether a frame of *length* bytes is more than may enter now."""

@@ -26,7 +26,7 @@ class Shaper:
     def __init__(self, shape: Shape, before: Shaper | None = None) -> None:
         meter = Meter(shape.rate, in_bytes=True, burst=shape.burst)
         self._bucket: Bucket = Bucket(meter)
-        if before and before._bucket.meter == meter:
+        if before and before._bucket.is_of(meter):
             self._bucket = before._bucket
         self.shape = shape
         self._waiting: deque[bytes] = deque()
@@ -55,7 +55,7 @@ class Shaper:
         """When the next frame is due; None: none waits."""
         if not self._waiting:
             return None
-        ahead = self._bucket.full_at - now_ns * TICKS - self._bucket.cost(self.shape.burst)
+        ahead = self._bucket.full_at - now_ns * TICKS - self._bucket.burst
         return now_ns if ahead < 0 else now_ns + ahead // TICKS + 1
 
     def _pays(self, frame: bytes, now_ns: int) -> bool:
