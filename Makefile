@@ -46,7 +46,7 @@ check:
 	$(PY) -m ruff check .
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cython-lint vswitch
 	$(PY) -m mypy
-	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist.txt vswitch._memory vswitch._fastpath vswitch._guarding vswitch._guest vswitch._inject vswitch._mirror vswitch._ports vswitch._rules vswitch._tables
+	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist.txt vswitch._memory vswitch._fastpath vswitch._guarding vswitch._guest vswitch._inject vswitch._mirror vswitch._neigh vswitch._ports vswitch._rules vswitch._tables
 	$(PY) scripts/check_build.py
 
 build:

@@ -54,6 +54,7 @@ setup(
             extension("_inject", []),
             extension("_memory", []),
             extension("_mirror", []),
+            extension("_neigh", []),
             extension("_rules", []),
             extension("_ports", sorted(glob("vswitch/datapath/port_*.c"))),
             extension("_tables", []),

@@ -21,7 +21,7 @@ cdef class Datapath:
     cdef vsw_gate *_gate
     cdef bint _gate_ready
     cdef unsigned _n_flood
-    cdef bint _flood_rules  # one of them has rules
+    cdef unsigned _flood_rules  # enum vsw_rule bits: what any of them asks of what is flooded
     cdef uint16_t[VSW_PORTS_MAX] _flood  # forwarding ports, in order of their numbers
     cdef uint8_t[16] _reserved           # enum vsw_verdict by last nibble of 01-80-C2-00-00-0x
     cdef readonly object counter_memory  # vsw_counters[pollers][PORTS_MAX]

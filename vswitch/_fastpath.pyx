@@ -26,6 +26,7 @@ from vswitch.datapath.port cimport *
 from vswitch.datapath.ring cimport *
 from vswitch.datapath.rules cimport *
 from vswitch.datapath.shaper cimport vsw_shaper_end, vsw_shapers_send
+from vswitch.datapath.suppress cimport vsw_suppress
 
 from vswitch.errors import PortLimitError
 
@@ -223,21 +224,25 @@ cdef class Datapath:
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil:
-        cdef unsigned i, copies = 0
+        cdef unsigned i, bar, copies = 0
         cdef vsw_flood kind = vsw_flood_of(f)
         if vsw_is_storm(p, src, kind, f):
             c.drops[VSW_DROP_POLICED] += 1
             return
+        bar = vsw_flood_bar(kind)
+        if self._flood_rules & VSW_NEIGH_SUPPRESS:
+            if vsw_suppress(p, self._fdb, self._port, src, f):  # may add to the burst, at its end
+                bar |= VSW_NEIGH_SUPPRESS
         for i in range(self._n_flood):
             if self._flood_rules:
-                if not vsw_may_flood(src, &self._port[self._flood[i]], f):
+                if not vsw_may_flood(src, &self._port[self._flood[i]], f, bar):
                     continue
             elif self._flood[i] == src.id:
                 continue
             vsw_egress_add(p, self._flood[i], f)
             copies += 1
         if not copies:
-            c.drops[VSW_DROP_NO_EGRESS] += 1
+            c.drops[VSW_DROP_SUPPRESSED if bar & VSW_NEIGH_SUPPRESS else VSW_DROP_NO_EGRESS] += 1
             return
         c.forwarded += 1
         if kind == VSW_FLOOD_UNICAST:
@@ -453,12 +458,12 @@ cdef class Datapath:
         # What flooding looks at, after a port's rules have changed.
         cdef unsigned i
         self._n_flood = 0
-        self._flood_rules = False
+        self._flood_rules = 0
         for i in range(self._ports_end):
             if self._port[i].forwarding and not self._port[i].rules & VSW_ASIDE:
                 self._flood[self._n_flood] = <uint16_t>i
                 self._n_flood += 1
-                self._flood_rules |= self._port[i].rules & VSW_RULES_OUT != 0
+                self._flood_rules |= self._port[i].rules & VSW_RULES_FLOOD
 
     def remove_port(self, unsigned port):
         """Forget a port with its stations, static ones too.  *Parked.*"""

@@ -107,6 +107,7 @@ def set_flags(Datapath dp not None, unsigned port, flags):
     _set(dp, p, VSW_LOCKED, flags.locked)
     p.mab = flags.mab
     _set(dp, p, VSW_LIMIT_DROP, flags.limit_drop)
+    _set(dp, p, VSW_NEIGH_SUPPRESS, flags.neigh_suppress)
 
 
 def set_backup(Datapath dp not None, unsigned port, backup):

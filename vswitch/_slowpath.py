@@ -29,6 +29,7 @@ from vswitch._slowcounters import CounterRow
 from vswitch._slowevents import ToldFdb
 from vswitch._slowfdb import Fdb
 from vswitch._slowgate import Gate
+from vswitch._slowneigh import neighbour_counters, set_neighbour, unset_neighbour
 from vswitch._slowports import (
     FINISHED,
     VNET_LEN,
@@ -62,7 +63,8 @@ NS_PER_S = 1_000_000_000
 PULSE_WORDS, PULSE_ROUNDS, PULSE_BURSTS = 160, 0, 26  # of 64 bits (struct vsw_pulse); two of them
 
 Bytes = bytes | bytearray | memoryview
-__all__ = ["Datapath", "Fdb", "Wire", "punted"]
+__all__ = ["Datapath", "Fdb", "Wire", "punted"]  # and what others have as functions, below
+__all__ += ["neighbour_counters", "set_neighbour", "unset_neighbour"]
 
 
 # ---------------------------------------------------------------- the datapath

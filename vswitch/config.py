@@ -12,6 +12,7 @@ from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.guarding import SwitchGuards
 from vswitch.mirrors import Mirror, check_together
+from vswitch.neighbours import Neighbour, check_neighbours
 from vswitch.options import Number, Option, in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
 from vswitch.vlans import VID_MAX
@@ -61,6 +62,7 @@ class SwitchConfig(SwitchGuards):
     forward: frozenset[int] = frozenset({RESERVED["stp"]})
     stations: tuple[StationConfig, ...] = ()  # of `ports`
     mirrors: tuple[Mirror, ...] = ()  # the same
+    neighbours: tuple[Neighbour, ...] = ()  # those said by hand
 
     def __post_init__(self) -> None:
         check_switch_name(self.name)
@@ -90,6 +92,7 @@ class SwitchConfig(SwitchGuards):
         _check_places(self.listeners)
         _check_stations(self.stations, self.ports)
         _check_mirrors(self.mirrors, self.ports)
+        check_neighbours(self.neighbours)
         _check_descriptors([n for p in self._places for n in p.descriptors])
 
     @property

@@ -28,6 +28,10 @@
     vlan = [10, "20-29"]
     to = "tap0"
 
+    [[neigh]]           # a station that has an address, for ports with neigh-suppress
+    ip = "192.0.2.1"
+    lladdr = "02:00:00:00:00:01"
+
     [run]               # all other options of "vswitch run"
     log-format = "json"
 
@@ -43,18 +47,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vswitch import config as switchconfig
-from vswitch import mirrortable
+from vswitch import mirrortable, neightable
 from vswitch.config import STATION_OPTIONS, StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.mirrors import Mirror
+from vswitch.neighbours import Neighbour
 from vswitch.options import Option
 from vswitch.portconfig import KINDS, LISTENERS, PortConfig
 from vswitch.porttable import parts, written_port
 from vswitch.tomltext import Document, Table, as_text, form, written_table
 
+Made = TypeVar("Made")
 BYTES_MAX = 1 << 22  # chosen by us: a thousand ports take 100 KiB
 TABLES = {
     "switch": dict,
@@ -62,6 +68,7 @@ TABLES = {
     "listen": list,
     "station": list,
     "mirror": list,
+    "neigh": list,
     "run": dict,
 }
 
@@ -81,6 +88,7 @@ class Contents:
     # a while.
     member_places: Mapping[str, Callable[[], str]] = field(default_factory=dict, compare=False)
     mirrors: tuple[Mirror, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
 
     def config(self) -> SwitchConfig:
         """
@@ -93,6 +101,7 @@ class Contents:
                 listeners=self.listeners,
                 stations=self.stations,
                 mirrors=self.mirrors,
+                neighbours=self.neighbours,
                 **self.switch,
             )
         except ConfigError as e:
@@ -183,6 +192,7 @@ class _Reading:
         self._listeners: list[PortConfig] = []
         self._stations: list[StationConfig] = []
         self._mirrors: list[Mirror] = []
+        self._neighbours: list[Neighbour] = []
         self._places: dict[tuple[str, str], str] = {}  # of (table, key), to be given once
         self._members: dict[str, Callable[[], str]] = {}  # places of ports and stations
 
@@ -205,6 +215,7 @@ class _Reading:
             places,
             self._members,
             tuple(self._mirrors),
+            tuple(self._neighbours),
         )
 
     def _is_table(self, document: Document, name: str, table: object) -> bool:
@@ -299,12 +310,25 @@ class _Reading:
                 self._members[mac] = partial(document.place, "station", i)
 
     def _add_mirror(self, document: Document, tables: Sequence[Table]) -> None:
+        self._mirrors += self._made(document, "mirror", tables, mirrortable.made)
+
+    def _add_neigh(self, document: Document, tables: Sequence[Table]) -> None:
+        self._neighbours += self._made(document, "neigh", tables, neightable.made)
+
+    def _made(
+        self,
+        document: Document,
+        name: str,
+        tables: Sequence[Table],
+        make: Callable[[str, Table], Made],
+    ) -> Iterator[Made]:
+        """What *make* makes of tables; of those of which it makes nothing, it is said why."""
         for i, table in enumerate(tables):
             try:
-                self._mirrors.append(mirrortable.made(f"mirror[{i + 1}]", table))
+                yield make(f"{name}[{i + 1}]", table)
             except ConfigError as e:
                 key = [e.key] if e.key is not None else []
-                self._wrong(f"{document.place('mirror', i, *key)}: {e}", e.hint)
+                self._wrong(f"{document.place(name, i, *key)}: {e}", e.hint)
 
     def _value(self, place: str, what: str, option: Option, value: object) -> Any:
         """A value read; None if it is wrong."""
@@ -335,6 +359,7 @@ def tables(config: SwitchConfig, run: Mapping[str, Any] | None = None) -> dict[s
         "listen": [written_port(place, LISTENERS) for place in config.listeners],
         "station": [_station_table(station) for station in config.stations],
         "mirror": [mirrortable.written(mirror) for mirror in config.mirrors],
+        "neigh": [neightable.written(neighbour) for neighbour in config.neighbours],
         "run": dict(run or {}),
     }
     return {name: table for name, table in made.items() if table}

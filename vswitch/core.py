@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vswitch.guarding import PortGuard
     from vswitch.meters import Meters, Shape
     from vswitch.mirrors import Mirrored
+    from vswitch.neighbours import Neighbour
     from vswitch.portsettings import PortSettings
     from vswitch.vlans import PortVlans
 
@@ -64,7 +65,7 @@ class Core:
         salt: bytes | None = None,
     ) -> None:
         datapath, tables, self._ports, *others = _modules(kind)
-        self._rules, self._guarding, self._mirror, self._inject = others
+        self._rules, self._guarding, self._mirror, self._inject, self._neigh = others
         self.datapath = datapath.Datapath(
             pollers=pollers,
             fdb_limit=fdb_limit,
@@ -160,6 +161,19 @@ class Core:
         """Punt probes of the switch called *switch_id* that come to *ports*.  *Parked.*"""
         self._inject.set_probed(self.datapath, ports, switch_id)
 
+    def set_neighbour(self, neighbour: Neighbour) -> bool:
+        """Know who has an address; False: there is no room.  *Parked.*"""
+        return bool(self._neigh.set_neighbour(self.datapath, neighbour))
+
+    def unset_neighbour(self, neighbour: Neighbour) -> bool:
+        """Know it no more; whether it was.  *Parked.*"""
+        return bool(self._neigh.unset_neighbour(self.datapath, neighbour))
+
+    def neighbour_counters(self) -> tuple[int, int]:
+        """Questions answered, and frames not sent to ports with neigh_suppress."""
+        answered, suppressed = self._neigh.neighbour_counters(self.datapath)
+        return answered, suppressed
+
     def vlan_counters(self, port: int) -> dict[int, tuple[int, int, int, int]]:
         """VLAN -> (received frames, bytes, sent frames, bytes) of port number *port*."""
         counted: dict[int, tuple[int, int, int, int]] = self._rules.vlan_counters(
@@ -230,13 +244,14 @@ def _pulse(words: Sequence[int]) -> Pulse:
 
 
 def _modules(kind: str) -> tuple[ModuleType, ...]:
-    """Where there is a Datapath, its Fdb, its ports, rules, guards, mirrors, what is said there."""
+    """Where there is a Datapath, its Fdb, its ports, rules, guards, mirrors, what is said there,
+    neighbours."""
     if kind == "c":
-        from vswitch import _fastpath, _guarding, _inject, _mirror, _ports, _rules, _tables
+        from vswitch import _fastpath, _guarding, _inject, _mirror, _neigh, _ports, _rules, _tables
 
-        return _fastpath, _tables, _ports, _rules, _guarding, _mirror, _inject
+        return _fastpath, _tables, _ports, _rules, _guarding, _mirror, _inject, _neigh
     if kind == "python":
         from vswitch import _slowpath
 
-        return (_slowpath,) * 7
+        return (_slowpath,) * 8
     raise ValueError(f"core is 'c' or 'python', not {kind!r}")

@@ -16,6 +16,10 @@ VswitchError
 ├── MirrorError
 │   ├── MirrorExistsError    there is one of that name already
 │   └── MirrorNotFoundError  there is none of that name
+├── NeighbourError
+│   ├── NeighbourExistsError somebody was said to have that address already
+│   ├── NeighbourFullError   no room for another
+│   └── NeighbourNotFoundError nobody was said to
 ├── WireError                a peer's message is not what its protocol says
 ├── CaptureError             a file is no capture we can read; carries the offset
 └── ApiError                 a running switch could not be asked, or said no; carries its code
@@ -130,6 +134,22 @@ class MirrorExistsError(MirrorError):
 
 class MirrorNotFoundError(MirrorError):
     """There is no mirror of that name."""
+
+
+class NeighbourError(VswitchError):
+    """Something about a neighbour."""
+
+
+class NeighbourExistsError(NeighbourError):
+    """A neighbour of that address was added by hand already."""
+
+
+class NeighbourFullError(NeighbourError):
+    """No room for another neighbour: the limit is reached."""
+
+
+class NeighbourNotFoundError(NeighbourError):
+    """No neighbour of that address was added by hand."""
 
 
 class CaptureError(VswitchError):

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from vswitch import options
 from vswitch.bindings import Binding
 from vswitch.core import Core
 from vswitch.errors import WireError
 from vswitch.guarding import Lease, PortGuard, SwitchGuards
 from vswitch.members import Member
+from vswitch.neighbouring import Neighbouring
+from vswitch.neighbours import DHCP, GUARD, Known, Neighbour, is_possible
 from vswitch.snooping import Snooping
 from vswitch.snooping6 import Snooping6
 from vswitch.vlans import NO_VLAN, PortVlans
@@ -47,6 +50,7 @@ class Guards:
         members: All of them.
         paused: Holds the pollers.
         vlans_of: What a member does with VLANs.
+        neighbours: Told who has which address.
     """
 
     def __init__(
@@ -56,11 +60,13 @@ class Guards:
         *,
         paused: Callable[[], AbstractContextManager[None]],
         vlans_of: Callable[[Member], PortVlans | None],
+        neighbours: Neighbouring,
     ) -> None:
         self._core = core
         self._members = members
         self._paused = paused
         self._vlans_of = vlans_of
+        self._neighbours = neighbours
         self._guards = SwitchGuards()
         self._v4, self._v6 = Snooping(), Snooping6()
         self._leases = {4: self._v4.bindings, 16: self._v6.bindings}  # by bytes of an address
@@ -86,6 +92,20 @@ class Guards:
     def apply(self, member: Member) -> None:
         """Let in at a member what may enter there; the pollers are held."""
         self._core.set_guard(member.number, self.guard_of(member))
+        self._neighbours.learn(member.port.name, self._known_at(member))
+
+    def _known_at(self, member: Member) -> Iterator[Known]:
+        """Whose addresses are known because they may be spoken for there by one station only."""
+        settings, vlans = member.settings, self._vlans_of(member)
+        vid = vlans.pvid if vlans else NO_VLAN  # where untagged frames are
+        if len(settings.allow_mac) == 1 and vid is not None:
+            mac = options.mac("allow-mac", settings.allow_mac[0])
+            for ip in filter(is_possible, map(_packed, settings.allow_ip)):
+                # A router that says it is none loses its hosts, and to say it is one harms nobody.
+                yield Known(Neighbour(ip, mac, vid, router=settings.trusted), GUARD)
+        for lease in self._leases_of(member.port.name):
+            if is_possible(lease.ip):
+                yield Known(Neighbour(lease.ip, lease.mac, lease.vid), DHCP)
 
     def guard_of(self, member: Member) -> PortGuard:
         """What may enter at a member."""
@@ -160,6 +180,7 @@ class Guards:
     def end(self) -> None:
         """A member is gone."""
         self._stay(self._members)
+        self._neighbours.stay(self._members)
         self._tell()
 
     def flush(self) -> None:

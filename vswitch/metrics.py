@@ -48,6 +48,13 @@ GUARD_EVENTS = {
 }
 
 
+NEIGHBOUR_EVENTS = {
+    "answered": "Questions for neighbours that the switch answered.",
+    "suppressed": "Frames not sent to ports with neigh-suppress, answered questions included.",
+    "refused": "Neighbours not taken in: the limit was reached.",
+}
+
+
 def exposition(switch: Switch, accept: str = "") -> tuple[bytes, str]:
     """The metrics of *switch* and of its process as text, and the type of that text.
 
@@ -86,6 +93,7 @@ class SwitchCollector(Collector):
         yield _looped(switch)
         yield from _fdb(switch)
         yield from _guards(switch)
+        yield from _neighbours(switch)
         yield from _pollers(switch.name, switch.pulses(), timed=switch.config.core == "c")
 
 
@@ -178,6 +186,19 @@ def _guards(switch: Switch) -> Iterator[Metric]:
     yield leases
     for name, text in GUARD_EVENTS.items():
         family = CounterMetricFamily(f"vswitch_guard_{name}", text, labels=("switch",))
+        family.add_metric((switch.name,), counted[name])
+        yield family
+
+
+def _neighbours(switch: Switch) -> Iterator[Metric]:
+    counted = switch.neighbours.counters()
+    entries = GaugeMetricFamily(
+        "vswitch_neighbours", "Stations whose IP address is known.", labels=("switch",)
+    )
+    entries.add_metric((switch.name,), counted["entries"])
+    yield entries
+    for name, text in NEIGHBOUR_EVENTS.items():
+        family = CounterMetricFamily(f"vswitch_neighbours_{name}", text, labels=("switch",))
         family.add_metric((switch.name,), counted[name])
         yield family
 

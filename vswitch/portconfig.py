@@ -361,6 +361,12 @@ FLAGS: Mapping[str, Option] = {
     "flood": Option("flood", read.on_off, live=True, text="send unknown unicast there"),
     "mcast-flood": Option("mcast_flood", read.on_off, live=True, text="send multicast there"),
     "bcast-flood": Option("bcast_flood", read.on_off, live=True, text="send broadcast there"),
+    "neigh-suppress": Option(
+        "neigh_suppress",
+        read.on_off,
+        live=True,
+        text="answer for known neighbours there",
+    ),
     "locked": Option(
         "locked", read.on_off, live=True, text="let nobody in whose entry is not there"
     ),

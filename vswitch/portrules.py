@@ -14,6 +14,7 @@ from vswitch.core import Core
 from vswitch.guards import Guards
 from vswitch.members import Member
 from vswitch.meters import meters_of, shape_of
+from vswitch.neighbouring import Neighbouring
 from vswitch.portsettings import PortSettings
 from vswitch.stations import Stations
 from vswitch.status import VlanStatus
@@ -28,6 +29,7 @@ class PortRules:
         members: All of them.
         stations: Those that are in VLANs where they no longer can be are forgotten.
         paused: Holds the pollers.
+        neighbours: Told of those that are known by what is set of ports.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class PortRules:
         members: Mapping[str, Member],
         stations: Stations,
         paused: Callable[[], AbstractContextManager[None]],
+        neighbours: Neighbouring,
     ) -> None:
         self._core = core
         self._members = members
@@ -43,7 +46,9 @@ class PortRules:
         self.aware = False  # of VLANs
         self._places: list[PortSettings] = []  # of ports that VMs may make
         self._backups: dict[int, int] = {}  # that are in use, by the ports that are down
-        self.guards = Guards(core, members, paused=paused, vlans_of=self.vlans_of)
+        self.guards = Guards(
+            core, members, paused=paused, vlans_of=self.vlans_of, neighbours=neighbours
+        )
 
     def open(self, settings: PortSettings) -> None:
         """VMs may make ports with these settings from now on."""
@@ -122,6 +127,7 @@ class PortRules:
         self.guards.flush()
         for member in members:
             self._set_vlans(member)
+            self.guards.apply(member)  # neighbours are in other VLANs
 
     def _apply(self, member: Member) -> None:
         self._set_vlans(member)

@@ -50,6 +50,7 @@ class PortSettings:
     shape_burst: int = 0  # bytes that leave at once; 0: see meters.py
     shape_queue: int = 0  # bytes that may wait; 0: the same
     loop_detect: bool = True  # if the switch does
+    neigh_suppress: bool = False  # no questions that the switch answers are sent there
 
     @property
     def settings(self) -> PortSettings:
@@ -95,6 +96,7 @@ class PortChange(TypedDict, total=False):
     shape_burst: int
     shape_queue: int
     loop_detect: bool
+    neigh_suppress: bool
     mtu: int  # bytes
 
 

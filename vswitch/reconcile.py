@@ -23,6 +23,7 @@ from vswitch import config as switchconfig
 from vswitch.config import StationConfig, SwitchConfig
 from vswitch.errors import ConfigError, VswitchError
 from vswitch.mirrors import Mirror
+from vswitch.neighbours import Neighbour
 from vswitch.options import Option
 from vswitch.portconfig import LIVE as PORT_LIVE
 from vswitch.portconfig import OPTIONS, VLANS, PortConfig
@@ -31,7 +32,7 @@ from vswitch.tomltext import form
 log = logging.getLogger(__name__)
 
 # Of a switch, what can change while it runs; all else is refused.
-LIVE = {*switchconfig.LIVE, "ports", "listeners", "stations", "mirrors"}
+LIVE = {*switchconfig.LIVE, "ports", "listeners", "stations", "mirrors", "neighbours"}
 FIXED_MTU = ("vhost-user", "fd")  # kinds whose peer was told it, or whose device is not ours
 Fields = Mapping[str, tuple[str, Option]]  # a field's key, and its option
 
@@ -61,6 +62,8 @@ class Changing(Protocol):
     def unpin(self, mac: bytes, vid: int) -> object: ...
     def add_mirror(self, mirror: Mirror) -> object: ...
     def remove_mirror(self, name: str) -> object: ...
+    def add_neighbour(self, neighbour: Neighbour, *, replace: bool = False) -> object: ...
+    def remove_neighbour(self, ip: bytes, vid: int) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,7 @@ def plan(old: SwitchConfig, new: SwitchConfig) -> list[Step]:
         *(_set_port(was, will) for was, will in ports.same if was != will),
         *_set_stations(old.stations, new.stations, leaving),
         *beginning,
+        *_set_neighbours(old.neighbours, new.neighbours),
         *_set_switch(old, new),
     ]
 
@@ -356,6 +360,38 @@ def _end_mirror(mirror: Mirror) -> Step:
         f"mirror {mirror.text}: ended",
         lambda service: service.remove_mirror(mirror.name),
         lambda service: service.add_mirror(mirror),
+        logged=True,
+    )
+
+
+def _set_neighbours(old: Iterable[Neighbour], new: Iterable[Neighbour]) -> Iterator[Step]:
+    """Steps for neighbours; one whose station changes is replaced."""
+    was = {one.key: one for one in old}
+    will = {one.key: one for one in new}
+    for key, one in was.items():
+        if key not in will:
+            yield _forget_neighbour(one)
+    for key, one in will.items():
+        if was.get(key) != one:
+            yield _know_neighbour(one, was.get(key))
+
+
+def _know_neighbour(one: Neighbour, was: Neighbour | None) -> Step:
+    def put_back(service: Changing) -> None:
+        if was:
+            service.add_neighbour(was, replace=True)
+        else:
+            service.remove_neighbour(one.ip, one.vid)
+
+    text = f"neighbour {one.text}: known"
+    return Step(text, lambda s: s.add_neighbour(one, replace=True), put_back, logged=True)
+
+
+def _forget_neighbour(one: Neighbour) -> Step:
+    return Step(
+        f"neighbour {one.text}: forgotten",
+        lambda service: service.remove_neighbour(one.ip, one.vid),
+        lambda service: service.add_neighbour(one),
         logged=True,
     )
 

@@ -45,6 +45,7 @@ from vswitch.reference_loop import Probes
 from vswitch.reference_mab import lets_in
 from vswitch.reference_meter import PortMeters
 from vswitch.reference_mirror import Mirrors
+from vswitch.reference_neigh import Neighbours
 from vswitch.reference_shaper import Shaper
 from vswitch.reference_vlan import inward, outward
 from vswitch.vlans import PortVlans
@@ -148,6 +149,7 @@ class ReferenceSwitch:
         self.punted: list[tuple[int, bytes]] = []  # for the control plane: (ingress, frame)
         self.mirrors = Mirrors()
         self.probes = Probes()
+        self.neighbours = Neighbours()
         self.now_ns = 0  # when something came in, or was due, at last
 
     # ------------------------------------------------------------ configuration
@@ -234,8 +236,12 @@ class ReferenceSwitch:
             held = self.fdb.is_held_elsewhere
             admitted = sifted(port, admitted, lambda a: not held(a.vid, a.source, ingress, now_s))
         outbox: dict[int, list[Admitted]] = {}
+        self.neighbours.begin(len(admitted))
         for a in admitted:
-            for egress in self._decide(ingress, a, now_s):
+            egresses = self._decide(ingress, a, now_s)
+            for answer in self.neighbours.taken():
+                outbox.setdefault(ingress, []).append(answer)
+            for egress in egresses:
                 outbox.setdefault(egress, []).append(a)
         for egress, queue in outbox.items():
             self._leave(egress, queue, sent)
@@ -327,7 +333,7 @@ class ReferenceSwitch:
         if not is_group(a.destination):
             egress = self.fdb.lookup(a.vid, a.destination, now_s)
         if egress is None:
-            return self._flood(ingress, a)
+            return self._flood(ingress, a, now_s)
         if (backup := self.ports[egress].backup) is not None:
             egress = backup
         if not self._may_leave(ingress, egress, a):
@@ -347,20 +353,36 @@ class ReferenceSwitch:
             return False
         return target.vlans is None or a.vid in target.vlans.members
 
-    def _flood(self, ingress: int, a: Admitted) -> list[int]:
+    def _flood(self, ingress: int, a: Admitted, now_s: int) -> list[int]:
         port, kind = self.ports[ingress], flood_kind(a.destination)
         if port.meters.drops(kind, len(a.frame)):  # a storm
             return self._drop(port, "policed")
+        kept_back = self._is_kept_back(ingress, a, now_s)
         others = [
             number
             for number, other in self.ports.items()
-            if floods(other.flags, kind) and self._may_leave(ingress, number, a)
+            if floods(other.flags, kind)
+            and not (kept_back and other.flags.neigh_suppress)
+            and self._may_leave(ingress, number, a)
         ]
         if not others:
-            return self._drop(port, "no_egress")
+            return self._drop(port, "suppressed" if kept_back else "no_egress")
         port.count("forwarded")
         port.count(f"flooded_{kind}")
         return others
+
+    def _is_kept_back(self, ingress: int, a: Admitted, now_s: int) -> bool:
+        """Whether a frame to be flooded is not for ports with neigh_suppress; answer it, maybe."""
+        port, targets = self.ports[ingress], self.mirrors.targets
+        those = {n: p for n, p in self.ports.items() if p.flags.neigh_suppress}
+        if ingress in those or not any(p.forwarding for n, p in those.items() if n not in targets):
+            return False
+        return self.neighbours.is_kept_back(
+            a,
+            lambda mac: self.fdb.lookup(a.vid, mac, now_s),
+            those,
+            may_answer=port.vlans is None or a.vid in port.vlans.members,
+        )
 
     def _punt(self, ingress: int, frame: bytes) -> list[int]:
         """Give a frame to the control plane, which empties `punted` now and then."""

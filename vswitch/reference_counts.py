@@ -14,6 +14,7 @@ RX_DROPS = (
     "blocked",  # the port it came from is not forwarding
     "hairpin",  # its station is behind the port it came from
     "no_egress",  # no other port may send it
+    "suppressed",  # a question about a neighbour, answered or for nobody
     "punt_full",  # the control plane did not keep up
     "rx_full",  # (never here: the kernel had no room for it before we read)
 )

@@ -31,6 +31,7 @@ from vswitch.mirrors import Mirror
 from vswitch.portconfig import LIVE, PortConfig
 from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener, open_port
 from vswitch.portsettings import PortChange
+from vswitch.serviceneighbours import ServiceNeighbours
 from vswitch.status import ListenerStatus
 from vswitch.switch import Switch
 from vswitch.vlans import PortVlans
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Service:
+class Service(ServiceNeighbours):
     """*switch* as *config* has it, once `open` was called.
 
     Args:
@@ -105,6 +106,8 @@ class Service:
             self._pin(station, move=False)
         for mirror in self.config.mirrors:
             self.switch.mirrors.add(mirror)
+        for neighbour in self.config.neighbours:
+            self.switch.neighbours.add(neighbour)
         for place in self.config.listeners:
             self._listen(place)
 

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from vswitch import vlanmembers
 from vswitch.clock import Clock, FakeClock
@@ -35,6 +35,7 @@ from vswitch.leases import Leases
 from vswitch.loops import Loops
 from vswitch.members import Member
 from vswitch.mirroring import Mirroring
+from vswitch.neighbouring import Neighbouring
 from vswitch.observer import Observer
 from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
@@ -45,9 +46,6 @@ from vswitch.status import ListenerStatus
 from vswitch.telling import Telling
 from vswitch.threads import Threads
 from vswitch.upkeep import Upkeep
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 AnyPort = TypeVar("AnyPort", bound=Port)
@@ -116,7 +114,10 @@ class Switch(Telling):
             )
             undo.pop_all()
         self._stations = Stations(self._core, self.clock)
-        self._rules = PortRules(self._core, self._members, self._stations, self.paused)
+        self.neighbours = Neighbouring(self._core, self._lock, self.paused)
+        self._rules = PortRules(
+            self._core, self._members, self._stations, self.paused, self.neighbours
+        )
         self.leases = Leases(self._rules.guards, self._lock, self.clock)
         self.mirrors = Mirroring(self._core, self._members, self._lock, self.paused)
         self.observer = Observer(  # what happens here, and who wants to hear of it

@@ -22,12 +22,24 @@ from hypothesis.stateful import (
 )
 
 from support.budget import examples
+from tests.model.neighbours import neighbours, questions
 from tests.model.traffic import LONGEST, RESERVED, STATIONS, frames, stations
-from vswitch import _fastpath, _guarding, _inject, _mirror, _ports, _rules, _slowpath, _tables
+from vswitch import (
+    _fastpath,
+    _guarding,
+    _inject,
+    _mirror,
+    _neigh,
+    _ports,
+    _rules,
+    _slowpath,
+    _tables,
+)
 from vswitch.errors import FdbFullError
 from vswitch.guarding import PortGuard
 from vswitch.meters import Meter, Meters, Shape
 from vswitch.mirrors import Mirrored
+from vswitch.neighbours import NEIGHBOURS_MAX
 from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
 from vswitch.reference_loop import Probes
@@ -42,6 +54,7 @@ COMPILED = SimpleNamespace(
         **vars(_guarding),
         **vars(_mirror),
         **vars(_inject),
+        **vars(_neigh),
         "Datapath": _fastpath.Datapath,
         "Fdb": _tables.Fdb,
     }
@@ -73,7 +86,7 @@ probes = st.builds(
     st.integers(0, 3),
     st.sampled_from([None, None, 29, 33]),
 )
-any_frames = st.one_of(*[frames(lengths)] * 5, probes, st.binary(max_size=14))
+any_frames = st.one_of(*[frames(lengths)] * 5, probes, questions(), st.binary(max_size=14))
 any_port = st.integers(0, PORTS_MOST - 1)
 vids = st.sampled_from([0, 7, 8, 4094])
 # With VLANs 0 is none: on a wire it says that there is only a priority (IEEE 802.1Q-2018 9.6).
@@ -94,7 +107,7 @@ port_flags = st.builds(
     PortSettings,
     **{
         name: st.booleans()
-        for name in ("isolated", "hairpin", "flood", "mcast_flood", "bcast_flood")
+        for name in ("isolated", "hairpin", "flood", "mcast_flood", "bcast_flood", "neigh_suppress")
     },
     locked=st.sampled_from([False, False, True]),
     mab=st.booleans(),
@@ -164,6 +177,21 @@ class SwitchMachine(RuleBasedStateMachine):
     )
     def frames_arrive(self, arrivals):
         self.exchange({p: queue for p, queue in arrivals.items() if p in self.twin.ports})
+
+    @rule(known=st.lists(neighbours, min_size=1, max_size=3), forget=st.booleans())
+    def neighbours_change(self, known, forget):
+        for one in known:
+            if forget:
+                gone = self.core.unset_neighbour(self.datapath, one)
+                assert gone == self.twin.neighbours.unset(one)
+            else:
+                assert self.core.set_neighbour(self.datapath, one)
+                assert self.twin.neighbours.set(one)
+
+    @precondition(lambda self: self.twin.ports)
+    @rule(port=any_port, queue=st.lists(questions(), min_size=1, max_size=10))
+    def stations_ask(self, port, queue):
+        self.exchange({self.some_port(port): queue})
 
     @precondition(lambda self: self.twin.ports)
     @rule(port=any_port, queue=st.lists(frames(st.just(60)), min_size=1, max_size=5))
@@ -416,6 +444,12 @@ class SwitchMachine(RuleBasedStateMachine):
             assert mine == {vid: tuple(counts) for vid, counts in twins.items()}
 
     @invariant()
+    def as_many_questions_were_answered(self):
+        twin = self.twin.neighbours
+        mine = self.core.neighbour_counters(self.datapath)
+        assert mine == (twin.answered, twin.suppressed)
+
+    @invariant()
     def every_received_frame_is_accounted_for(self):
         for number in self.twin.ports:
             c = self.counters(number)
@@ -463,5 +497,6 @@ def test_counters_lie_in_memory_in_the_order_of_the_reference():
 
 
 def test_the_limits_of_both_cores_are_the_same():
+    assert _neigh.NEIGH_LIMIT == NEIGHBOURS_MAX
     for name in ("PORTS_MAX", "QUEUES_MAX", "FDB_LIMIT_MAX", "FRAME_MAX"):
         assert getattr(_fastpath, name) == getattr(_slowpath, name)

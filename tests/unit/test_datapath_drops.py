@@ -134,11 +134,20 @@ def stranger_at_a_locked_port(net):
     return "a", 1
 
 
+def announcement_for_nobody(net):
+    net.switch.set_port("b", neigh_suppress=True)
+    ip = bytes([192, 0, 2, 1])
+    arp = bytes.fromhex("0001080006040001") + A + ip + bytes(6) + ip
+    net.send("a", BROADCAST + A + b"\x08\x06" + arp)
+    return "a", 1
+
+
 PROVOKED = {
     "vlan": [other_vlan, untagged_on_a_trunk], "guarded": [stranger_at_a_locked_port],
     "runt": [runt, longer_than_any_frame], "bad_source": [bad_source],
     "bad_offload": [bad_offload], "reserved": [reserved], "blocked": [blocked],
     "hairpin": [hairpin], "no_egress": [no_egress], "punt_full": [punt_full],
+    "suppressed": [announcement_for_nobody],
     "tx_full": [tx_full], "tx_error": [tx_error], "too_long": [too_long],
     "tx_offload": [tx_offload],
 }  # fmt: skip

@@ -395,3 +395,52 @@ def test_sticky_and_static_take_one_anothers_place(guarded):
     assert [(s.port, s.static, s.sticky) for s in guarded.switch.stations()] == [("a", False, True)]
     assert guarded.switch.fdb_counters()["static"] == 0
     assert guarded.switch.flush("a") == 1
+
+
+def known(rig):
+    return [(k.neighbour.text, k.origin) for k in rig.switch.neighbours.all]
+
+
+def test_a_lease_makes_a_neighbour_as_long_as_it_lasts(snooped):
+    snooped.switch.set_port("a", neigh_suppress=True)
+    ask_and_answer(snooped)
+    assert known(snooped) == [(f"{LEASED} lladdr {CLIENT}", "dhcp")]
+
+    [answer] = snooped.send("up", ether(ARP(psrc="10.0.0.1", pdst=LEASED), src=SERVER))["up"]
+    assert Ether(answer)[ARP].hwsrc == CLIENT
+
+    snooped.clock.advance(60)
+    snooped.switch.poll()
+    assert known(snooped) == []
+
+
+def test_a_neighbour_goes_with_its_lease_its_port_and_snooping(snooped):
+    ask_and_answer(snooped)
+    snooped.send("a", dhcp("release", ciaddr=LEASED))
+    assert known(snooped) == []
+
+    ask_and_answer(snooped, xid=8)
+    snooped.switch.set_guards(SwitchGuards())
+    assert known(snooped) == []
+
+    snooped.switch.set_guards(SwitchGuards(dhcp_snooping=True))
+    ask_and_answer(snooped, "b", xid=9)
+    snooped.switch.remove_port("b")
+    del snooped.ports["b"]
+    assert known(snooped) == []
+
+
+def test_a_leased_neighbour_is_of_its_vlan(snooped):
+    for name, said in {"a": "access=10", "up": "trunk=10"}.items():
+        snooped.switch.set_port(name, vlans=parse(name, said))
+    ask_and_answer(snooped, tag=10)
+
+    assert known(snooped) == [(f"{LEASED} lladdr {CLIENT} vlan 10", "dhcp")]
+
+
+def test_a_lease_that_no_station_can_have_makes_no_neighbour(snooped, monkeypatch):
+    monkeypatch.setitem(globals(), "LEASED", "240.0.0.5")
+    ask_and_answer(snooped)
+
+    assert listed(snooped)[0][3] == bytes([240, 0, 0, 5])
+    assert known(snooped) == []

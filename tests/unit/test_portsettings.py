@@ -34,7 +34,7 @@ OTHER |= {"allow-mac": "02:00:00:00:00:07", "allow-ip": "10.0.0.7,fd00::7", "tru
 OTHER |= {"police": "10mbit", "police-burst": "65536", "shape": "1gbit", "shape-burst": "3000"}
 OTHER |= {"storm-broadcast": "1kpps", "storm-multicast": "2mbit", "storm-unknown": "7pps"}
 OTHER |= {"shape-queue": "100000"}
-OTHER |= {"loop-detect": "off", "mab": "on"}
+OTHER |= {"loop-detect": "off", "mab": "on", "neigh-suppress": "on"}
 BASIS = {"mab": "locked"}  # a setting that is on before another can be
 VALUES = {key: OPTIONS[key].reader(key, text) for key, text in OTHER.items()}
 

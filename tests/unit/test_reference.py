@@ -37,7 +37,9 @@ def test_it_shares_nothing_with_the_compiled_side():
         "guarding",
         "meters",
         "mirrors",
+        "neighbours",
         "portsettings",
         "vlans",
         "wire.loop",
+        "wire.neighbour",
     }

@@ -34,6 +34,7 @@ devices, for namespaces, containers and virtual machines.
   vswitch port add tap2             one more port
   vswitch link set dev tap2 learning off
   vswitch mirror add m from tap0 to tap2
+  vswitch neigh add 192.0.2.1 lladdr 02:00:00:00:00:01
   vswitch qemu-args lan             the options that plug a VM into a port
   vswitch run --config lab.toml     the same from a file; "config", "reload"
   vswitch doctor                    what is wrong, and the command for it
@@ -76,6 +77,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         "vlan": "vswitch.cli.vlan",
         "mdb": "vswitch.cli.mdb",
         "mirror": "vswitch.cli.mirror",
+        "neigh": "vswitch.cli.neigh",
         "qemu-args": "vswitch.cli.qemu_args",
         "libvirt-xml": "vswitch.cli.libvirt_xml",
         "docker-args": "vswitch.cli.docker_args",

@@ -28,7 +28,7 @@ FLAGS: Mapping[str, bool | None] = {
     "mcast_flood": None,
     "bcast_flood": None,
     "mcast_to_unicast": False,
-    "neigh_suppress": False,
+    "neigh_suppress": None,
     "vlan_tunnel": False,
     "backup_port": None,  # if there is one
     "isolated": None,

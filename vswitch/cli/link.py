@@ -70,7 +70,6 @@ bridge(8) writes "_" where there is "-" here; both are understood. "backup_port 
 STP = "this switch does not speak STP yet"
 SNOOPING = "this switch does not snoop multicast yet"
 TUNNELS = "this switch has no tunnels yet"
-ARP = "this switch does not answer for others yet"
 VLAN_SET = 'VLANs are set with "vswitch vlan set", or here with "vlans access=10"'
 HARDWARE = "there is no hardware behind this switch"
 NO_BACKUP = "nobackup_port"
@@ -99,7 +98,7 @@ SET = Grammar(
             ("fastleave", "mcast_router", "mcast_to_unicast", "mcast_max_groups"), SNOOPING
         ),
         "vlan_tunnel": TUNNELS,
-        **dict.fromkeys(("neigh_suppress", "neigh_vlan_suppress"), ARP),
+        "neigh_vlan_suppress": "neigh_suppress is of a port here, in all its VLANs",
         **dict.fromkeys(("hwmode", "learning_sync"), HARDWARE),
     },
 )

@@ -17,7 +17,13 @@ from vswitch.portsettings import DEFAULT
 from vswitch.text import WIDTH, counters_table, fitted, plural, port_facts, waiting
 
 if TYPE_CHECKING:
-    from vswitch.control.schema import ListenerInfo, MirrorInfo, PortInfo, SwitchInfo
+    from vswitch.control.schema import (
+        ListenerInfo,
+        MirrorInfo,
+        NeighboursInfo,
+        PortInfo,
+        SwitchInfo,
+    )
 
 HELP = """\
 Show a running switch: what its ports negotiated, their counters, and why frames were dropped.
@@ -82,6 +88,7 @@ def describe(
         f"    reserved addresses forwarded: {' '.join(info.forward) or 'none'}",
         *_guards(info),
         *_loops(info),
+        *_neighbours(info),
     ]
     for port in ports:
         lines += [f"    {line}" for line in _of_port(port)]
@@ -108,6 +115,20 @@ def _guards(info: SwitchInfo) -> list[str]:
 def _loops(info: SwitchInfo) -> list[str]:
     said = {"on": f"a port is held for {info.loop_hold_s} s at first", "report": "only reported"}
     return [f"    loops: {said[info.loop_detect]}"] if info.loop_detect in said else []
+
+
+def _neighbours(info: SwitchInfo) -> list[str]:
+    n = info.neighbours
+    used = n is not None and any((n.entries, n.refused, n.answered, n.suppressed))
+    return [f"    neighbours: {neighbours_fact(n)}"] if n is not None and used else []
+
+
+def neighbours_fact(n: NeighboursInfo) -> str:
+    """How many are known, and what they spared."""
+    return (
+        f"{n.entries} of {n.limit} known, {n.refused} refused, "
+        f"{plural(n.answered, 'question')} answered, {plural(n.suppressed, 'frame')} kept back"
+    )
 
 
 def port_lines(port: PortInfo) -> list[str]:

@@ -32,9 +32,11 @@ from vswitch.control.schema import (
     History,
     ListenerInfo,
     MirrorInfo,
+    NeighbourInfo,
     NewConfig,
     NewEntry,
     NewMember,
+    NewNeighbour,
     NewPort,
     PortInfo,
     PortVlansInfo,
@@ -168,6 +170,23 @@ class Client:
 
     def remove_mirror(self, name: str) -> None:
         self._ask("DELETE", f"/v1/mirrors/{quote(name, safe='')}", dict[str, str])
+
+    def neighbours(self, *, vlan: int | None = None) -> list[NeighbourInfo]:
+        """Which station has which IP address; in one VLAN only, if given."""
+        return self._ask("GET", "/v1/neighbours", list[NeighbourInfo], vlan=_text(vlan))
+
+    def add_neighbour(self, new: NewNeighbour, *, replace: bool = False) -> NeighbourInfo:
+        """Know one by hand; *replace*: whoever had that address."""
+        method = "PUT" if replace else "POST"
+        return self._ask(method, "/v1/neighbours", NeighbourInfo, body=new)
+
+    def remove_neighbour(self, ip: str, *, vlan: int = 0) -> None:
+        route = f"/v1/neighbours/{quote(ip, safe='')}"
+        self._ask("DELETE", route, dict[str, str], vlan=_text(vlan))
+
+    def flush_neighbours(self, *, vlan: int | None = None) -> int:
+        """Forget those added by hand, in one VLAN only if given; how many it was."""
+        return self._ask("DELETE", "/v1/neighbours", FlushResult, vlan=_text(vlan)).flushed
 
     def fdb(self, *, port: str | None = None, at: float | None = None) -> list[FdbEntry]:
         """The stations, in order of address; of one port only, if given, or as they were *at*."""
@@ -304,3 +323,7 @@ class Client:
         if isinstance(cause, (TimeoutError, BlockingIOError)):
             return ApiError(f"the switch at {self._place} did not answer in time")
         return ApiError(f"cannot ask the switch at {self._place}: {cause}")
+
+
+def _text(value: int | None) -> str | None:
+    return None if value is None else str(value)

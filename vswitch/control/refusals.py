@@ -13,6 +13,9 @@ from vswitch.errors import (
     MirrorError,
     MirrorExistsError,
     MirrorNotFoundError,
+    NeighbourError,
+    NeighbourExistsError,
+    NeighbourNotFoundError,
     PortError,
     PortExistsError,
     PortNotFoundError,
@@ -36,6 +39,14 @@ STATUS = {
     "busy": 503,
     "unhealthy": 503,
 }
+NOT_FOUND = (
+    PortNotFoundError,
+    StationNotFoundError,
+    MirrorNotFoundError,
+    NeighbourNotFoundError,
+)
+EXISTS = (PortExistsError, StationExistsError, MirrorExistsError, NeighbourExistsError)
+REFUSED = (PortError, FdbError, MirrorError, NeighbourError)  # and neither of these
 WORDS = {
     "int": "a whole number",
     "float": "a number",
@@ -59,11 +70,11 @@ def code_of(error: VswitchError) -> str:
     """The code of `vswitch.control.schema.Error` for what a function raised."""
     if isinstance(error, Refusal):
         return error.code
-    if isinstance(error, (PortNotFoundError, StationNotFoundError, MirrorNotFoundError)):
+    if isinstance(error, NOT_FOUND):
         return "not-found"
-    if isinstance(error, (PortExistsError, StationExistsError, MirrorExistsError)):
+    if isinstance(error, EXISTS):
         return "exists"
-    return "refused" if isinstance(error, (PortError, FdbError, MirrorError)) else "bad-input"
+    return "refused" if isinstance(error, REFUSED) else "bad-input"
 
 
 def misfit(error: msgspec.ValidationError, fields: Sequence[str]) -> ConfigError:

@@ -39,6 +39,16 @@ class FdbInfo(Struct, frozen=True):
     locked: int = 0  # of the entries: those that only knocked at a locked port
 
 
+class NeighboursInfo(Struct, frozen=True):
+    """Of GET /v1/switch; the last three count since the start"""
+
+    entries: int
+    limit: int
+    refused: int  # not taken in, because the limit was reached
+    answered: int  # questions, instead of their stations
+    suppressed: int  # frames not sent to ports with neigh-suppress, the same included
+
+
 class DropReason(Struct, frozen=True):
     """Why frames are dropped."""
 
@@ -69,6 +79,7 @@ class SwitchInfo(Struct, frozen=True):
     move_guard_s: int = 0  # a station heard so recently does not move; 0: it does
     loop_detect: str = "off"  # on, report or off
     loop_hold_s: int = 10  # silence that frees the port of a loop that came again
+    neighbours: NeighboursInfo | None = None
 
 
 class VlansInfo(Struct, frozen=True):
@@ -131,6 +142,7 @@ class PortInfo(Struct, frozen=True):
     shape_burst: int = 0  # bytes that leave at once; 0: by the rate
     shape_queue: int = 0  # bytes that may wait; 0: by the rate
     loop_detect: bool = True  # if the switch looks for loops
+    neigh_suppress: bool = False  # questions that the switch answers are not sent there
 
 
 class VlanCounters(Struct, frozen=True):
@@ -184,6 +196,25 @@ class MirrorInfo(Struct, frozen=True, forbid_unknown_fields=True):
         words = ["from", ",".join(self.sources)] if self.sources else []
         words += ["vlan", self.vlans] if self.vlans else []
         return " ".join([self.name, *words, "to", self.target])
+
+
+class NewNeighbour(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/neighbours adds a neighbour by hand, PUT also changes one"""
+
+    ip: str
+    lladdr: str
+    vlan: int = 0  # 0: of no VLAN
+    router: bool = False  # it says so when it is asked over IPv6
+
+
+class NeighbourInfo(Struct, frozen=True, omit_defaults=True):
+    """An element of GET /v1/neighbours[?vlan=VID]"""
+
+    ip: str
+    lladdr: str
+    vlan: int = 0
+    router: bool = False
+    origin: str = "static"  # by hand; or dhcp: a lease; guard: what is set of a port
 
 
 class NewPort(Struct, frozen=True, forbid_unknown_fields=True):
@@ -292,7 +323,7 @@ class History(Struct, frozen=True):
 
 
 class FlushResult(Struct, frozen=True):
-    """DELETE /v1/fdb[?port=NAME][&mac=MAC][&vid=VID]"""
+    """DELETE /v1/fdb[?port=NAME][&mac=MAC][&vid=VID], and DELETE /v1/neighbours[?vlan=VID]"""
 
     flushed: int
 

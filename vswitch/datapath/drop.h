@@ -24,6 +24,7 @@
     X(BLOCKED,      "rx",   "the port it came from is not forwarding")                        \
     X(HAIRPIN,      "rx",   "its station is behind the port it came from")                    \
     X(NO_EGRESS,    "rx",   "no other port may send it")                                      \
+    X(SUPPRESSED,   "rx",   "a question about a neighbour, answered or for nobody (neigh-suppress)") \
     X(PUNT_FULL,    "rx",   "the control plane did not keep up")                              \
     X(RX_FULL,      "rx",   "the kernel had no room to keep it: the switch did not keep up")  \
     X(TX_FULL,      "tx",   "no room: a queue, or a disk, was full, or its shaper has ended") \

@@ -39,6 +39,8 @@
 #define VSW_WAIT_LONG 4u  /* after a long wait, about ten short ones until spinning begins */
 #define VSW_SCRATCH (128u * 1024u) /* finished frames waiting to be sent, bytes */
 
+struct vsw_neighs;
+
 struct vsw_poller {
     /* Set up while parked. */
     _Alignas(64) struct vsw_events *events; /* read by the control plane; first, see vsw_fdb_learn */
@@ -71,6 +73,10 @@ struct vsw_poller {
     const uint8_t *probe_id; /* of probes that are ours, loop.h; set up while parked */
     uint64_t probes_s;       /* the second that `probes_left` is of */
     uint32_t probes_left;    /* that may still be punted in it */
+    const struct vsw_neighs *neighs; /* neigh.h; NULL: none is known; set up while parked */
+    uint8_t *answers;    /* VSW_BURST of VSW_ANSWER_SIZE, with `neighs`; suppress.h */
+    uint64_t answered;   /* questions; read by anyone */
+    uint64_t suppressed; /* and what else was not sent everywhere, the same included */
 };
 
 _Static_assert(offsetof(struct vsw_poller, events) == 0, "its address is the poller's");

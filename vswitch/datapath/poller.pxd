@@ -3,6 +3,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from vswitch.datapath.event cimport vsw_events
 from vswitch.datapath.frame cimport vsw_frame
+from vswitch.datapath.neigh cimport vsw_neighs
 from vswitch.datapath.port cimport vsw_burst, vsw_counters, vsw_egress, vsw_port, vsw_queue
 from vswitch.datapath.ring cimport vsw_ring
 
@@ -64,6 +65,10 @@ cdef extern from "datapath/poller.h" nogil:
         vsw_ring punt
         const uint8_t *probe_id
         uint64_t probes_s
+        const vsw_neighs *neighs
+        uint8_t *answers
+        uint64_t answered
+        uint64_t suppressed
         vsw_events *events
 
     void vsw_poller_by_hand(vsw_poller *p, uint32_t now_s)

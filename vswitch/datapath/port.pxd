@@ -14,6 +14,7 @@ cdef extern from "datapath/drop.h" nogil:
         VSW_DROP_GUARDED
         VSW_DROP_POLICED
         VSW_DROP_NO_EGRESS
+        VSW_DROP_SUPPRESSED
         VSW_DROP_PUNT_FULL
         VSW_DROP_RX_FULL
         VSW_DROP_N

@@ -34,9 +34,11 @@ enum vsw_rule {
     VSW_MIRRORED = 1u << 12, /* mirrors look at it, mirror.h */
     VSW_ASIDE = 1u << 13,    /* the target of mirrors: nothing else leaves, and nothing enters */
     VSW_PROBED = 1u << 14,   /* of what enters, our probes are for the control plane, loop.h */
+    VSW_NEIGH_SUPPRESS = 1u << 15, /* no questions that are answered here, suppress.h */
 };
 /* Those that are asked of the port where a frame is to leave. */
 #define VSW_RULES_OUT (0xFFu | VSW_ASIDE)
+#define VSW_RULES_FLOOD (VSW_RULES_OUT | VSW_NEIGH_SUPPRESS) /* if it is flooded */
 #define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_METERED | VSW_ASIDE | VSW_PROBED)
 #define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
@@ -75,11 +77,17 @@ static inline bool vsw_may_pass(const struct vsw_port *dst, const struct vsw_fra
     return !rules || (rules == VSW_VLANS && vsw_vlan_has(dst->vlans, f));
 }
 
-/* The same of a flooded frame. */
+/* The same of a flooded frame, which is not for ports that have one of the rules @bar. */
 static inline bool vsw_may_flood(const struct vsw_port *src, const struct vsw_port *dst,
-                                 const struct vsw_frame *f)
+                                 const struct vsw_frame *f, unsigned bar)
 {
-    return !(dst->rules & (unsigned)VSW_NO_FLOOD << vsw_flood_of(f)) && vsw_may_leave(src, dst, f);
+    return !(dst->rules & bar) && vsw_may_leave(src, dst, f);
+}
+
+/* The rule of ports to which nothing is flooded of this @kind. */
+static inline unsigned vsw_flood_bar(enum vsw_flood kind)
+{
+    return (unsigned)VSW_NO_FLOOD << kind;
 }
 
 /* The port that gets what is for @dst, as rules have it.  One step: a backup of a backup is not

@@ -47,6 +47,8 @@ cdef extern from "datapath/rules.h" nogil:
         VSW_MIRRORED
         VSW_ASIDE
         VSW_PROBED
+        VSW_NEIGH_SUPPRESS
+        VSW_RULES_FLOOD
 
     enum vsw_flood:
         VSW_FLOOD_UNICAST
@@ -60,7 +62,10 @@ cdef extern from "datapath/rules.h" nogil:
     vsw_flood vsw_flood_of(const vsw_frame *f)
     bint vsw_may_leave(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
     bint vsw_may_pass(const vsw_port *dst, const vsw_frame *f)
-    bint vsw_may_flood(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
+    bint vsw_may_flood(
+        const vsw_port *src, const vsw_port *dst, const vsw_frame *f, unsigned bar
+    )
+    unsigned vsw_flood_bar(vsw_flood kind)
     const vsw_port *vsw_port_for(const vsw_port *ports, const vsw_port *dst)
     # Of a frame just received and the port it came by: the same.
     ctypedef unsigned (*vsw_entrance)(

@@ -11,7 +11,13 @@ from vswitch import __version__
 from vswitch._fastpath import DROP_REASONS
 from vswitch.config import reserved_names
 from vswitch.control.api import Call, Route
-from vswitch.control.schema import DropReason, FdbInfo, SwitchChange, SwitchInfo
+from vswitch.control.schema import (
+    DropReason,
+    FdbInfo,
+    NeighboursInfo,
+    SwitchChange,
+    SwitchInfo,
+)
 from vswitch.service import Service
 from vswitch.switch import Switch
 
@@ -34,6 +40,7 @@ def show(service: Service, _: Call) -> SwitchInfo:
         drop_reasons=[DropReason(*reason) for reason in DROP_REASONS],
         loop_detect=config.loop_detect,
         loop_hold_s=config.loop_hold_s,
+        neighbours=msgspec.convert(switch.neighbours.counters(), NeighboursInfo),
     )
 
 
