@@ -26,7 +26,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import policies
-from traffic import VALID_PREFIX, VNET_LEN, block
+from traffic import VALID_PREFIX, VNET_LEN, block, ip
 
 from support.frames import (
     GSO_ECN,
@@ -45,6 +45,7 @@ from vswitch import Clock, FakeClock, MemoryPort, Switch
 from vswitch._fastpath import MTU_EXTRA, OFFLOADS
 from vswitch.errors import ConfigError, FdbFullError
 from vswitch.guarding import SwitchGuards
+from vswitch.neighbours import Neighbour
 from vswitch.portsettings import PortSettings
 
 KINDS = {
@@ -163,6 +164,9 @@ class Round:
                     self.switch.pin(mac(number), name)
             case 8:
                 self.switch.unpin(mac(number))
+                self.switch.set_port(name, neigh_suppress=number < 12)
+                one = Neighbour(ip(4 if number & 1 else 6, 1), mac(number), router=number > 7)
+                self.switch.neighbours.add(one, replace=True)
             case 9:
                 self.switch.set_port(name, fdb_limit=number)
             case 12:
@@ -245,6 +249,8 @@ class Round:
                 b"\x86\xdd",
             ):
                 continue
+            if data[12:14] == b"\x08\x06" or (data[12:14] == b"\x86\xdd" and data[20] == 58):
+                continue  # a question about a neighbour
             if not is_fragment(data):
                 finished(data)
             self.judged += 1
@@ -257,7 +263,7 @@ class Round:
 def fuzz(frames: int, seed: int, *, first_round: int = 0) -> str:
     """Run; returns the line to print. AssertionError names the round to repeat."""
     began = shown = time.monotonic()
-    total = delivered = judged = 0
+    total = delivered = judged = answered = 0
     number = first_round
     while total < frames:
         this = Round(seed, number)
@@ -267,6 +273,7 @@ def fuzz(frames: int, seed: int, *, first_round: int = 0) -> str:
             e.add_note(f"repeat with --seed {seed} --first-round {number}")
             raise
         delivered += this.delivered
+        answered += this.switch.neighbours.counters()["answered"]
         judged += this.judged
         number += 1
         if time.monotonic() - shown > 10:
@@ -274,6 +281,7 @@ def fuzz(frames: int, seed: int, *, first_round: int = 0) -> str:
             print(f"{total:,} of {frames:,} frames, {shown - began:.0f} s", file=sys.stderr)
     return (
         f"fuzz_poll: {total} frames in, {delivered} out, {judged} judged by scapy, "
+        f"{answered} questions answered, "
         f"{number - first_round} switches, seed {seed}, {time.monotonic() - began:.1f} s: "
         "no violation"
     )

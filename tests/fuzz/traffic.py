@@ -21,6 +21,7 @@ VNET_LEN = 10
 RECORD_MAX = VNET_LEN + 65568
 VALID_PREFIX = bytes.fromhex("0a5eedfa")
 STATIONS = 48
+QUESTION_WEIGHT = 8  # that of no other
 
 Array = np.ndarray[Any, Any]
 
@@ -60,12 +61,28 @@ def make_seeds() -> Seeds:
                         (3, 2), (700, 2), (3000, 1), (60000, 0.01),
                     )]  # fmt: skip
         found.append((3, _with_options(version)))
+        found.append((QUESTION_WEIGHT, _question(version)))
     weights = np.array([w for w, _ in found])
     lengths = np.array([len(r) for _, r in found], np.int64)
     return Seeds(
         np.frombuffer(b"".join(r for _, r in found), np.uint8),
         np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths, weights / weights.sum(),
     )  # fmt: skip
+
+
+def ip(version: int, number: int) -> bytes:
+    """An address that stations ask for, one of few."""
+    return bytes([10, 0, 0, number]) if version == 4 else b"\xfd" + bytes(14) + bytes([number])
+
+
+def _question(version: int) -> bytes:
+    asked, asker = ip(version, 1), ip(version, 2)
+    if version == 4:
+        arp = bytes.fromhex("0001080006040001") + mac(1) + asker + bytes(6) + asked
+        return FINISHED + BROADCAST + mac(1) + b"\x08\x06" + arp
+    message = bytes([135, 0]) + bytes(6) + asked + b"\x01\x01" + mac(1)
+    head = struct.pack("!IHBB", 6 << 28, len(message), 58, 255)
+    return FINISHED + BROADCAST + mac(1) + b"\x86\xdd" + head + asker + ip(6, 3) + message
 
 
 def _datagram(version: int, tags: int, length: int) -> bytes:
@@ -112,6 +129,7 @@ def _addresses() -> Array:
 
 SEEDS = make_seeds()
 ADDRESSES = _addresses()
+QUESTIONS = np.flatnonzero(SEEDS.weight == SEEDS.weight.max())
 # Where parsers change their minds: the ends of headers, of fields, and of numbers.
 EDGES = np.array(
     [0, 1, 2, 6, 7, 13, 14, 16, 18, 34, 38, 48, 54, 58, 62, 74, 255, 256, 1400, 1500, 9000, 32767,
@@ -133,6 +151,8 @@ def block(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
     mask = np.repeat(random, length)
     data[mask] = rng.integers(0, 256, int(mask.sum()), np.uint8)
     _address(rng, data, start[~random & (length >= VNET_LEN + 14)])
+    asks = start[np.isin(pick, QUESTIONS) & (length >= VNET_LEN + 14) & (rng.random(n) < 0.7)]
+    data[asks[:, None] + np.arange(VNET_LEN, VNET_LEN + 6)] = 0xFF  # they are for all
     whole = start[valid & (length >= VNET_LEN + 14)]
     data[whole[:, None] + np.arange(VNET_LEN + 6, VNET_LEN + 10)] = np.frombuffer(
         VALID_PREFIX, np.uint8

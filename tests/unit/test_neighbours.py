@@ -240,9 +240,10 @@ def test_the_command_line_speaks_as_ip_neigh_does(service, vswitch):
     other = add.replace(":01", ":02")
     assert vswitch(f"{other} --may-exist")[0] == 1
     assert vswitch(other.replace(" add ", " replace ")) == (0, "")
-    assert vswitch(
-        "n add 2001:db8:0::1 lladdr 02:00:00:00:00:01 vlan 10 router nud permanent"
-    ) == (0, "")
+    assert vswitch("n add 2001:db8:0::1 lladdr 02:00:00:00:00:01 vlan 10 router nud permanent") == (
+        0,
+        "",
+    )
     service.switch.set_port(
         "a", allow_mac=("02:00:00:00:00:03",), allow_ip=("192.0.2.1", "192.0.2.3")
     )
