@@ -9,6 +9,7 @@ from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, I
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from vswitch.errors import NeighbourExistsError, NeighbourFullError, NeighbourNotFoundError
+from vswitch.mirrors import Mirror
 from vswitch.neighbours import Neighbour
 from vswitch.vlans import PortVlans, VidSet
 from vswitch.vlanwords import parse
@@ -441,3 +442,35 @@ def test_at_the_limit_a_newcomer_is_refused_and_those_known_stay(rig, monkeypatc
     known.add(full[-1])
     [answer] = rig.send("a", who_has("2.0.63.255"))["a"]
     assert answer[28:32] == full[-1].ip
+
+
+# ---------------------------------------------------------------------- as any other frame
+
+
+def test_an_answer_is_mirrored_as_what_leaves(rig):
+    rig.switch.mirrors.add(Mirror.parse("m", sources="a", target="x"))
+
+    for _ in range(2):  # the second burst has the place of the first
+        sent = rig.send("a", who_has(), solicit())
+        assert len(sent["a"]) == 2
+        assert sent["x"] == [who_has(), solicit(), *sent["a"]]
+    rig.switch.mirrors.remove("m")
+    rig.switch.mirrors.add(Mirror.parse("m", sources="a,in", target="x"))
+    assert rig.send("a", who_has())["x"] == [who_has()]
+
+
+def test_an_answer_is_sent_before_a_question_comes_back(rig):
+    rig.switch.set_port("a", hairpin=True)
+
+    answer, question = rig.send("a", who_has())["a"]
+    assert (answer[12:14], answer[20:22]) == (b"\x08\x06", b"\x00\x02")
+    assert question == who_has()
+
+
+def test_a_storm_of_questions_is_policed_and_not_answered(rig):
+    rig.switch.set_port("a", storm_broadcast="10pps")
+
+    answers = rig.send("a", *[who_has()] * 30)["a"]
+    dropped = rig.drops("a")["policed"]
+    assert len(answers) + dropped == 30
+    assert dropped > 10
