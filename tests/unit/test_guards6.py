@@ -248,3 +248,18 @@ def test_a_port_may_have_all_leases_beside_all_it_is_allowed(snooped):
     assert snooped.switch.guard_counters()["refused"] == 2
     assert speaks(snooped, ip="fd00:2::3f", src="02:00:00:00:01:3f")
     assert speaks(snooped, ip="fd00:1::40")
+
+
+def test_a_lease_makes_a_neighbour_for_which_the_switch_answers(snooped):
+    snooped.switch.set_port("a", neigh_suppress=True)
+    ask_and_answer(snooped)
+    known = snooped.switch.neighbours.all
+    assert [(k.neighbour.text, k.origin) for k in known] == [(f"{LEASED} lladdr {CLIENT}", "dhcp")]
+
+    question = IPv6(src="fd00::9", dst="ff02::1:ff00:5") / ICMPv6ND_NS(tgt=LEASED)
+    [answer] = snooped.send("up", ether(question, SERVER))["up"]
+    assert Ether(answer).src == CLIENT
+
+    snooped.clock.advance(60)
+    snooped.switch.poll()
+    assert snooped.switch.neighbours.all == []
