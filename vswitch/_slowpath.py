@@ -31,7 +31,6 @@ from vswitch._slowfdb import Fdb
 from vswitch._slowgate import Gate
 from vswitch._slowneigh import neighbour_counters, set_neighbour, unset_neighbour
 from vswitch._slowports import (
-    FINISHED,
     VNET_LEN,
     SlowMemoryPort,
     SlowPort,
@@ -40,6 +39,7 @@ from vswitch._slowports import (
     signal,
 )
 from vswitch._slowsockets import SlowDgramPort, SlowPacketPort, SlowStreamPort
+from vswitch._slowwire import Wire, punted
 from vswitch.clock import Clock
 from vswitch.errors import PortError, PortLimitError
 from vswitch.guarding import GUARD_MAX, PortGuard
@@ -434,56 +434,6 @@ class Datapath:
 
 
 # ---------------------------------------------------------------- what the control plane reads
-
-
-class Wire:
-    """The far end of a memory port; one thread at a time sends, one receives."""
-
-    def __init__(self, datapath: Datapath, port: int) -> None:
-        memory = datapath.port_at(port)
-        if not isinstance(memory, SlowMemoryPort):
-            raise ValueError(f"port {port} is not a memory port")
-        self._lock = datapath.lock
-        self._memory = memory
-        # Its own: the port's may be closed, and its number another file's, while we send.
-        self._fd = -1 if memory.fds[0] < 0 else os.dup(memory.fds[0])
-        if self._fd >= 0:
-            weakref.finalize(self, os.close, self._fd)
-
-    def send(self, record: Bytes) -> bool:
-        """Put one frame in; False when the ring is full.
-
-        *record* is the 10 bytes of the virtio-net header and the frame.
-        """
-        if not VNET_LEN <= len(record) <= VNET_LEN + FRAME_MAX:
-            raise ValueError(f"record must have 10..{VNET_LEN + FRAME_MAX} bytes")
-        with self._lock:
-            if not self._memory.inbound.put(bytes(record)):
-                return False
-        signal(self._fd)
-        return True
-
-    def receive(self) -> list[tuple[bytes, bytes]]:
-        """Take what the switch sent: a list of (virtio-net header, frame)."""
-        with self._lock:
-            ring = self._memory.outbound
-            records = [ring.take() for _ in range(len(ring))]
-        return [(record[:VNET_LEN], record[VNET_LEN:]) for record in records]
-
-    def replay(self, times: int, *, discard: bool, copied: bool = False) -> None:
-        """Let the switch receive what waits here *times* more; *discard*: only count what it sends.
-
-        For benchmarks.  Only while the poller is parked. Frames are copied here, *copied* or not.
-        """
-        self._memory.replays = times
-        self._memory.discard = bool(discard)
-
-
-def punted(datapath: Datapath) -> list[tuple[int, bytes, bytes]]:
-    """Take the frames for the control plane: a list of (port, virtio-net header, frame)."""
-    with datapath.lock:
-        frames, datapath.switch.punted = datapath.switch.punted, []
-    return [(port, FINISHED, frame) for port, frame in frames]
 
 
 # What ``_ports`` has as functions.

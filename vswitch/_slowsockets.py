@@ -15,7 +15,8 @@ from contextlib import suppress
 
 from vswitch._slowfinish import finish
 from vswitch._slowports import BURST, FINISHED, VNET_LEN, SlowPort
-from vswitch.reference import ETH_LEN, FRAME_MAX
+from vswitch.reference import FRAME_MAX
+from vswitch.reference_port import ETH_LEN
 
 PREFIX_LEN = 4  # the length in front of a frame, big endian (QEMU, net/stream_data.c)
 CHUNK_LEN = 32 * 1024  # bytes a read of a stream asks for

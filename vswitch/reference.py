@@ -31,30 +31,25 @@ It handles finished frames only: checksums and segmentation are the business of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
-from vswitch.guarding import PortGuard
 from vswitch.meters import Shape
-from vswitch.portsettings import DEFAULT, PortSettings
+from vswitch.portsettings import PortSettings
 from vswitch.reference_counts import COUNTERS, RX_DROPS, TX_DROPS
 from vswitch.reference_fdb import AGEING_S, Fdb, Row, Station
 from vswitch.reference_frame import Admitted, flood_kind, floods, is_group
-from vswitch.reference_guard import Copies, admits, is_copied, sifted
+from vswitch.reference_guard import admits, is_copied, sifted
 from vswitch.reference_loop import Probes
 from vswitch.reference_mab import lets_in
-from vswitch.reference_meter import PortMeters
 from vswitch.reference_mirror import Mirrors
 from vswitch.reference_neigh import Neighbours
+from vswitch.reference_port import ETH_LEN, TAG_LEN, Port
 from vswitch.reference_shaper import Shaper
-from vswitch.reference_vlan import inward, outward
 from vswitch.vlans import PortVlans
 
 __all__ = ["COUNTERS", "RX_DROPS", "TX_DROPS", "Fdb", "Port", "ReferenceSwitch", "Row", "Station"]
 
 # From specifications.
-ETH_LEN = 14  # destination, source, EtherType (IEEE 802.3 3.1.1)
-TAG_LEN = 4  # one VLAN tag (IEEE 802.1Q 9.3)
 RESERVED = bytes.fromhex("0180c20000")  # and a byte below 16 (IEEE 802.1Q-2018 table 8-1)
 PAUSE = 1  # 01-80-C2-00-00-01 (IEEE 802.3 annex 31B)
 
@@ -65,76 +60,6 @@ MTU_EXTRA = ETH_LEN + TAG_LEN  # how much longer than its MTU a frame may be, as
 PUNT_FRAMES = 512  # that may wait for the control plane
 COPY = 0x8000  # in the number of the port a punted frame came from: it went on as well
 Sent = dict[int, list[bytes]]  # by port
-
-
-# ---------------------------------------------------------------- ports and the switch
-
-
-class Port:
-    """One port of the switch.
-
-    Subclass it to put frames on a real wire: `send` is the only thing to replace.
-    """
-
-    def __init__(self, *, mtu: int = 1500) -> None:
-        self.mtu = mtu
-        self.learning = True  # the two flags of a port's state (IEEE 802.1Q-2018 8.4):
-        self.forwarding = True  # a blocked port does neither, or only the first
-        self.vlans: PortVlans | None = None  # None: it takes no notice of them
-        self.flags: PortSettings = DEFAULT  # those of bridge(8)
-        self.guard = PortGuard()  # who may speak there, see reference_guard.py
-        self.copies = Copies()  # for the control plane
-        self.backup: int | None = None  # the port that gets what is for this one, for now
-        self.meters = PortMeters()  # how much may enter in a second
-        self.shaper: Shaper | None = None  # what leaves waits for its turn there
-        self.counters: MutableMapping[str, int] = dict.fromkeys(COUNTERS, 0)
-        self.vlan_counters: dict[int, list[int]] = {}  # VLAN -> frames, bytes in; the same out
-
-    def send(self, frame: bytes) -> str | None:
-        """Put a frame on the wire; None, or the name in TX_DROPS of what prevented it."""
-        return None
-
-    def count(self, name: str, n: int = 1) -> None:
-        self.counters[name] += n
-
-    def count_vlan(self, vid: int, frame: bytes, *, out: bool) -> None:
-        counts = self.vlan_counters.setdefault(vid, [0, 0, 0, 0])
-        counts[2 * out] += 1
-        counts[2 * out + 1] += len(frame)
-
-    # ------------------------------------------------------------ VLANs
-
-    def admitted(self, frame: bytes) -> Admitted | None:
-        """A frame with its VLAN; None when it may not enter (IEEE 802.1Q-2018 6.9, 8.6.2)."""
-        vlans = self.vlans
-        if vlans is None:
-            return Admitted(frame, frame)
-        bare, tci = frame, 0
-        if int.from_bytes(frame[12:14]) == vlans.tag_type:
-            if len(frame) < ETH_LEN + TAG_LEN:
-                return None
-            bare, tci = frame[:12] + frame[16:], int.from_bytes(frame[14:16])
-        vid = tci & 0xFFF  # 0: a priority, and no VLAN
-        if vlans.accept == ("untagged" if vid else "tagged"):
-            return None
-        ours = inward(vlans, vid) if vid else vlans.pvid
-        if ours is None or (vlans.ingress_filter and ours not in vlans.members):
-            return None
-        self.count_vlan(ours, frame, out=False)
-        return Admitted(frame, bare, ours, tci >> 12)
-
-    def formed(self, a: Admitted) -> Admitted:
-        """A frame as it leaves here: with this port's tag, or with none."""
-        vlans = self.vlans
-        if vlans is None:
-            return a
-        frame = a.bare
-        if a.vid not in vlans.untagged:
-            tci = a.priority << 12 | outward(vlans, a.vid)
-            tag = vlans.tag_type.to_bytes(2) + tci.to_bytes(2)
-            frame = a.bare[:12] + tag + a.bare[12:]
-        self.count_vlan(a.vid, frame, out=True)
-        return replace(a, frame=frame)
 
 
 class ReferenceSwitch:
@@ -210,31 +135,11 @@ class ReferenceSwitch:
         for target, copies in self.mirrors.entering(ingress, admitted if port.forwarding else []):
             if self.ports[target].forwarding:
                 self._transmit(target, copies, sent)
-        if ingress in self.mirrors.targets:
-            port.count("blocked", len(admitted))
-            admitted = []
-        probes, too_many, others = self.probes.sorted_out(ingress, admitted, now_s)
-        port.count("punt_full", len(too_many))
-        strangers = self._strangers(ingress, others, now_s)
-        for a in admitted:
-            if any(a is one for one in (*probes, *strangers)):
-                self._punt(ingress, a.frame)
-        admitted = [a for a in others if not any(a is one for one in strangers)]
-        if port.flags.locked:
-            admitted = sifted(port, admitted, lambda a: self._unlocks(ingress, a, now_s))
-        if port.guard:
-            admitted = sifted(port, admitted, lambda a: admits(port.guard, a.bare, a.vid))
-            copied = [a.frame for a in admitted if is_copied(port.guard, a.bare)]
-            self._copy(ingress, copied, now_s)
-        admitted = [a for a in admitted if not self._is_policed(port, a)]
+        admitted = self._let_in(ingress, admitted, now_s)
         if port.learning:
             for a in admitted:
                 self.fdb.learn(a.vid, a.source, ingress, now_s)
-        if port.flags.limit_drop:
-            admitted = self._from_known(ingress, admitted, now_s)
-        if port.guard.holds:
-            held = self.fdb.is_held_elsewhere
-            admitted = sifted(port, admitted, lambda a: not held(a.vid, a.source, ingress, now_s))
+        admitted = self._let_stay(ingress, admitted, now_s)
         outbox: dict[int, list[Admitted]] = {}
         self.neighbours.begin(len(admitted))
         for a in admitted:
@@ -283,6 +188,35 @@ class ReferenceSwitch:
         if frame[:6] == RESERVED + bytes([PAUSE]) and self._verdict(frame) == "drop":
             return "reserved"
         return None
+
+    def _let_in(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
+        """Those of a burst that the rules of their port let in, before any of it is learned."""
+        port = self.ports[ingress]
+        if ingress in self.mirrors.targets:
+            port.count("blocked", len(admitted))
+            return []
+        probes, too_many, others = self.probes.sorted_out(ingress, admitted, now_s)
+        port.count("punt_full", len(too_many))
+        strangers = self._strangers(ingress, others, now_s)
+        for a in admitted:
+            if any(a is one for one in (*probes, *strangers)):
+                self._punt(ingress, a.frame)
+        rest = [a for a in others if not any(a is one for one in strangers)]
+        if port.flags.locked:
+            rest = sifted(port, rest, lambda a: self._unlocks(ingress, a, now_s))
+        if port.guard:
+            rest = sifted(port, rest, lambda a: admits(port.guard, a.bare, a.vid))
+            self._copy(ingress, [a.frame for a in rest if is_copied(port.guard, a.bare)], now_s)
+        return [a for a in rest if not self._is_policed(port, a)]
+
+    def _let_stay(self, ingress: int, learned: list[Admitted], now_s: int) -> list[Admitted]:
+        """The same afterwards: what became of their stations counts as well."""
+        port, held = self.ports[ingress], self.fdb.is_held_elsewhere
+        if port.flags.limit_drop:
+            learned = self._from_known(ingress, learned, now_s)
+        if port.guard.holds:
+            learned = sifted(port, learned, lambda a: not held(a.vid, a.source, ingress, now_s))
+        return learned
 
     def _strangers(self, ingress: int, admitted: list[Admitted], now_s: int) -> list[Admitted]:
         """Those for the control plane from who is not known at a locked port: 802.1X."""
