@@ -143,7 +143,6 @@ cdef class Datapath:
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n, vsw_entrance enter
     ) noexcept nogil:
         # Keep the frames that are frames, and of a VLAN if the port has any.
-
         cdef vsw_frame *f
         cdef vsw_frame *kept = p.burst.frame
         cdef unsigned i, verdict
@@ -152,8 +151,9 @@ cdef class Datapath:
             f = &p.burst.frame[i]
             n_bytes += f.len
             verdict = enter(p, self._fdb, src, f, self._reserved)
-            if verdict != VSW_ADMITTED:
+            if verdict < VSW_DROP_N:
                 c.drops[verdict] += 1
+            if verdict != VSW_ADMITTED:
                 continue
             if kept != f:
                 kept[0] = f[0]

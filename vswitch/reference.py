@@ -131,7 +131,7 @@ class ReferenceSwitch:
         port = self.ports[ingress]
         self.now_ns = port.meters.now_ns = now_s * NS_PER_S if now_ns is None else now_ns
         sent: Sent = {}
-        admitted = [a for frame in frames if (a := self._admit(port, frame))]
+        admitted = [a for frame in frames if (a := self._admit(ingress, frame))]
         for target, copies in self.mirrors.entering(ingress, admitted if port.forwarding else []):
             if self.ports[target].forwarding:
                 self._transmit(target, copies, sent)
@@ -165,15 +165,18 @@ class ReferenceSwitch:
         """Send a frame of the control plane's, of a VLAN; return what each port sent."""
         return self._leave(egress, [Admitted(frame, frame, vid, priority)], {})
 
-    def _admit(self, port: Port, frame: bytes) -> Admitted | None:
+    def _admit(self, ingress: int, frame: bytes) -> Admitted | None:
         """Count an arrival, and judge whether the frame is one at all, and of which VLAN."""
+        port = self.ports[ingress]
         port.count("rx_frames")
         port.count("rx_bytes", len(frame))
         if reason := self.judge(frame):
             port.count(reason)
             return None
         a = port.admitted(frame)
-        if a is None:
+        if a is None and self._verdict(frame) == "punt":  # of the neighbour's, not of a VLAN
+            self._punt(ingress, frame)
+        elif a is None:
             port.count("vlan")
         return a
 

@@ -450,3 +450,18 @@ def test_what_is_for_everybody_does_not_pass_a_locked_port(lab):
 
     assert rig.send("a", frame(EAPOL, A)) == {}
     assert rig.drops("a") == {"guarded": 1}
+
+
+@pytest.mark.parametrize("tags", [(), (c(20),), (c(4095),)])
+def test_a_neighbour_is_heard_whatever_vlans_a_port_is_of(lab, tags):
+    rig = lab("a", "b")
+    vlans(rig, a="trunk=10", b="trunk=10")
+    heard = punting(rig, 0, 14)
+
+    sent = [frame(EAPOL[:5] + bytes([n]), A, *tags) for n in (0, 14, 1)]
+    assert rig.send("a", *sent, frame(ALL, A, *tags)) == {}
+
+    assert heard == [("a", data) for data in sent[:2]]
+    assert rig.drops("a") == {"reserved": 1, "vlan": 1}
+    assert rig.stations() == {}
+    assert rig.status("a").counters["punted"] == 2

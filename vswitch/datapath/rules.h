@@ -42,7 +42,7 @@ enum vsw_rule {
 #define VSW_RULES_IN (VSW_LOCKED | VSW_GUARDED_IN | VSW_METERED | VSW_ASIDE | VSW_PROBED)
 #define VSW_RULES_STAY (VSW_LIMIT_DROP | VSW_GUARDED_IN)
 
-typedef unsigned (*vsw_entrance)(const struct vsw_poller *, const struct vsw_fdb *,
+typedef unsigned (*vsw_entrance)(struct vsw_poller *, const struct vsw_fdb *,
                                  const struct vsw_port *, struct vsw_frame *, const uint8_t *);
 typedef unsigned (*vsw_question)(struct vsw_poller *, struct vsw_fdb *, const struct vsw_port *,
                                  const struct vsw_frame *);
@@ -122,16 +122,19 @@ static inline bool vsw_is_from(const struct vsw_poller *p, struct vsw_fdb *t,
 /* Let @f be known by its addresses and by VLAN @vid from here on. */
 static inline void vsw_frame_key(struct vsw_frame *f, const struct vsw_fdb *t, uint16_t vid)
 {
-    f->src = vsw_fdb_key(vid, f->data + 6);
-    f->src_hash = vsw_fdb_hash(t, f->src);
-    vsw_fdb_prefetch(t, f->src_hash);
-    f->dst = vsw_fdb_key(vid, f->data);
-    f->dst_hash = vsw_fdb_hash(t, f->dst);
-    vsw_fdb_prefetch(t, f->dst_hash);
+    const uint64_t src = vsw_fdb_key(vid, f->data + 6), dst = vsw_fdb_key(vid, f->data);
+    const uint64_t src_hash = vsw_fdb_hash(t, src), dst_hash = vsw_fdb_hash(t, dst);
+
+    vsw_fdb_prefetch(t, src_hash);
+    vsw_fdb_prefetch(t, dst_hash);
+    f->src = src; /* stored at the end: a store may be one to the table, as far as the compiler knows */
+    f->dst = dst;
+    f->src_hash = src_hash;
+    f->dst_hash = dst_hash;
 }
 
 /* Judge @f, just received by @src, which has no VLANs, and make it known.  VSW_ADMITTED or why not. */
-static inline unsigned vsw_enter(const struct vsw_poller *p, const struct vsw_fdb *t,
+static inline unsigned vsw_enter(struct vsw_poller *p, const struct vsw_fdb *t,
                                  const struct vsw_port *src, struct vsw_frame *f,
                                  const uint8_t *reserved)
 {
@@ -143,8 +146,9 @@ static inline unsigned vsw_enter(const struct vsw_poller *p, const struct vsw_fd
     return why;
 }
 
-/* The same of a port that has. */
-static inline unsigned vsw_enter_vlan(const struct vsw_poller *p, const struct vsw_fdb *t,
+/* The same of a port that has.  VSW_PUNTED: it is of no VLAN here, and for the control plane, which speaks
+ * with the neighbour on the wire, not with a station in a VLAN (LLDP, spanning tree); it has it. */
+static inline unsigned vsw_enter_vlan(struct vsw_poller *p, const struct vsw_fdb *t,
                                       const struct vsw_port *src, struct vsw_frame *f,
                                       const uint8_t *reserved)
 {
@@ -155,7 +159,10 @@ static inline unsigned vsw_enter_vlan(const struct vsw_poller *p, const struct v
         why = vsw_vlan_enter(src->vlans, p, f, &vid);
     if (why == VSW_ADMITTED)
         vsw_frame_key(f, t, vid);
-    return why;
+    if (why != VSW_DROP_VLAN || f->verdict != VSW_PUNT)
+        return why;
+    vsw_punt(p, &p->counters[src->id], src, f);
+    return VSW_PUNTED;
 }
 
 /* Why @f may not enter by @src, VSW_PUNTED or VSW_DROP_N: asked before its source is learned. */

@@ -67,17 +67,17 @@ cdef extern from "datapath/rules.h" nogil:
     )
     unsigned vsw_flood_bar(vsw_flood kind)
     const vsw_port *vsw_port_for(const vsw_port *ports, const vsw_port *dst)
-    # Of a frame just received and the port it came by: the same.
+    # Of a frame just received and the port it came by: VSW_ADMITTED, why not, or that it was punted.
     ctypedef unsigned (*vsw_entrance)(
-        const vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
+        vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
         const uint8_t *reserved,
     ) noexcept nogil
     unsigned vsw_enter(
-        const vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
+        vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
         const uint8_t *reserved,
     )
     unsigned vsw_enter_vlan(
-        const vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
+        vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
         const uint8_t *reserved,
     )
     # Of a frame and the port it came from: VSW_ADMITTED, or why it may not go on.
