@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 from scapy.utils import RawPcapReader
@@ -20,7 +21,7 @@ A = mac(1)
 NS = 10**9
 FRAMES = [frame(BROADCAST, A, b"capture %d" % n) for n in range(6)]
 TIMES_NS = [0, 0, 50_000_000, 120_000_000, 120_000_000, 300_000_000]
-SLACK_NS = 2_000_000  # between two clocks, and of the first frame on its way
+SLACK_NS = 2_000_000  # between two clocks
 
 
 def test_a_capture_enters_a_namespace_at_its_recorded_times(joined, tmp_path, caplog):
@@ -30,6 +31,7 @@ def test_a_capture_enters_a_namespace_at_its_recorded_times(joined, tmp_path, ca
     seen = tmp_path / "seen.pcap"
 
     with capture(net.sides[0], seen, "ether proto 0x88b5"):
+        began = time.time_ns()
         net.switch.add_port(PcapPort("lab", path))
         wait_for(lambda: any("replay finished" in m for m in caplog.messages), "the end")
         settled(seen, b"capture 5")
@@ -37,8 +39,8 @@ def test_a_capture_enters_a_namespace_at_its_recorded_times(joined, tmp_path, ca
     with RawPcapReader(str(seen)) as reader:
         found = [(m.sec * NS + m.usec * (1 if reader.nano else 1000), f) for f, m in reader]
     assert [f for _, f in found] == FRAMES
-    for (at, _), due in zip(found, TIMES_NS, strict=True):
-        assert at - found[0][0] >= due - SLACK_NS
+    for (at, _), due in zip(found, TIMES_NS, strict=True):  # late it may be, early never
+        assert at - began >= due - SLACK_NS
 
 
 def test_the_command_replays_and_records(tmp_path):

@@ -70,8 +70,9 @@ class Memory:
         return struct.unpack_from("<H", piece.data, offset)[0]
 
     def set_u16(self, gpa: int, value: int) -> None:
+        # In one store, as the device may read it any time: struct.pack_into() writes zeroes first.
         piece, offset = self._at(gpa)
-        struct.pack_into("<H", piece.data, offset, value & 0xFFFF)
+        memoryview(piece.data)[offset : offset + 2].cast("H")[0] = value & 0xFFFF
 
     def _at(self, gpa: int) -> tuple[Piece, int]:
         for piece in self.pieces:
