@@ -11,7 +11,7 @@ from vswitch import guardwords
 from vswitch import options as read
 from vswitch.errors import ConfigError
 from vswitch.guarding import SwitchGuards
-from vswitch.mirrors import Mirror, check_together
+from vswitch.mirrors import Mirror, cannot_be, check_together
 from vswitch.neighbours import Neighbour, check_neighbours
 from vswitch.options import Number, Option, in_range
 from vswitch.portconfig import FDB_LIMIT_MAX, MTU_MAX, MTU_MIN, PortConfig
@@ -267,7 +267,7 @@ def _check_mirrors(mirrors: Iterable[Mirror], ports: Iterable[PortConfig]) -> No
     names = {port.name for port in ports}
     for mirror in mirrors:
         if strange := [name for name in mirror.ports if name not in names]:
-            raise ConfigError(f"mirror {mirror.name} names {strange[0]}, which is no port")
+            raise cannot_be(mirror, f" names {strange[0]}, which is no port")
 
 
 def _check_descriptors(numbers: Sequence[int]) -> None:

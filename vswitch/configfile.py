@@ -54,7 +54,7 @@ from vswitch import mirrortable, neightable
 from vswitch.config import STATION_OPTIONS, StationConfig, SwitchConfig
 from vswitch.errors import ConfigError
 from vswitch.mirrors import Mirror
-from vswitch.neighbours import Neighbour
+from vswitch.neighbours import Neighbour, named
 from vswitch.options import Option
 from vswitch.portconfig import KINDS, LISTENERS, PortConfig
 from vswitch.porttable import parts, written_port
@@ -71,6 +71,10 @@ TABLES = {
     "neigh": list,
     "run": dict,
 }
+OTHER_TABLES = {
+    "mirror": tuple(mirrortable.KEYS),
+    "neigh": tuple(neightable.KEYS),
+}  # with their keys
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ class _Reading:
         self._mirrors: list[Mirror] = []
         self._neighbours: list[Neighbour] = []
         self._places: dict[tuple[str, str], str] = {}  # of (table, key), to be given once
-        self._members: dict[str, Callable[[], str]] = {}  # places of ports and stations
+        self._members: dict[str, Callable[[], str]] = {}  # places of what must fit together
 
     def add(self, document: Document) -> None:
         for name, table in document.table.items():
@@ -310,10 +314,14 @@ class _Reading:
                 self._members[mac] = partial(document.place, "station", i)
 
     def _add_mirror(self, document: Document, tables: Sequence[Table]) -> None:
-        self._mirrors += self._made(document, "mirror", tables, mirrortable.made)
+        for i, made in self._made(document, "mirror", tables, mirrortable.made):
+            self._mirrors.append(made)
+            self._members[f"mirror {made.name}"] = partial(document.place, "mirror", i)
 
     def _add_neigh(self, document: Document, tables: Sequence[Table]) -> None:
-        self._neighbours += self._made(document, "neigh", tables, neightable.made)
+        for i, made in self._made(document, "neigh", tables, neightable.made):
+            self._neighbours.append(made)
+            self._members[f"neighbour {named(made.key)}"] = partial(document.place, "neigh", i)
 
     def _made(
         self,
@@ -321,11 +329,11 @@ class _Reading:
         name: str,
         tables: Sequence[Table],
         make: Callable[[str, Table], Made],
-    ) -> Iterator[Made]:
-        """What *make* makes of tables; of those of which it makes nothing, it is said why."""
+    ) -> Iterator[tuple[int, Made]]:
+        """What *make* makes of tables, numbered; of those it makes nothing of, it is said why."""
         for i, table in enumerate(tables):
             try:
-                yield make(f"{name}[{i + 1}]", table)
+                yield i, make(f"{name}[{i + 1}]", table)
             except ConfigError as e:
                 key = [e.key] if e.key is not None else []
                 self._wrong(f"{document.place(name, i, *key)}: {e}", e.hint)

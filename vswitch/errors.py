@@ -43,8 +43,8 @@ class VswitchError(Exception):
 class ConfigError(VswitchError):
     """An option or a combination of options that cannot be; nothing was touched.
 
-    ``key`` is the option, if it is known which one it was; ``member`` the name of the port, or the
-    address of the station, that cannot be beside the others.
+    ``key`` is the option, if it is known which one it was; ``member`` the name of the port, the
+    address of the station, "mirror NAME" or "neighbour ADDRESS", that cannot be beside the others.
     """
 
     key: str | None = None

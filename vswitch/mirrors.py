@@ -156,11 +156,17 @@ def check_together(mirrors: Iterable[Mirror]) -> None:
     seen: set[str] = set()
     for mirror in mirrors:
         if mirror.name in seen:
-            raise ConfigError(f"mirror {mirror.name} is given twice", hint="each has its own name")
+            raise cannot_be(mirror, " is given twice", "each has its own name")
         seen.add(mirror.name)
         for source in mirror.sources:
             if other := targets.get(source.port):
-                raise ConfigError(
-                    f"mirror {mirror.name}: {source.port} is the target of mirror {other}, "
-                    "where nothing else passes"
-                )
+                why = f": {source.port} is the target of mirror {other}, where nothing else passes"
+                raise cannot_be(mirror, why)
+
+
+def cannot_be(mirror: Mirror, why: str, hint: str | None = None) -> ConfigError:
+    """The error that *mirror* cannot be beside what else there is; *why* ends the sentence."""
+    member = f"mirror {mirror.name}"
+    error = ConfigError(f"{member}{why}", hint=hint)
+    error.member = member
+    return error

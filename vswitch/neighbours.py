@@ -114,10 +114,10 @@ def check_neighbours(neighbours: Iterable[Neighbour]) -> None:
     seen: set[Key] = set()
     for neighbour in neighbours:
         if neighbour.key in seen:
-            raise ConfigError(
-                f"neighbour {named(neighbour.key)} is given twice",
-                hint="one station has an address",
-            )
+            member = f"neighbour {named(neighbour.key)}"
+            error = ConfigError(f"{member} is given twice", hint="one station has an address")
+            error.member = member
+            raise error
         seen.add(neighbour.key)
 
 

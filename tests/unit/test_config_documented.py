@@ -66,5 +66,7 @@ def test_keys_lists_every_key_of_every_table(capsys):
     assert listed == {
         "switch": set(switchconfig.OPTIONS),
         "station": set(switchconfig.STATION_OPTIONS),
+        "mirror": {"name", "from", "vlan", "to"},
+        "neigh": {"ip", "lladdr", "vlan", "router"},
         "run": set(run_options(run.command)),
     }

@@ -54,7 +54,7 @@ def test_words_of_the_command_line_are_taken_as_well():
     ("old", "new", "sentence"),
     [
         ('to = "mon"', "", "lab:8: mirror[1]: to is missing"),
-        ('to = "mon"', 'to = "x"', "lab: mirror watch names x, which is no port"),
+        ('to = "mon"', 'to = "x"', "lab:8: mirror watch names x, which is no port"),
         ('to = "mon"', 'to = "a"', "lab:8: mirror[1]: mirror watch: a cannot be mirrored to"),
         ('to = "mon"', "to = 7", "lab:12: mirror[1].to is text"),
         ("vlan = [10,", "vlan = [true,", "lab:11: mirror[1].vlan is VLANs, as [10"),

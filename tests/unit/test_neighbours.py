@@ -143,8 +143,13 @@ def test_what_is_wrong_is_said_with_its_place(old, new, sentence):
 def test_an_address_is_given_once():
     twice = FILE + FILE[FILE.index("[[neigh]]") :]
 
-    with pytest.raises(ConfigError, match=r"neighbour 192\.0\.2\.1 is given twice"):
-        configfile.loads(twice).config()
+    with pytest.raises(ConfigError, match=r":\d+: neighbour 192\.0\.2\.1 is given twice") as e:
+        configfile.loads(twice, "lab").config()
+
+    line = int(str(e.value).split(":")[1])
+    assert (
+        twice.splitlines()[line - 1 :].count("[[neigh]]") == 2
+    )  # the place is that of the third: 192.0.2.1 again
 
 
 # ---------------------------------------------------------------------- a reload

@@ -105,7 +105,7 @@ def keys() -> None:
 
 def _tables() -> Iterator[tuple[str, Iterable[str]]]:
     """The tables of a file, those of ports and listeners by kind, with their keys."""
-    from vswitch import config, portconfig
+    from vswitch import config, configfile, portconfig
     from vswitch.cli import run
     from vswitch.cli._settings import run_options
 
@@ -116,6 +116,7 @@ def _tables() -> Iterator[tuple[str, Iterable[str]]]:
     for kind, its in portconfig.LISTENERS.items():
         yield f"listen {kind}", ["address", *its.options]
     yield "station", config.STATION_OPTIONS
+    yield from configfile.OTHER_TABLES.items()
     yield "run", run_options(run.command)
 
 
