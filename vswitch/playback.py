@@ -107,7 +107,7 @@ def replay(
         OSError: a recording cannot be written.
     """
     given = [Source.parse(text) for text in sources]
-    said = {port.name: port for port in map(_port, ports)}
+    said = _said(ports)
     names = list(dict.fromkeys([*(source.port for source in given), *said]))
     config = config or SwitchConfig("replay")
     _check_config(config)
@@ -126,6 +126,18 @@ def replay(
             tuple(playback.switch.stations()),
             tuple(files),
         )
+
+
+def _said(texts: Iterable[str]) -> dict[str, PortConfig]:
+    """What ``--port`` says, by name."""
+    said: dict[str, PortConfig] = {}
+    for port in map(_port, texts):
+        if port.name in said:
+            raise ConfigError(
+                f"port {port.name} is given twice", hint="say all that is set of it in one --port"
+            )
+        said[port.name] = port
+    return said
 
 
 def _port(text: str) -> PortConfig:

@@ -340,6 +340,15 @@ def test_what_cannot_be_set_is_refused(tmp_path, port, error):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_port_is_said_once(tmp_path):
+    path = write_pcap(tmp_path / "in.pcap", [(T, HELLO)])
+
+    with pytest.raises(ConfigError, match=r"^port a is given twice$"):
+        replay([f"{path}@a"], tmp_path / "out", ports=["a,locked=on", "a,learning=off"])
+
+    assert not (tmp_path / "out").exists()
+
+
 # ---------------------------------------------------------------- the command
 
 
