@@ -173,7 +173,8 @@ def plan(old: SwitchConfig, new: SwitchConfig) -> list[Step]:
 
 def _check_fixed(old: SwitchConfig, new: SwitchConfig) -> None:
     fixed = [
-        f"{SWITCH_FIELDS[f.name][0]} (is {getattr(old, f.name)}, not {getattr(new, f.name)})"
+        f"{SWITCH_FIELDS[f.name][0]} (is {getattr(old, f.name) or 'none'}, "
+        f"not {getattr(new, f.name) or 'none'})"
         for f in fields(SwitchConfig)
         if f.name not in LIVE and getattr(old, f.name) != getattr(new, f.name)
     ]
@@ -422,6 +423,6 @@ def _described(table: Fields, old: object, new: object, names: Iterable[str]) ->
     def said(config: object, name: str) -> str:
         value = getattr(config, name)
         told = "none" if value is None else form(table[name][1]).told(value)
-        return ",".join(told) or "none" if isinstance(told, list) else str(told)
+        return (",".join(told) if isinstance(told, list) else str(told)) or "none"
 
     return ", ".join(f"{table[n][0]} {said(old, n)} -> {said(new, n)}" for n in names)

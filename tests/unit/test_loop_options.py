@@ -41,6 +41,22 @@ def test_a_file_says_how_loops_are_met():
     ) == ["switch: loop-detect off -> report, loop-hold 10 -> 30"]
 
 
+def test_a_change_from_nothing_says_none():
+    port = '[[port]]\nname = "tap0"\n'
+    was, will = (configfile.loads(text).config() for text in (port, port + 'shape = "1mbit"\n'))
+
+    assert reconcile.changes(was, will) == ["port tap0: shape none -> 1mbit"]
+
+
+def test_a_file_of_leases_that_comes_later_is_refused_in_words():
+    port = '[[port]]\nname = "tap0"\n'
+    texts = (port, '[switch]\nsnooping-file = "/run/leases"\n' + port)
+    was, will = (configfile.loads(text).config() for text in texts)
+
+    with pytest.raises(ConfigError, match=r"snooping-file \(is none, not /run/leases\)"):
+        reconcile.changes(was, will)
+
+
 @pytest.mark.parametrize(
     ("mode", "lines"),
     [
