@@ -73,7 +73,8 @@ class Neighbouring:
             NeighbourFullError: there is no place for it.
         """
         with self._paused():
-            if not replace and self._claims.said(BY_HAND, neighbour.key):
+            known = self._claims.said(BY_HAND, neighbour.key)
+            if known and not replace:
                 raise NeighbourExistsError(
                     f"neighbour {named(neighbour.key)} is there already", hint="replace it"
                 )
@@ -83,7 +84,7 @@ class Neighbouring:
                     f"{len(self._claims)} of {NEIGHBOURS_MAX}",
                     hint="remove some first: vswitch neigh del, vswitch neigh flush",
                 )
-        log.info("neighbour added what=%r", neighbour.text)
+        log.info("neighbour %s what=%r", "replaced" if known else "added", neighbour.text)
 
     def remove(self, ip: bytes, vid: int) -> None:
         """Say nothing by hand of an address any more.
@@ -108,6 +109,8 @@ class Neighbouring:
             keys = [key for key in self._claims.by(BY_HAND) if vid in (None, key[0])]
             for key in keys:
                 self._drop(BY_HAND, key)
+        if keys:
+            log.info("neighbours flushed neighbours=%d", len(keys))
         return len(keys)
 
     # ------------------------------------------------------------ from ports
