@@ -18,6 +18,7 @@ from vswitch.reference_fdb import Fdb, Station
 RECORD = struct.Struct("=QQIHHBB6x")
 LEARNED, MOVED, EXPIRED, FLUSHED, DELETED, PINNED, REFUSED, HELD = range(1, 9)
 WAS_STATIC, IS_STATIC, BY_COMMAND, IS_LOCKED, WAS_LOCKED = 1, 2, 4, 8, 16
+IS_STICKY, WAS_STICKY = 32, 64
 NOWHERE = 0xFFFF
 NEVER_S = 0xFFFF_FFFF
 WAITING_MAX = 1 << 14  # as a ring of the compiled datapath
@@ -30,6 +31,7 @@ class State(NamedTuple):
     dead_s: int = NEVER_S  # the second in which it is to be dead
     static: bool = False
     locked: bool = False
+    sticky: bool = False
 
 
 ABSENT = State(NOWHERE)
@@ -111,7 +113,8 @@ class ToldFdb(Fdb):
         station = self._stations.get((vid, mac))
         if station is None:
             return ABSENT
-        return State(station.port, self._dead_s(station), station.static, station.locked)
+        dead_s = self._dead_s(station)
+        return State(station.port, dead_s, station.static, station.locked, station.sticky)
 
     def _dead_s(self, station: Station) -> int:
         if station.static or not self.ageing_s:
@@ -142,6 +145,7 @@ class ToldFdb(Fdb):
             return
         flags |= (WAS_STATIC if before.static else 0) | (IS_STATIC if after.static else 0)
         flags |= (WAS_LOCKED if before.locked else 0) | (IS_LOCKED if after.locked else 0)
+        flags |= (WAS_STICKY if before.sticky else 0) | (IS_STICKY if after.sticky else 0)
         key, ns, at_s = key_of(vid, mac), time.monotonic_ns(), at_s & NEVER_S
         self._waiting += RECORD.pack(key, ns, at_s, after.port, before.port, kind, flags)
         if not self._asked:

@@ -55,6 +55,8 @@ class Event:
     was_static: bool = False
     locked: bool = False
     was_locked: bool = False
+    sticky: bool = False
+    was_sticky: bool = False
     reason: str | None = None
     count: int | None = None
     rate: float | None = None  # per second

@@ -28,6 +28,7 @@ MOVED, EXPIRED, PINNED, REFUSED, HELD = (
 )
 STAYED = ("refused", "held")  # the state is as before: not told, and nothing to put back
 WAS_STATIC, IS_STATIC, BY_COMMAND, IS_LOCKED, WAS_LOCKED = 1, 2, 4, 8, 16
+IS_STICKY, WAS_STICKY = 32, 64
 NOWHERE = 0xFFFF
 
 STATIONS_MAX = 100_000  # records, 3.2 MB
@@ -45,6 +46,7 @@ class State(NamedTuple):
     port: str
     static: bool
     locked: bool = False
+    sticky: bool = False
 
 
 @dataclass(slots=True)
@@ -80,10 +82,14 @@ class Chunk:
             was_static=bool(flags & WAS_STATIC),
             locked=bool(flags & IS_LOCKED),
             was_locked=bool(flags & WAS_LOCKED),
+            sticky=bool(flags & IS_STICKY),
+            was_sticky=bool(flags & WAS_STICKY),
         )
         if flags & BY_COMMAND and old != NOWHERE and at_s <= time_s:
             # It was dead before the command found it.
-            died = replace(event, kind="expired", port=None, static=False, locked=False)
+            died = replace(
+                event, kind="expired", port=None, static=False, locked=False, sticky=False
+            )
             yield ns, replace(died, time_s=float(at_s), wall_s=at_s + self.wall_s)
             event = replace(event, old_port=None)
         if port != NOWHERE or event.old_port is not None:
@@ -195,7 +201,9 @@ class Journal:
             if event.old_port is None:
                 table.pop(key, None)
             else:
-                table[key] = State(event.old_port, event.was_static, event.was_locked)
+                table[key] = State(
+                    event.old_port, event.was_static, event.was_locked, event.was_sticky
+                )
         return table
 
     def _stations(self, mac: bytes | None) -> list[tuple[int, Event]]:

@@ -37,7 +37,7 @@ from vswitch.journal import (
     of_kind,
 )
 from vswitch.members import Member
-from vswitch.status import LOCKED, ROW, Place
+from vswitch.status import LOCKED, ROW, STICKY, Place
 from vswitch.storms import Storm, Storms
 from vswitch.subscription import Subscription
 from vswitch.vlans import PortVlans
@@ -280,7 +280,7 @@ class Observer:
                 rows = self._core.fdb.rows(now_s)
             names, journal = self._names, self.journal.copy()
         present: dict[tuple[int, bytes], State] = {
-            (vid, mac): State(names[port], bool(static), bool(flags & LOCKED))
+            (vid, mac): State(names[port], bool(static), bool(flags & LOCKED), bool(flags & STICKY))
             for mac, vid, port, static, flags, _ in ROW.iter_unpack(rows)
             if port in names
         }

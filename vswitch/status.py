@@ -79,6 +79,7 @@ class Place:
     port: str
     static: bool
     locked: bool = False
+    sticky: bool = False
 
 
 @dataclass(frozen=True, slots=True)

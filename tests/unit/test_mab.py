@@ -202,6 +202,18 @@ def test_the_past_tells_who_was_locked(net):
     assert (now.locked, now.static) == (False, True)
 
 
+def test_the_past_tells_who_was_sticky(net):
+    net.switch.stick(A, "a")
+    then = net.clock.precise_s()
+    net.clock.advance(5)
+    net.switch.pin(A, "a")
+
+    [was] = net.switch.observer.stations_at(then)
+    [now] = net.switch.observer.stations_at(net.clock.precise_s())
+    assert (was.sticky, was.locked, was.static) == (True, False, False)
+    assert (now.sticky, now.static) == (False, True)
+
+
 # ---------------------------------------------------------------------- what cannot be
 
 
@@ -316,6 +328,23 @@ def test_monitor_says_who_knocks_and_who_is_let_in(net, vswitch, capsys):
     assert as_bridge(learned, "lab")["flags"] == ["locked"]
     assert as_bridge(pinned, "lab")["flags"] == []
     assert as_bridge(pinned, "lab")["was_locked"]
+
+
+def test_monitor_says_who_is_sticky(net, vswitch):
+    net.switch.stick(A, "a")
+    net.switch.unpin(A)
+
+    said = [line.split(" ", 1)[1] for line in vswitch(f"fdb history {A.hex(':')}")[1].splitlines()]
+    assert said == [
+        f"pinned         {A.hex(':')} dev a sticky master lab ",
+        f"deleted        Deleted {A.hex(':')} dev a sticky master lab ",
+    ]
+    from vswitch.cli.monitor import as_bridge
+
+    with client.connect(path=vswitch.socket) as ask:
+        pinned, deleted = ask.events(mac=A.hex(":")).events
+    assert as_bridge(pinned, "lab")["flags"] == as_bridge(deleted, "lab")["flags"] == ["sticky"]
+    assert (deleted.sticky, deleted.was_sticky) == (False, True)
 
 
 def test_an_authenticator_waits_for_who_knocks(net, vswitch):

@@ -115,15 +115,24 @@ def _station(event: EventInfo, master: str) -> str:
     vlan = f"vlan {event.vid} " if event.vid else ""
     port = event.old_port if deleted else event.port
     static = event.was_static if deleted else event.static
-    locked = "locked " if (event.was_locked if deleted else event.locked) else ""
+    flags = "".join(f"{flag} " for flag in _flags(event))
     state = "static" if static else ""
-    text = f"{deleted}{event.mac} dev {port} {vlan}{locked}master {master} {state}"
+    text = f"{deleted}{event.mac} dev {port} {vlan}{flags}master {master} {state}"
     return text + {
         "flapping": f"flapping {event.old_port} {event.port}, {event.rate} moves/s",
         "flapping_ended": f"settled, {event.count} moves",
         "limit_reached": f"refused, {event.count} stations",
         "move_refused": f"refused, stays at {event.old_port}",
     }.get(event.kind, "")
+
+
+def _flags(event: EventInfo) -> list[str]:
+    """The flags of its entry, of one that was removed those it had."""
+    if event.kind in REMOVALS:
+        said = {"sticky": event.was_sticky, "locked": event.was_locked}
+    else:
+        said = {"sticky": event.sticky, "locked": event.locked}
+    return [flag for flag, so in said.items() if so]
 
 
 def as_bridge(event: EventInfo, master: str) -> dict[str, Any]:
@@ -140,7 +149,7 @@ def as_bridge(event: EventInfo, master: str) -> dict[str, Any]:
         "mac": event.mac,
         "ifname": event.old_port if removed else event.port,
         **({"vlan": event.vid} if event.vid else {}),
-        "flags": ["locked"] if (event.was_locked if removed else event.locked) else [],
+        "flags": _flags(event),
         "master": master,
         "state": "static" if static else "",
         **{key: value for key, value in facts.items() if key not in ("mac", "vid", "port")},

@@ -306,6 +306,8 @@ class EventInfo(Struct, frozen=True, omit_defaults=True):
     was_static: bool = False
     locked: bool = False  # as `FdbEntry.locked`
     was_locked: bool = False
+    sticky: bool = False  # as `FdbEntry.sticky`
+    was_sticky: bool = False
     reason: str | None = None
     count: int | None = None  # stations, moves or frames; of "lost": events
     rate: float | None = None  # moves or frames a second

@@ -47,6 +47,8 @@ enum vsw_event_flag {
     VSW_EVENT_BY_COMMAND = 4, /* at_s is not when it happened, see there */
     VSW_EVENT_IS_LOCKED = 8,
     VSW_EVENT_WAS_LOCKED = 16,
+    VSW_EVENT_IS_STICKY = 32,
+    VSW_EVENT_WAS_STICKY = 64,
 };
 
 struct vsw_event {

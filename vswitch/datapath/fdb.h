@@ -98,6 +98,8 @@ static inline uint8_t vsw_fdb_event_flags(uint64_t old, uint64_t value)
     flags |= value & VSW_FDB_STATIC ? VSW_EVENT_IS_STATIC : 0;
     flags |= old & VSW_FDB_LOCKED ? VSW_EVENT_WAS_LOCKED : 0;
     flags |= value & VSW_FDB_LOCKED ? VSW_EVENT_IS_LOCKED : 0;
+    flags |= old & VSW_FDB_STICKY ? VSW_EVENT_WAS_STICKY : 0;
+    flags |= value & VSW_FDB_STICKY ? VSW_EVENT_IS_STICKY : 0;
     return (uint8_t)flags;
 }
 

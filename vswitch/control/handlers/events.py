@@ -180,6 +180,8 @@ def _info(event: Event) -> EventInfo:
         was_static=event.was_static,
         locked=event.locked,
         was_locked=event.was_locked,
+        sticky=event.sticky,
+        was_sticky=event.was_sticky,
         reason=event.reason,
         count=event.count,
         rate=None if event.rate is None else round(event.rate, 1),

@@ -83,6 +83,7 @@ def _place(place: Place) -> FdbEntry:
         vid=place.vid,
         static=place.static,
         locked=place.locked,
+        sticky=place.sticky,
     )
 
 
