@@ -220,24 +220,22 @@ class Switch(Telling):
             PortLimitError: the switch is full.
         """
         settings.check(f"port {port.name}")
-        with self._lock, ExitStack() as undo:
+        with ExitStack() as unlocked, self._lock, ExitStack() as undo:
             if self._closing.is_set():
                 raise PortError(f"switch {self.name} is closed")
             if port.name in self._members:
                 raise PortExistsError(f"port {port.name} is connected already")
             with self.paused():
                 number = port.attach(self._core)
+                member = Member(port, number, settings)
+                undo.callback(lambda: unlocked.callback(self._punts.deliver, self._leave(member)))
                 self.observer.port_added(port.name, number)
-                undo.callback(self.observer.port_removed, port.name, number)
-                undo.callback(self._rules.end)
-                undo.callback(lambda: self._punts.deliver(self._disconnect(number)))
                 self._core.datapath.set_port(
                     number,
                     learning=settings.learning,
                     forwarding=settings.forwarding,
                     fdb_limit=settings.fdb_limit,
                 )
-                member = Member(port, number, settings)
                 self._rules.begin(member)
             self._upkeep.watch(member)
             self._members[port.name] = member
@@ -246,6 +244,18 @@ class Switch(Telling):
                 self.mirrors.port_added()
             undo.pop_all()
         return port
+
+    def _leave(self, member: Member) -> list[Punt]:
+        """A member goes, or did not come in to the end; what it had punted."""
+        name, number = member.port.name, member.number
+        self.mirrors.port_leaves(name)
+        self.loops.port_leaves(number)
+        punts = self._disconnect(number)
+        self.observer.port_removed(name, number)
+        self._members.pop(name, None)
+        with self.paused():
+            self._rules.end()
+        return punts
 
     def _disconnect(self, number: int) -> list[Punt]:
         with self.paused():
@@ -263,13 +273,7 @@ class Switch(Telling):
         """
         with ExitStack() as unlocked, self._lock:
             member = self._member(name)
-            self.mirrors.port_leaves(name)
-            self.loops.port_leaves(member.number)
-            unlocked.callback(self._punts.deliver, self._disconnect(member.number))
-            self.observer.port_removed(name, member.number)
-            del self._members[name]
-            with self.paused():
-                self._rules.end()
+            unlocked.callback(self._punts.deliver, self._leave(member))
             member.port.close()
 
     def listen(self, listener: AnyListener) -> AnyListener:
