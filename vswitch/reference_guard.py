@@ -31,6 +31,7 @@ STACKED_MAX = 4
 EXTENSIONS_MAX = 8
 OPTIONS_MAX = 16
 COPIES_MAX = 256  # a second, of a port where no servers are: what has more is not copied
+ANSWERS_MAX = 4096  # the same where they are
 
 
 @dataclass(slots=True)
@@ -144,11 +145,10 @@ class Copies:
 
     def allowed(self, guard: PortGuard, wanted: int, now_s: int) -> int:
         """How many of so many more it may hear."""
-        if guard.servers:
-            return wanted
+        most = ANSWERS_MAX if guard.servers else COPIES_MAX
         if self.second != now_s:
             self.second, self.n = now_s, 0
-        allowed = min(wanted, COPIES_MAX - self.n)
+        allowed = min(wanted, max(0, most - self.n))  # there may have been servers
         self.n += allowed
         return allowed
 

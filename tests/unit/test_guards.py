@@ -294,12 +294,38 @@ def test_of_a_flood_of_questions_so_many_a_second_are_read_and_all_go_on(snooped
     assert len(listed(snooped)) == 1
 
 
-def test_servers_are_heard_however_much_they_say(snooped):
+def test_servers_are_heard_when_they_answer_many_at_once(snooped):
     frames = [dhcp("ack", op=2, xid=n, src=SERVER, lease_time=60) for n in range(300)]
 
     snooped.send("up", *frames)
 
     assert snooped.switch.guard_counters()["missed"] == 0
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_of_a_flood_of_answers_so_many_a_second_are_read_and_all_go_on(snooped, version):
+    snooped.switch.set_guards(SwitchGuards(dhcp_snooping=True, dhcp6_snooping=True))
+    answer6 = IPv6(dst="fe80::1") / UDP(sport=547, dport=546) / DHCP6_Advertise()
+    flood = dhcp("nak", op=2, src=SERVER) if version == 4 else ether(answer6, src=SERVER)
+
+    for second in (1, 2):
+        snooped.clock.advance(1)
+        passed = [len(snooped.send("up", *[flood] * 100)["a"]) for _ in range(45)]
+
+        assert passed == [100] * 45
+        assert snooped.switch.guard_counters()["missed"] == second * (4500 - 4096)
+    snooped.clock.advance(1)
+    ask_and_answer(snooped, xid=1000)
+    assert len(listed(snooped)) == 1
+
+
+def test_a_port_that_is_trusted_no_more_is_heard_no_more_in_that_second(snooped):
+    snooped.send("up", *[dhcp("ack", op=2, src=SERVER, lease_time=60)] * 300)
+    snooped.switch.set_port("up", trusted=False)
+
+    snooped.send("up", *[dhcp("discover", src=SERVER)] * 10)
+
+    assert snooped.switch.guard_counters()["missed"] == 10
 
 
 # ---------------------------------------------------------------------- stations that move

@@ -14,8 +14,8 @@
  * VSW_GUARD_SERVERS refuses what DHCP servers say, VSW_GUARD_ROUTERS what routers say (RFC 6105, RFC
  * 7113); what may be one of these and cannot be told from its first fragment, too.
  *
- * VSW_GUARD_COPIES gives what DHCP servers and clients say to the control plane, and lets it pass; of
- * clients so many a second, so that nobody keeps the control plane by asking.
+ * VSW_GUARD_COPIES gives what DHCP servers and clients say to the control plane, and lets it pass; so
+ * much a second of each port, so that nobody keeps the control plane by talking.
  *
  * Read by pollers, written by the control plane while they are parked.  Nothing here costs more for
  * a stranger's choice of bytes: sets and chains have a limit.
@@ -50,6 +50,7 @@
 #define VSW_GUARD_MAX 64u         /* of each kind, per port */
 #define VSW_GUARD_OPTIONS_MAX 16u /* of one ND message; what has more is refused */
 #define VSW_GUARD_COPIES_MAX 256u /* a second; more than clients say, and some 10 ms for Python */
+#define VSW_GUARD_ANSWERS_MAX 4096u /* the same where servers are, who answer many clients */
 #define VSW_GUARD_COPY 0x8000u    /* in the port of a punted record: the frame went on as well */
 
 enum vsw_guard_check {
@@ -296,12 +297,11 @@ static inline bool vsw_guard_is_dhcp(const struct vsw_frame *f, const struct vsw
 /* Whether the control plane is to hear one more; of several pollers each may let some more pass. */
 static inline bool vsw_guard_may_copy(struct vsw_guard *g, uint32_t now_s)
 {
+    uint32_t most = g->checks & VSW_GUARD_SERVERS ? VSW_GUARD_COPIES_MAX : VSW_GUARD_ANSWERS_MAX;
     uint64_t copied = atomic_load_explicit(&g->copied, memory_order_relaxed);
 
-    if (!(g->checks & VSW_GUARD_SERVERS))
-        return true;
     copied = copied >> 32 == now_s ? copied + 1 : (uint64_t)now_s << 32 | 1;
-    if ((uint32_t)copied > VSW_GUARD_COPIES_MAX)
+    if ((uint32_t)copied > most)
         return false;
     atomic_store_explicit(&g->copied, copied, memory_order_relaxed);
     return true;
