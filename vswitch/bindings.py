@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vswitch.guarding import GUARD_MAX, Lease
@@ -88,9 +88,13 @@ class Bindings:
         """Forget what is over; the ports whose leases changed."""
         return self.forget(key for key, b in self._all.items() if b.left_s(now_s) == 0)
 
-    def stay(self, ports: Collection[str]) -> set[str]:
-        """Forget what belongs to other ports than these."""
-        return self.forget(key for key, b in self._all.items() if b.port not in ports)
+    def leave(self, port: str) -> set[str]:
+        """Forget what belongs to a port; it, if that was anything."""
+        return self.forget(self._by_port.get(port, ()))
+
+    def clear(self) -> set[str]:
+        """Forget everything; the ports whose leases changed."""
+        return self.forget(self._all)
 
     def leases_of(self, port: str) -> frozenset[Lease]:
         """What the stations at a port may use."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -80,14 +80,17 @@ class Guards:
         """Guard all members as *guards* says."""
         self._guards = guards
         if not guards.dhcp_snooping:
-            self._v4.stay(())
+            self._v4.clear()
         if not guards.dhcp6_snooping:
-            self._v6.stay(())
+            self._v6.clear()
         self._tell()
+        wanted = [(one.number, self.guard_of(one)) for one in self._members.values()]
         with self._paused():
             self._core.fdb.set_hold(guards.move_guard_s)
-            for member in self._members.values():
-                self.apply(member)
+            for number, guard in wanted:
+                self._core.set_guard(number, guard)
+        for member in self._members.values():
+            self._neighbours.learn(member.port.name, self._known_at(member))
 
     def apply(self, member: Member) -> None:
         """Let in at a member what may enter there; the pollers are held."""
@@ -177,18 +180,16 @@ class Guards:
         """Forget leases that are over."""
         self._update(self._v4.expire(now_s) | self._v6.expire(now_s))
 
-    def end(self) -> None:
-        """A member is gone."""
-        self._stay(self._members)
-        self._neighbours.stay(self._members)
+    def end(self, port: str) -> None:
+        """A member is gone; the pollers are held, and so only its own leases are looked at."""
+        self._v4.leave(port)
+        self._v6.leave(port)
+        self._neighbours.learn(port, ())
         self._tell()
 
     def flush(self) -> None:
         """Forget all leases: their VLANs are others now."""
-        self._update(self._stay(()))
-
-    def _stay(self, ports: Collection[str]) -> set[str]:
-        return self._v4.stay(ports) | self._v6.stay(ports)
+        self._update(self._v4.clear() | self._v6.clear())
 
     def restore(self, bindings: Iterable[Binding]) -> int:
         """Have leases that are known from before, as far as they can still be; how many."""

@@ -129,12 +129,6 @@ class Neighbouring:
                 for one in new:
                     self._put(port, one)
 
-    def stay(self, ports: Iterable[str]) -> None:
-        """Know nothing from other ports than these."""
-        with self._lock:
-            for port in self._claims.sources() - {BY_HAND, *ports}:
-                self.learn(port, ())
-
     # ------------------------------------------------------------ the datapath
 
     def _put(self, source: str, known: Known) -> bool:

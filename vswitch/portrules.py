@@ -79,10 +79,10 @@ class PortRules:
         if now is None or not before.ingress_filter or before.members - now.members:
             self._stations.stay_in(member.number, now)
 
-    def end(self) -> None:
-        """One of them is gone."""
+    def end(self, port: str) -> None:
+        """The one of that name is gone."""
         self._notice(self._members.values())
-        self.guards.end()
+        self.guards.end(port)
         self.use_backups()
 
     def vlans_of(self, member: Member) -> PortVlans | None:

@@ -7,7 +7,7 @@ more than ASKING_MAX forgets what it asked first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 # Chosen by us.
@@ -53,11 +53,15 @@ class Questions:
         for key in [k for k, one in self._all.items() if now_s - one.at_s >= ASKING_S]:
             self._remove(key)
 
-    def stay(self, ports: Collection[str]) -> None:
-        """Forget what was asked at other ports than these."""
-        for port in self._by_port.keys() - set(ports):
-            for key in self._by_port.pop(port):
-                del self._all[key]
+    def leave(self, port: str) -> None:
+        """Forget what was asked at a port."""
+        for key in self._by_port.pop(port, ()):
+            del self._all[key]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._all.clear()
+        self._by_port.clear()
 
     def _remove(self, key: Hashable) -> None:
         if (was := self._all.pop(key, None)) is not None:

@@ -12,8 +12,6 @@ No I/O: messages and the time in; which ports' leases changed out.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from vswitch.bindings import Binding, Bindings
 from vswitch.guarding import Lease
 from vswitch.questions import Questions
@@ -55,7 +53,12 @@ class Snooping:
         self._questions.expire(now_s)
         return self.bindings.expire(now_s)
 
-    def stay(self, ports: Collection[str]) -> set[str]:
-        """Forget what belongs to other ports than these."""
-        self._questions.stay(ports)
-        return self.bindings.stay(ports)
+    def leave(self, port: str) -> set[str]:
+        """Forget what belongs to a port; it, if it had leases."""
+        self._questions.leave(port)
+        return self.bindings.leave(port)
+
+    def clear(self) -> set[str]:
+        """Forget everything; the ports whose leases changed."""
+        self._questions.clear()
+        return self.bindings.clear()

@@ -254,7 +254,7 @@ class Switch(Telling):
         self.observer.port_removed(name, number)
         self._members.pop(name, None)
         with self.paused():
-            self._rules.end()
+            self._rules.end(name)
         return punts
 
     def _disconnect(self, number: int) -> list[Punt]:
@@ -458,7 +458,7 @@ class Switch(Telling):
 
     def set_guards(self, guards: SwitchGuards) -> None:
         """Change what is guarded at all ports that are not trusted."""
-        with self.paused():
+        with self._lock:
             self.config = replace(self.config, **asdict(guards))
             self._rules.guards.change(guards)
 

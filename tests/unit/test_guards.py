@@ -319,6 +319,30 @@ def test_of_a_flood_of_answers_so_many_a_second_are_read_and_all_go_on(snooped, 
     assert len(listed(snooped)) == 1
 
 
+class Unwalked(dict):
+    """Leases that nobody looks through."""
+
+    def _refuse(self, *_):
+        raise AssertionError("all leases are looked at for one port")
+
+    __iter__ = items = values = keys = _refuse
+
+
+def test_what_happens_to_one_port_looks_at_no_leases_of_others(snooped):
+    ask_and_answer(snooped)
+    bindings = snooped.switch._rules.guards._leases[4]
+    bindings._all = Unwalked(bindings._all)
+
+    snooped.switch.set_port("b", isolated=True)
+    snooped.switch.remove_port("a")
+    del snooped.ports["a"]
+    snooped.add("a")
+
+    bindings._all = dict(dict.items(bindings._all))
+    assert listed(snooped) == []
+    assert not speaks(snooped, "a")
+
+
 def test_a_port_that_is_trusted_no_more_is_heard_no_more_in_that_second(snooped):
     snooped.send("up", *[dhcp("ack", op=2, src=SERVER, lease_time=60)] * 300)
     snooped.switch.set_port("up", trusted=False)

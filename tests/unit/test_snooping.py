@@ -143,7 +143,7 @@ def test_leases_go_with_their_port():
     lease(snooping)
     snooping.asked("a", 0, said(Kind.REQUEST, B, 9), 0)
 
-    assert snooping.stay(["b"]) == {"a"}
+    assert snooping.leave("a") == {"a"}
     assert snooping.answered(0, ack(B, 9, IP_B), 1) == set()
 
 

@@ -113,7 +113,7 @@ def test_leases_and_questions_go_with_their_port():
     lease(snooping, IP_A)
     snooping.asked("a", 0, B, said(Kind.REQUEST, xid=9), 0)
 
-    assert snooping.stay(["b"]) == {"a"}
+    assert snooping.leave("a") == {"a"}
     assert snooping.answered(0, B, said(Kind.REPLY, IP_B, xid=9), 1) == set()
 
 
