@@ -41,7 +41,7 @@ class Number:
     high: int
 
     def __call__(self, what: str, value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,20}", value):
+        if not re.fullmatch(r"-?[0-9]{1,20}", value):
             raise ConfigError(f"{what}: not a number: {value!r}")
         return self.check(what, int(value))
 

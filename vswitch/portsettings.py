@@ -9,11 +9,15 @@ remains is ``set_port`` of the datapath, which does it, and `control.schema.Port
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from vswitch.errors import ConfigError
 from vswitch.vlans import PortVlans
+
+# Sizes, and the rates that they are of.
+_OF_RATES = (("police_burst", "police"), ("shape_burst", "shape"), ("shape_queue", "shape"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,15 @@ class PortSettings:
             )
             error.key = "mab"
             raise error
+        for size, rate in _OF_RATES:
+            if getattr(self, size) and not getattr(self, rate):
+                key = size.replace("_", "-")
+                error = ConfigError(
+                    f"{what}: {key} does nothing without {rate}",
+                    hint=f"{rate}=RATE with it, or {key}=0",
+                )
+                error.key = key
+                raise error
 
 
 class PortChange(TypedDict, total=False):
@@ -98,6 +111,13 @@ class PortChange(TypedDict, total=False):
     loop_detect: bool
     neigh_suppress: bool
     mtu: int  # bytes
+
+
+def whole(change: Mapping[str, Any]) -> dict[str, Any]:
+    """A change of settings with what follows from it: a rate that goes takes along its sizes,
+    unless they are given."""
+    gone = {size: 0 for size, rate in _OF_RATES if change.get(rate) == ""}
+    return {**gone, **change}
 
 
 DEFAULT = PortSettings()

@@ -30,7 +30,7 @@ from vswitch.guarding import GuardsChange
 from vswitch.mirrors import Mirror
 from vswitch.portconfig import LIVE, PortConfig
 from vswitch.ports import Listener, Place, Port, VhostUserFolder, open_listener, open_port
-from vswitch.portsettings import PortChange
+from vswitch.portsettings import PortChange, whole
 from vswitch.serviceneighbours import ServiceNeighbours
 from vswitch.status import ListenerStatus
 from vswitch.switch import Switch
@@ -91,6 +91,8 @@ class Service(ServiceNeighbours):
         switch.set_guards(config.guards)
         if config.loop_detect != "off":
             switch.loops.configure(config.loop_detect, config.loop_hold_s)
+        elif config.loop_hold_s != SwitchConfig().loop_hold_s:  # it may be told to, later
+            log.warning("loop-hold does nothing without loop-detect=on switch=%s", config.name)
         return cls(switch, config)
 
     def open(self) -> None:
@@ -183,6 +185,7 @@ class Service(ServiceNeighbours):
             PortNotFoundError: there is none.
         """
         read: Any = {field: LIVE[field].check(field, value) for field, value in change.items()}
+        read = whole(read)
         if change.get("backup") == name:
             raise ConfigError(f"backup: port {name} cannot be its own backup")
         with self._lock:

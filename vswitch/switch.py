@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
-from typing import Any, TypeVar, Unpack
+from typing import TypeVar, Unpack
 
 from vswitch import vlanmembers
 from vswitch.clock import Clock, FakeClock
@@ -39,7 +39,7 @@ from vswitch.neighbouring import Neighbouring
 from vswitch.observer import Observer
 from vswitch.portrules import PortRules
 from vswitch.ports import Listener, Place, Port, VhostUserFolder
-from vswitch.portsettings import DEFAULT, PortChange, PortSettings
+from vswitch.portsettings import DEFAULT, PortChange, PortSettings, whole
 from vswitch.punts import Punt, Punts
 from vswitch.stations import Stations
 from vswitch.status import ListenerStatus
@@ -315,7 +315,7 @@ class Switch(Telling):
         """
         with self._lock:
             member = self._member(name)
-            given: dict[str, Any] = {key: v for key, v in change.items() if key != "mtu"}
+            given = {key: v for key, v in whole(change).items() if key != "mtu"}
             was, settings = member.settings, replace(member.settings, **given)
             settings.check(f"port {name}")
             with ExitStack() as undo:

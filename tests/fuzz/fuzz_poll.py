@@ -196,15 +196,16 @@ class Round:
         def some(*rates: str) -> str:
             return str(self.rng.choice(["", *rates]))
 
+        # What leaves by itself could not be compared with what was counted a moment before.
+        shape = "" if self.pollers else some("8kbit", "8mbit", "100gbit")
         self.switch.set_port(
             name,
             police=some("1bit", "10mbit", "100pps", "400gbit"),
             storm_broadcast=some("1pps", "10gbit"),
             storm_multicast=some("1mbit"),
             storm_unknown=some("100kpps"),
-            # What leaves by itself could not be compared with what was counted a moment before.
-            shape="" if self.pollers else some("8kbit", "8mbit", "100gbit"),
-            shape_queue=int(self.rng.choice([0, 65_568, 1 << 20])),
+            shape=shape,
+            shape_queue=int(self.rng.choice([0, 65_568, 1 << 20])) if shape else 0,
         )
 
     def check(self, name: str) -> None:

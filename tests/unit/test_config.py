@@ -43,7 +43,7 @@ def test_a_port_has_options_after_commas():
         ("foo:a", "port 'foo:a': unknown kind 'foo'"),
         ("a,pace=1", "port 'a,pace=1': unknown option 'pace'"),
         ("a,mtu", "port 'a,mtu': mtu: not a number: ''"),
-        ("a,mtu=-1", "port 'a,mtu=-1': mtu: not a number: '-1'"),
+        ("a,mtu=-1", "port 'a,mtu=-1': mtu must be in 68..65521, not -1"),
         ("a,mtu=67", "port 'a,mtu=67': mtu must be in 68..65521, not 67"),
         ("a,mtu=65522", "port 'a,mtu=65522': mtu must be in 68..65521, not 65522"),
         ("a,queues=0", "port 'a,queues=0': queues must be in 1..16, not 0"),

@@ -68,7 +68,8 @@ def test_a_comma_in_a_path_is_part_of_it():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[switch]\nageing = -1", "lab.toml:2: switch.ageing: not a number: '-1'"),
+        ("[switch]\nageing = -1", "lab.toml:2: switch.ageing must be in 0..1000000, not -1"),
+        ("[switch]\nmove-guard = -1", "lab.toml:2: switch.move-guard must be in 0..86400, not -1"),
         ("[switch]\nmtu = 40", "lab.toml:2: switch.mtu must be in 68..65521, not 40"),
         ("[switch]\nmtu = true", "lab.toml:2: switch.mtu is a number, not true"),
         ("[switch]\nname = 1", "lab.toml:2: switch.name is text, not 1"),

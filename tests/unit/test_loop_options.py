@@ -92,6 +92,15 @@ def test_what_cannot_be_is_refused(option, value, sentence):
         SwitchConfig(**{option: value})
 
 
+@pytest.mark.parametrize(("mode", "warnings"), [("off", 1), ("report", 0)])
+def test_a_hold_without_the_detector_is_warned_of(caplog, mode, warnings):
+    with services() as make:
+        make(SwitchConfig("lab", loop_detect=mode, loop_hold_s=30))
+
+    found = [r for r in caplog.messages if r.startswith("loop-hold does nothing without")]
+    assert len(found) == warnings
+
+
 def test_a_mode_that_there_is_not_is_refused():
     with Switch("lab", clock=FakeClock(1000)) as switch:
         for mode, hold_s in (("yes", 10), ("on", 0)):
@@ -110,7 +119,9 @@ def test_the_command_line_begins_it_and_the_api_changes_it(tmp_path):
             assert (told.loop_detect, told.loop_hold_s) == ("on", 20)
             assert service.switch.loops.mode == "on"
             assert service.config.loop_hold_s == 20
-            with pytest.raises(ApiError):
+            with pytest.raises(
+                ApiError, match=r"^loop_detect must be on, report or off, not 'maybe'$"
+            ):
                 ask.change_switch(SwitchChange(loop_detect="maybe"))
 
 

@@ -128,7 +128,11 @@ def test_a_file_says_who_is_known_and_is_written_as_it_was_read():
         ("vlan = 10", 'vlan = "10"', "lab:12: neigh[2].vlan is a number"),
         ("vlan = 10", "vlan = true", "lab:12: neigh[2].vlan is a number"),
         ("vlan = 10", "vlan = 5000", "lab:9: neigh[2]: neighbour 2001:db8::1: vlan must be in"),
-        ("vlan = 10", "vlan = -1", "lab:9: neigh[2]: neighbour 2001:db8::1: vlan: not a number"),
+        (
+            "vlan = 10",
+            "vlan = -1",
+            "lab:9: neigh[2]: neighbour 2001:db8::1: vlan must be in 0..4094, not -1",
+        ),
         ("router = true", 'router = "yes"', "lab:13: neigh[2].router is true or false"),
         ("router", "routes", "lab:13: neigh[2]: unknown option 'routes'"),
     ],

@@ -16,7 +16,7 @@ from vswitch import (
 from vswitch.cli import link
 from vswitch.control.schema import PortChange as Body
 from vswitch.control.schema import PortInfo
-from vswitch.errors import PortError
+from vswitch.errors import ConfigError, PortError
 from vswitch.options import Number
 from vswitch.portconfig import KINDS, LISTENERS, LIVE, OPTIONS, PortConfig
 from vswitch.portsettings import DEFAULT, PortChange, PortSettings
@@ -35,7 +35,8 @@ OTHER |= {"police": "10mbit", "police-burst": "65536", "shape": "1gbit", "shape-
 OTHER |= {"storm-broadcast": "1kpps", "storm-multicast": "2mbit", "storm-unknown": "7pps"}
 OTHER |= {"shape-queue": "100000"}
 OTHER |= {"loop-detect": "off", "mab": "on", "neigh-suppress": "on"}
-BASIS = {"mab": "locked"}  # a setting that is on before another can be
+# Settings that need another one.
+BASIS = {"mab": "locked", "police-burst": "police", "shape-burst": "shape", "shape-queue": "shape"}
 VALUES = {key: OPTIONS[key].reader(key, text) for key, text in OTHER.items()}
 
 
@@ -63,7 +64,7 @@ OTHER_FIELDS = {OPTIONS[key].field: value for key, value in VALUES.items()} | {"
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_setting_is_spelled_read_and_written(key):
-    basis = f"{BASIS[key]}=on," if key in BASIS else ""
+    basis = f"{BASIS[key]}={OTHER[BASIS[key]]}," if key in BASIS else ""
     text = f"tap0,mtu=1500,{basis}{key}={OTHER[key]}"
     port = PortConfig.parse(text.replace("mtu=1500,mtu", "mtu"))
     config = configfile.loads(
@@ -89,13 +90,14 @@ def test_a_reload_changes_a_setting_without_closing_the_port(key):
 
 
 def _lines(key):
-    return f"{BASIS[key]} = true\n" if key in BASIS else ""
+    return f'{BASIS[key]} = "{OTHER[BASIS[key]]}"\n' if key in BASIS else ""
 
 
 @pytest.mark.parametrize("core", ["c", "python"])
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_the_datapath_is_told_and_the_status_tells(core, name):
-    settings = {name: OTHER_FIELDS[name]} | ({BASIS[name]: True} if name in BASIS else {})
+    basis = BASIS.get(name.replace("_", "-"), name)
+    settings = {field: OTHER_FIELDS[field] for field in (name, basis)}
     with Switch(core=core, clock=FakeClock(1000)) as switch:
         switch.add_port(MemoryPort("opened"), PortSettings(**settings))
         switch.add_port(MemoryPort("changed"))
@@ -137,6 +139,41 @@ def test_the_help_of_link_set_says_what_each_setting_does():
         assert OPTIONS[key].text
         assert line.endswith(OPTIONS[key].text)
         assert len(line) <= 80
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "value"),
+    [
+        ("police_burst", "police", 9),
+        ("shape_burst", "shape", 3000),
+        ("shape_queue", "shape", 70_000),
+    ],
+)
+def test_a_size_is_of_a_rate_and_goes_with_it(size, rate, value):
+    key = size.replace("_", "-")
+    with pytest.raises(ConfigError, match=f"^port 'a,{key}=.*': {key} does nothing without {rate}"):
+        PortConfig.parse(f"a,{key}=70000")
+    with Switch(clock=FakeClock(1000)) as switch:
+        switch.add_port(MemoryPort("a"))
+        with pytest.raises(ConfigError, match=f"^port a: {key} does nothing without {rate}$"):
+            switch.set_port("a", **{size: value})
+        switch.set_port("a", **{size: value, rate: "1mbit"})  # in any order
+        with pytest.raises(ConfigError, match=f"{key} does nothing"):
+            switch.set_port("a", **{size: value, rate: ""})
+
+        switch.set_port("a", **{rate: ""})
+
+        assert switch.port_status("a").settings == PortSettings()
+
+
+def test_the_configuration_has_no_size_of_a_rate_that_went(make, out):
+    service = make()
+    service.add_port(out("a"))
+    service.set_port("a", shape_queue=70_000, shape="1gbit")
+
+    service.set_port("a", shape="")
+
+    assert configfile.loads(configfile.dumps(service.config)).config() == service.config
 
 
 def test_a_number_knows_its_range():

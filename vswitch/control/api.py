@@ -101,7 +101,7 @@ class Route:
         try:
             return msgspec.convert(given, self.query, strict=False)
         except msgspec.ValidationError as e:
-            raise misfit(e, self.query.__struct_fields__) from e
+            raise misfit(e, self.query) from e
 
     async def _body(self, request: web.Request) -> msgspec.Struct | None:
         if self.body is None:
@@ -121,7 +121,7 @@ class Route:
         try:
             return msgspec.json.decode(said, type=self.body)
         except msgspec.ValidationError as e:
-            raise misfit(e, self.body.__struct_encode_fields__) from e
+            raise misfit(e, self.body) from e
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             raise no_json(e, said) from e
 

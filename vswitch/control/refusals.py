@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -77,8 +78,9 @@ def code_of(error: VswitchError) -> str:
     return "refused" if isinstance(error, REFUSED) else "bad-input"
 
 
-def misfit(error: msgspec.ValidationError, fields: Sequence[str]) -> ConfigError:
+def misfit(error: msgspec.ValidationError, wanted: type[msgspec.Struct]) -> ConfigError:
     """What is wrong, beginning with the field: ``mtu must be a whole number, not a string``."""
+    fields = wanted.__struct_encode_fields__
     found = re.fullmatch(r"(.*?)(?: - at `\$?\.?(.*)`)?", str(error), re.DOTALL)
     assert found
     what, where = found[1], found[2] or "the body"
@@ -91,7 +93,16 @@ def misfit(error: msgspec.ValidationError, fields: Sequence[str]) -> ConfigError
     if limit := re.fullmatch(r"Expected `(\w+)[^`]*` (>=|<=|>|<) (\S+)", what):
         side = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}[limit[2]]
         return ConfigError(f"{where} must be {side} {limit[3]}")
+    if choice := re.fullmatch(r"Invalid enum value (.*)", what, re.DOTALL):
+        *some, last = _choices(wanted, where)
+        return ConfigError(f"{where} must be {', '.join(some)} or {last}, not {choice[1]}")
     return ConfigError(f"{where}: {what[:1].lower()}{what[1:]}")
+
+
+def _choices(wanted: type[msgspec.Struct], field: str) -> list[str]:
+    """What a field can be that is one of several words."""
+    kinds = get_args(get_type_hints(wanted)[field])
+    return [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
 
 
 def no_json(error: Exception, body: bytes) -> ConfigError:
