@@ -117,6 +117,17 @@ def test_one_port_more_than_fits_is_refused_and_nothing_is_lost():
         wait_for(lambda: switch.port_status("last").counters["forwarded"] == 1, "flooded")
 
 
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_who_is_not_pinned_is_dropped_where_nothing_is_learned_and_the_limit_drops(lab, core):
+    net = lab("a", "b", core=core)
+    net.switch.set_port("a", learning=False, limit_drop=True)
+    net.switch.pin(A, "a")
+
+    got = net.send("a", frame(BROADCAST, A), frame(BROADCAST, B))
+
+    assert got == {"b": [frame(BROADCAST, A)]}
+
+
 def test_the_state_of_a_port_is_per_direction_and_can_be_set_back(lab):
     net = lab("a", "b")
     net.switch.set_port("a", forwarding=False, learning=True)

@@ -55,7 +55,8 @@ SET_HELP = f"""\
 Change what a port may do, while frames flow. Nothing is said when it is done.
 
 bridge(8) writes "_" where there is "-" here; both are understood. "backup_port PORT" and
-"nobackup_port" are there, too, and "none" for VLANs and lists.
+"nobackup_port" are there, too, and "none" for VLANs and lists. With "learning off" no station is
+known that is not pinned, and "limit-drop on" then drops what all others send.
 
 \b
 {_listed()}
