@@ -276,6 +276,21 @@ def test_links_are_written_as_bridge_does(vswitch, api):
     assert "learning off flood on" in " ".join(vswitch("-d link show dev vm0")[1].split())
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_flags_are_wrapped_for_those_who_sit_there_only(vswitch, api, monkeypatch, terminal):
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: terminal)
+
+    head, *flags = vswitch("-d link show dev tap0")[1].splitlines()
+
+    assert "tap0: <" in head
+    assert " ".join(" ".join(flags).split()).startswith("hairpin off guard off")
+    if terminal:
+        assert max(map(len, flags)) <= 80
+    else:
+        assert len(flags) == 1
+        assert len(flags[0]) > 80
+
+
 def test_links_have_the_counters_of_ip(vswitch, api):
     assert vswitch("-s link show dev tap0")[1].splitlines()[1:] == [
         "    RX:  bytes  packets  errors  dropped  missed",

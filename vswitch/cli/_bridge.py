@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vswitch.text import WIDTH, table
+from vswitch.text import table
 
 if TYPE_CHECKING:
     from vswitch.control.schema import FdbEntry, PortInfo
@@ -128,8 +128,11 @@ def numbers(port: PortInfo, where: Mapping[str, str]) -> dict[str, dict[str, int
     }
 
 
-def link_lines(keys: Mapping[str, object]) -> str:
-    """The same facts as ``bridge link`` and ``ip -s link`` write them."""
+def link_lines(keys: Mapping[str, object], *, width: int | None) -> str:
+    """The same facts as ``bridge link`` and ``ip -s link`` write them.
+
+    *width*: of a terminal, in characters; None: of nobody's, and all flags are in one line.
+    """
     flags = keys["flags"]
     assert isinstance(flags, list)
     lines = [
@@ -138,7 +141,7 @@ def link_lines(keys: Mapping[str, object]) -> str:
     ]
     said = [f"{key} {_shown(value)}" for key, value in keys.items() if key in FLAGS]
     if said:
-        lines += _wrapped(said)
+        lines += _wrapped(said, width) if width else ["    " + " ".join(said)]
     stats = keys.get("stats64")
     if isinstance(stats, dict):
         for side, counted in stats.items():
@@ -150,11 +153,11 @@ def _shown(value: object) -> str:
     return str(value) if isinstance(value, str) else "on" if value else "off"
 
 
-def _wrapped(words: Sequence[str]) -> list[str]:
+def _wrapped(words: Sequence[str], width: int) -> list[str]:
     """Indented, and no line longer than a terminal's; bridge has them all in one."""
     lines = ["   "]
     for word in words:
-        if len(lines[-1]) + 1 + len(word) > WIDTH:
+        if len(lines[-1]) + 1 + len(word) > width:
             lines.append("   ")
         lines[-1] += f" {word}"
     return lines

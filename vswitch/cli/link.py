@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -12,6 +13,7 @@ from vswitch.cli._asking import Asking, asking, telling
 from vswitch.cli._group import Words
 from vswitch.cli._words import Grammar, Said, one_of
 from vswitch.portconfig import OPTIONS, VLANS
+from vswitch.text import WIDTH
 
 if TYPE_CHECKING:
     from vswitch.options import Option
@@ -139,7 +141,9 @@ def show(asked: Asking, given: tuple[str, ...]) -> None:
     if asked.as_json:
         asked.print_json(links)
     else:
-        click.echo("".join(_bridge.link_lines(keys) + "\n" for keys in links), nl=False)
+        width = WIDTH if sys.stdout and sys.stdout.isatty() else None
+        lines = (_bridge.link_lines(keys, width=width) + "\n" for keys in links)
+        click.echo("".join(lines), nl=False)
 
 
 @command.command("set", help=SET_HELP, short_help="Change what a port may do.")
