@@ -67,7 +67,7 @@ cdef extern from "datapath/rules.h" nogil:
     )
     unsigned vsw_flood_bar(vsw_flood kind)
     const vsw_port *vsw_port_for(const vsw_port *ports, const vsw_port *dst)
-    # Of a frame just received and the port it came by: VSW_ADMITTED, why not, or that it was punted.
+    # Of a frame just received and the port it came by: VSW_ADMITTED, why not, or VSW_PUNTED.
     ctypedef unsigned (*vsw_entrance)(
         vsw_poller *p, const vsw_fdb *t, const vsw_port *src, vsw_frame *f,
         const uint8_t *reserved,
