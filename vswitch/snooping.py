@@ -12,18 +12,14 @@ No I/O: messages and the time in; which ports' leases changed out.
 
 from __future__ import annotations
 
-from vswitch.bindings import Binding, Bindings
+from vswitch.bindings import Binding
 from vswitch.guarding import Lease
-from vswitch.questions import Questions
+from vswitch.snooped import Snooped
 from vswitch.wire.dhcp import FOREVER_S, REPLY, REQUEST, Kind, Message
 
 
-class Snooping:
+class Snooping(Snooped):
     """The leases of one switch; a station has one address in a VLAN."""
-
-    def __init__(self) -> None:
-        self.bindings = Bindings()
-        self._questions = Questions()
 
     def asked(self, port: str, vid: int, message: Message, now_s: int) -> set[str]:
         """A client at *port* said something; the ports whose leases changed."""
@@ -47,18 +43,3 @@ class Snooping:
         until_s = None if lease_s == FOREVER_S else now_s + lease_s
         lease = Lease(vid, message.mac, message.your_ip)
         return self.bindings.put(Binding(lease, port, until_s), alone=True)
-
-    def expire(self, now_s: int) -> set[str]:
-        """Forget what is over; the ports whose leases changed."""
-        self._questions.expire(now_s)
-        return self.bindings.expire(now_s)
-
-    def leave(self, port: str) -> set[str]:
-        """Forget what belongs to a port; it, if it had leases."""
-        self._questions.leave(port)
-        return self.bindings.leave(port)
-
-    def clear(self) -> set[str]:
-        """Forget everything; the ports whose leases changed."""
-        self._questions.clear()
-        return self.bindings.clear()

@@ -11,20 +11,16 @@ since relays take off what they put around it.
 
 from __future__ import annotations
 
-from vswitch.bindings import Binding, Bindings
+from vswitch.bindings import Binding
 from vswitch.guarding import Lease
-from vswitch.questions import Questions
+from vswitch.snooped import Snooped
 from vswitch.wire.dhcp6 import FOREVER_S, Address, Kind, Message
 
 _QUESTIONS = (Kind.SOLICIT, Kind.REQUEST, Kind.RENEW, Kind.REBIND)  # RFC 8415 18.3, 18.2.1
 
 
-class Snooping6:
+class Snooping6(Snooped):
     """The IPv6 leases of one switch."""
-
-    def __init__(self) -> None:
-        self.bindings = Bindings()
-        self._questions = Questions()
 
     def asked(self, port: str, vid: int, mac: bytes, message: Message, now_s: int) -> set[str]:
         """The client *mac* at *port* said something; the ports whose leases changed."""
@@ -50,18 +46,3 @@ class Snooping6:
             return self.bindings.drop(port, lease)
         until_s = None if address.valid_s == FOREVER_S else now_s + address.valid_s
         return self.bindings.put(Binding(lease, port, until_s), alone=False)
-
-    def expire(self, now_s: int) -> set[str]:
-        """Forget what is over; the ports whose leases changed."""
-        self._questions.expire(now_s)
-        return self.bindings.expire(now_s)
-
-    def leave(self, port: str) -> set[str]:
-        """Forget what belongs to a port; it, if it had leases."""
-        self._questions.leave(port)
-        return self.bindings.leave(port)
-
-    def clear(self) -> set[str]:
-        """Forget everything; the ports whose leases changed."""
-        self._questions.clear()
-        return self.bindings.clear()

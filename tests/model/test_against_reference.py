@@ -23,7 +23,16 @@ from hypothesis.stateful import (
 
 from support.budget import examples
 from tests.model.neighbours import neighbours, questions
-from tests.model.traffic import LONGEST, RESERVED, STATIONS, frames, stations
+from tests.model.policies import (
+    any_vids,
+    port_flags,
+    port_guards,
+    port_meters,
+    port_shapes,
+    port_vlans,
+    vids,
+)
+from tests.model.traffic import LONGEST, RESERVED, frames, stations
 from vswitch import (
     _fastpath,
     _guarding,
@@ -36,15 +45,12 @@ from vswitch import (
     _tables,
 )
 from vswitch.errors import FdbFullError
-from vswitch.guarding import PortGuard
-from vswitch.meters import Meter, Meters, Shape
 from vswitch.mirrors import Mirrored
 from vswitch.neighbours import NEIGHBOURS_MAX
-from vswitch.portsettings import PortSettings
 from vswitch.reference import COUNTERS, RX_DROPS, ReferenceSwitch
 from vswitch.reference_loop import Probes
 from vswitch.reference_mirror import Mirrors
-from vswitch.vlans import ACCEPT, PLAIN, PortVlans, VidSet
+from vswitch.vlans import PLAIN
 from vswitch.wire.loop import Probe, packed
 
 COMPILED = SimpleNamespace(
@@ -88,55 +94,6 @@ probes = st.builds(
 )
 any_frames = st.one_of(*[frames(lengths)] * 5, probes, questions(), st.binary(max_size=14))
 any_port = st.integers(0, PORTS_MOST - 1)
-vids = st.sampled_from([0, 7, 8, 4094])
-# With VLANs 0 is none: on a wire it says that there is only a priority (IEEE 802.1Q-2018 9.6).
-real_vids = st.sampled_from([7, 8, 4094])
-vid_sets = st.sets(real_vids).map(VidSet.of)
-any_vids = st.sets(vids).map(VidSet.of)
-port_vlans = st.builds(
-    PortVlans,
-    pvid=real_vids | st.none(),
-    members=vid_sets,
-    untagged=vid_sets,
-    accept=st.sampled_from(ACCEPT),
-    ingress_filter=st.booleans(),
-    tag_type=st.sampled_from([0x8100, 0x8100, 0x8100, 0x88A8]),
-    translate=st.sampled_from([(), (), ((7, 8),), ((8, 4094), (7, 8))]),
-) | st.just(PLAIN)
-port_flags = st.builds(
-    PortSettings,
-    **{
-        name: st.booleans()
-        for name in ("isolated", "hairpin", "flood", "mcast_flood", "bcast_flood", "neigh_suppress")
-    },
-    locked=st.sampled_from([False, False, True]),
-    mab=st.booleans(),
-    limit_drop=st.booleans(),
-)
-port_guards = st.builds(  # of addresses and protocols: test_guard.py
-    PortGuard,
-    macs=st.sampled_from([frozenset(), frozenset(), frozenset(STATIONS[:3])]),
-    check_ip4=st.sampled_from([False, False, True]),
-    routers=st.sampled_from([True, True, False]),
-    holds=st.booleans(),
-)
-# Some let a few of the frames below pass; the slowest are still in debt when ageing is over.
-some_meters = st.none() | st.builds(
-    Meter,
-    rate=st.sampled_from([1, 7, 1000, 2_000_001, 400_000_000_000]),
-    in_bytes=st.booleans(),
-    burst=st.sampled_from([1, 5, 64, 9000]),
-)
-port_meters = st.builds(
-    Meters, police=some_meters, broadcast=some_meters, multicast=some_meters, unknown=some_meters
-)
-port_shapes = st.none() | st.builds(
-    Shape,
-    rate=st.sampled_from([8, 800, 10_000, 2_000_001, 400_000_000_000]),
-    burst=st.sampled_from([1, 60, 200, 9000]),
-    queue=st.sampled_from([60, 1000, 65_568]),
-)
-
 some_mirrors = st.lists(
     st.tuples(any_port, st.frozensets(any_port), st.frozensets(any_port), any_vids | st.none()),
     max_size=3,

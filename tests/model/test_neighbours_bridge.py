@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.budget import examples
+from tests.model.kernel_bridge import N_PORTS, Bridge, entered, run
 from tests.model.neighbours import IP4S, IP6S
-from tests.model.test_against_bridge import N_PORTS, Bridge, entered, run
 from tests.model.traffic import BROADCAST, GROUPS, STATIONS
 from vswitch._fastpath import Datapath
 from vswitch._neigh import neighbour_counters, set_neighbour
