@@ -44,7 +44,8 @@ def test_the_script_lets_in_who_is_in_the_file(tmp_path):
     (tmp_path / "allowed").write_text("52:54:00:12:34:55\n52:54:00:12:34:56\n")
     command = tmp_path / "vswitch"
     with served(lab.switch, tmp_path / "s") as path:
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m vswitch "$@" --api {path}\n')
+        ours = shlex.join((sys.executable, "-m", "vswitch"))
+        command.write_text(f'#!/bin/sh\nexec {ours} "$@" --api {shlex.quote(str(path))}\n')
         command.chmod(0o755)
         env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
         script = subprocess.Popen(
