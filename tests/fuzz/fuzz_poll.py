@@ -244,13 +244,12 @@ class Round:
         )
         for i in self.rng.permutation(valid)[:JUDGED]:
             data = self.records[start[i] + VNET_LEN : ends[i]].tobytes()
-            if data[12:14] == b"\x81\x00" and data[16:18] not in (
-                b"\x81\x00",
-                b"\x08\x00",
-                b"\x86\xdd",
-            ):
-                continue
-            if data[12:14] == b"\x08\x06" or (data[12:14] == b"\x86\xdd" and data[20] == 58):
+            at = 12
+            while data[at : at + 2] == b"\x81\x00":
+                at += 4
+            if data[at : at + 2] not in (b"\x08\x00", b"\x86\xdd"):
+                continue  # behind the tag of another port, or ARP
+            if data[at : at + 2] == b"\x86\xdd" and data[at + 8] == 58:
                 continue  # a question about a neighbour
             if not is_fragment(data):
                 finished(data)
