@@ -44,6 +44,9 @@ cdef class Datapath:
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil
+    cdef unsigned _flood_by_rule(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
+    ) noexcept nogil
     cdef void _transmit(self, vsw_poller *p) noexcept nogil
 
     cdef void *_allocate(self, size_t size, owner=*) except NULL

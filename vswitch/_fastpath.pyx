@@ -142,7 +142,6 @@ cdef class Datapath:
     cdef inline void _admit(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, unsigned n, vsw_entrance enter
     ) noexcept nogil:
-        # Keep the frames that are frames, and of a VLAN if the port has any.
         cdef vsw_frame *f
         cdef vsw_frame *kept = p.burst.frame
         cdef unsigned i, verdict
@@ -224,33 +223,41 @@ cdef class Datapath:
     cdef void _flood_frame(
         self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
     ) noexcept nogil:
-        cdef unsigned i, bar, copies = 0
-        cdef vsw_flood kind = vsw_flood_of(f)
-        if vsw_is_storm(p, src, kind, f):
+        cdef unsigned i, copies = 0
+        if vsw_is_storm(p, src, f):
             c.drops[VSW_DROP_POLICED] += 1
             return
-        bar = vsw_flood_bar(kind)
-        if self._flood_rules & VSW_NEIGH_SUPPRESS:
-            if vsw_suppress(p, self._fdb, self._port, src, f):  # may add to the burst, at its end
-                bar |= VSW_NEIGH_SUPPRESS
-        for i in range(self._n_flood):
-            if self._flood_rules:
-                if not vsw_may_flood(src, &self._port[self._flood[i]], f, bar):
-                    continue
-            elif self._flood[i] == src.id:
-                continue
-            vsw_egress_add(p, self._flood[i], f)
-            copies += 1
+        if self._flood_rules:
+            copies = self._flood_by_rule(p, c, src, f)
+        else:
+            for i in range(self._n_flood):
+                if self._flood[i] != src.id:
+                    vsw_egress_add(p, self._flood[i], f)
+                    copies += 1
+            c.drops[VSW_DROP_NO_EGRESS] += not copies
         if not copies:
-            c.drops[VSW_DROP_SUPPRESSED if bar & VSW_NEIGH_SUPPRESS else VSW_DROP_NO_EGRESS] += 1
             return
         c.forwarded += 1
-        if kind == VSW_FLOOD_UNICAST:
+        if not vsw_mac_is_group(f.data):
             c.flooded_unicast += 1
-        elif kind == VSW_FLOOD_BROADCAST:
+        elif vsw_mac_is_broadcast(f.data):
             c.flooded_broadcast += 1
         else:
             c.flooded_multicast += 1
+
+    cdef unsigned _flood_by_rule(
+        self, vsw_poller *p, vsw_counters *c, vsw_port *src, const vsw_frame *f
+    ) noexcept nogil:
+        cdef unsigned i, copies = 0, bar = vsw_flood_bar(f), asked = self._flood_rules
+        if asked & VSW_NEIGH_SUPPRESS and vsw_suppress(p, self._fdb, self._port, src, f):
+            bar |= VSW_NEIGH_SUPPRESS  # its answer may be at the end of the burst now
+        for i in range(self._n_flood):
+            if vsw_may_flood(src, &self._port[self._flood[i]], f, bar):
+                vsw_egress_add(p, self._flood[i], f)
+                copies += 1
+        if not copies:
+            c.drops[VSW_DROP_SUPPRESSED if bar & VSW_NEIGH_SUPPRESS else VSW_DROP_NO_EGRESS] += 1
+        return copies
 
     cdef inline void _transmit(self, vsw_poller *p) noexcept nogil:
         cdef const vsw_port *port

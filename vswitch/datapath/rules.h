@@ -84,10 +84,10 @@ static inline bool vsw_may_flood(const struct vsw_port *src, const struct vsw_po
     return !(dst->rules & bar) && vsw_may_leave(src, dst, f);
 }
 
-/* The rule of ports to which nothing is flooded of this @kind. */
-static inline unsigned vsw_flood_bar(enum vsw_flood kind)
+/* The rule of ports to which nothing is flooded of the kind of @f. */
+static inline unsigned vsw_flood_bar(const struct vsw_frame *f)
 {
-    return (unsigned)VSW_NO_FLOOD << kind;
+    return (unsigned)VSW_NO_FLOOD << vsw_flood_of(f);
 }
 
 /* The port that gets what is for @dst, as rules have it.  One step: a backup of a backup is not
@@ -107,9 +107,9 @@ static inline void vsw_rules_begin(struct vsw_poller *p, const struct vsw_port *
 
 /* Whether @f, to be flooded, is one too many of its kind from @src. */
 static inline bool vsw_is_storm(const struct vsw_poller *p, const struct vsw_port *src,
-                                enum vsw_flood kind, const struct vsw_frame *f)
+                                const struct vsw_frame *f)
 {
-    return src->rules & VSW_METERED && vsw_meter_drops(p, &src->policy->meters->storm[kind], f);
+    return src->rules & VSW_METERED && vsw_meter_drops(p, &src->policy->meters->storm[vsw_flood_of(f)], f);
 }
 
 /* Whether the source of @f is known to be at @src. */

@@ -50,22 +50,14 @@ cdef extern from "datapath/rules.h" nogil:
         VSW_NEIGH_SUPPRESS
         VSW_RULES_FLOOD
 
-    enum vsw_flood:
-        VSW_FLOOD_UNICAST
-        VSW_FLOOD_MULTICAST
-        VSW_FLOOD_BROADCAST
-
     void vsw_rules_begin(vsw_poller *p, const vsw_port *src)
-    bint vsw_is_storm(
-        const vsw_poller *p, const vsw_port *src, vsw_flood kind, const vsw_frame *f
-    )
-    vsw_flood vsw_flood_of(const vsw_frame *f)
+    bint vsw_is_storm(const vsw_poller *p, const vsw_port *src, const vsw_frame *f)
     bint vsw_may_leave(const vsw_port *src, const vsw_port *dst, const vsw_frame *f)
     bint vsw_may_pass(const vsw_port *dst, const vsw_frame *f)
     bint vsw_may_flood(
         const vsw_port *src, const vsw_port *dst, const vsw_frame *f, unsigned bar
     )
-    unsigned vsw_flood_bar(vsw_flood kind)
+    unsigned vsw_flood_bar(const vsw_frame *f)
     const vsw_port *vsw_port_for(const vsw_port *ports, const vsw_port *dst)
     # Of a frame just received and the port it came by: VSW_ADMITTED, why not, or VSW_PUNTED.
     ctypedef unsigned (*vsw_entrance)(
